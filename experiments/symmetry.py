@@ -1,0 +1,107 @@
+"""Hidden units that start equal stay equal, so that many are worth one; small random weights tell them apart.
+
+Section: 6.4
+
+Rows of A1 equal make rows of dZ1, dW1 and W1 equal, after every update. Fukumizu & Amari (2000) show that such networks are
+critical points of the wider one, Blumenfeld et al. (2020) that any noise, not only a random start, sets the units free. All
+parameters zero is a stronger start than all equal: where g(0) = 0 the gradients of both weight matrices vanish and only b2
+moves; the sigmoid, with g(0) = 1/2, learns with all units equal; on balanced classes not even it moves.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Runs, Verdict
+from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.statistics import complete, estimate, outcome, paired, require, words
+
+EQUAL = ("zero", "constant")
+SCHEMES = (*EQUAL, "random")
+TITLES = {"zero": "all zero", "constant": "all 0.01", "random": "random × 0.01"}
+PATHS = ("tanh", "sigmoid")  # drawn over each other; with g(0) = 0 and without
+MARGIN = 0.02  # training accuracy that breaking the symmetry must gain
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """One path for all hidden units from zero or constant weights, a fan from random ones; only the fan gains from more units."""
+    table, histories = _unbalanced(runs.table), _unbalanced(runs.histories)
+    page = Figure(figsize=(12, 6))
+    top, bottom = page.subfigures(2, 1, height_ratios=[1.15, 1])
+    *planes, counts = top.subplots(1, len(SCHEMES) + 1)
+    drawn = [_paths(ax, runs, table, scheme) for ax, scheme in zip(planes, SCHEMES, strict=True)]
+    wide = histories[histories["hidden_size"] == histories["hidden_size"].max()]
+    drawn.append(median_and_band(counts, wide, "step", "symmetry/effective_units", "init", TITLES.get))
+    step_axis(counts)
+    counts.set(title="Different hidden units", ylim=(0, None))
+    counts.legend(loc="center right")
+    names = list(looks(table["activation"]))
+    for ax, name in zip(bottom.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
+        cell = table[table["activation"] == name]
+        drawn.append(median_and_band(ax, cell, "hidden_size", "train/accuracy", "init", TITLES.get).assign(activation=name))
+        ax.set_xscale("log", base=2)
+        ax.set(title=name, xlabel="hidden units", xticks=sorted(cell["hidden_size"].unique()))
+        ax.xaxis.set_major_formatter("{x:.0f}")
+    bottom.axes[0].set_ylabel("training accuracy")
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
+    require(frame, "init", "activation", "hidden_size", "seed", "data.balance", "symmetry/effective_units", "train/accuracy")
+    return frame[(frame["data.balance"] != 0.5) & frame["init"].isin(SCHEMES)]
+
+
+def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
+    """Rows of W1 in the plane while training, from the widest network whose weights were kept."""
+    drawn, styles = [], looks(PATHS)
+    for name in PATHS:
+        for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=table["hidden_size"].max())[:1]:
+            W1 = runs.weights[fingerprint]["W1"]  # (p, n_h, n_x)
+            for unit in range(W1.shape[1]):
+                w1, w2 = W1[:, unit, 0], W1[:, unit, 1]
+                ax.plot(w1, w2, linewidth=1.2, label=name if unit == 0 else None, **styles[name])
+                ax.plot(w1[-1], w2[-1], "o", markersize=4.5, color=styles[name]["color"])
+                path = {"init": scheme, "activation": name, "unit": unit, "step": runs.weights[fingerprint]["steps"], "w1": w1, "w2": w2}
+                drawn.append(pd.DataFrame(path))
+    ax.plot(0, 0, "+", color="black", markersize=9)
+    ax.set(title=f"Paths of W1's rows: {TITLES[scheme]}", xlabel="weight of x1", ylabel="weight of x2")
+    ax.legend(loc="best")
+    return pd.concat(drawn) if drawn else pd.DataFrame()
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs: for each activation, every run from zero or constant weights has one effective hidden unit at
+    every logged step, and at the largest hidden size random weights reach a training accuracy above that of constant ones,
+    paired by seed, whose whole 95% interval exceeds MARGIN. Supported if both hold for every activation, refuted if for none.
+    """
+    table = _unbalanced(runs.table)
+    widest = table["hidden_size"].max()
+    pairs = paired(table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed"))
+    gains, lost = complete(pairs)
+    effects = {name: estimate(part) for name, part in gains.groupby(level="activation")}
+    equal = runs.histories[runs.histories["init"].isin(EQUAL)]
+    most_units = equal.groupby("activation")["symmetry/effective_units"].max()
+    result = outcome(most_units[name] == 1 and effect.low > MARGIN for name, effect in effects.items())
+    return Verdict(
+        result,
+        f"training accuracy, random minus constant at {widest} hidden units, mean over activations, paired by seed{lost}",
+        estimate(gains.groupby(level="seed").mean()),
+        f"Most effective units from zero or constant weights: {most_units.max():.0f}. "
+        f"Gain by activation: {', '.join(f'{name} {words(effect)}' for name, effect in effects.items())}. {_rest(runs)}",
+    )
+
+
+def _rest(runs: Runs) -> str:
+    """Where zero weights move at all, in words."""
+    zero = runs.histories[runs.histories["init"] == "zero"]
+    moved = zero.assign(weights=zero[["gradient/W1", "gradient/W2"]].max(axis=1), balanced=zero["data.balance"] == 0.5)
+    moved = moved.groupby(["balanced", "activation"])["weights"].max() > 0
+    sentences = []
+    for balanced, part in moved.groupby(level="balanced"):
+        names = part.droplevel("balanced")
+        where = "balanced" if balanced else "unbalanced"
+        sentences.append(
+            f"From all zero on {where} classes the weights move for {', '.join(names.index[names]) or 'none'}"
+            f" and never for {', '.join(names.index[~names]) or 'none'}."
+        )
+    return " ".join(sentences)

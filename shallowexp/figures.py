@@ -1,0 +1,160 @@
+"""How every figure looks and is saved; nothing about any one claim.
+
+`@styled` on a function makes what it draws readable in print. A choice has one colour and one line style wherever it
+appears: activations from Petroff (2021), "petroff10", schemes from "tableau-colorblind10", both colour-blind safe; numbers
+(scales, sizes, steps) run from dark to light. The same figure is saved as the same bytes, by every call and process.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shallowexp import activations, data
+from shallowexp.claims import Runs
+from shallowexp.initializers import Parameters
+from shallowexp.statistics import require
+
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "shallowexp",
+}
+LOOKS = {
+    "sigmoid": ("#832db6", "--"),
+    "tanh": ("#3f90da", "-"),
+    "relu": ("#bd1f01", "-."),
+    "leaky_relu": ("#ffa90e", (0, (6, 1, 1, 1, 1, 1))),
+    "identity": ("#717581", ":"),
+    "zero": ("#595959", ":"),
+    "constant": ("#FF800E", "--"),
+    "random": ("#006BA4", "-"),
+    "xavier": ("#5F9ED1", "-."),
+    "he": ("#C85200", (0, (4, 1))),
+    "lecun": ("#A2C8EC", (0, (3, 1, 1, 1, 1, 1))),
+    "duplicate": ("#898989", (0, (1, 1))),
+}
+OTHERS = ("#a96b59", "#e76300", "#b9ac70", "#92dadd", "#94a4a2")  # what is left of petroff10, for a user's own choices
+STYLES = ("-", "--", "-.", ":")
+CLASSES = ("#3f90da", "#bd1f01")
+BAND = (0.1, 0.9)
+
+styled = matplotlib.rc_context(STYLE)
+
+
+def looks(values: Iterable) -> dict:
+    """Colour and line style of each different value, in the order in which a legend should name them."""
+    known = [name for name in LOOKS if name in set(values)]
+    new = sorted(set(values) - set(known))
+    styles = {name: dict(zip(("color", "linestyle"), LOOKS[name], strict=True)) for name in known}
+    for i, value in enumerate(new):
+        dark_to_light = matplotlib.colormaps["viridis"](0.85 * i / max(len(new) - 1, 1))
+        color = OTHERS[i % len(OTHERS)] if isinstance(value, str) else matplotlib.colors.to_hex(dark_to_light)
+        styles[value] = {"color": color, "linestyle": STYLES[i % len(STYLES)]}
+    return styles
+
+
+def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, label: Callable = str) -> pd.DataFrame:
+    """A line of medians over runs and a band that holds eight of ten, for each value of `by`; returns what is drawn.
+
+    A line stops where fewer than half of its runs have a value, so that the survivors of a divergence do not speak for all.
+    """
+    require(frame, x, y, by)
+    drawn = []
+    for value, style in looks(frame[by]).items():
+        groups = frame[frame[by] == value].groupby(x)[y]
+        summary = groups.quantile([*BAND, 0.5]).unstack().set_axis(["low", "high", "median"], axis=1)
+        summary["runs"] = groups.count()
+        summary = summary[summary["runs"] >= max(1, summary["runs"].max() / 2)]
+        ax.plot(summary.index, summary["median"], label=label(value), **style)
+        ax.fill_between(summary.index, summary["low"], summary["high"], color=style["color"], alpha=0.2, linewidth=0)
+        drawn.append(summary.reset_index(names=x).assign(**{by: value, "measure": y}))
+    return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
+
+
+def step_axis(ax: Axes) -> None:
+    """Training steps from 0 on, one decade as wide as the next."""
+    ax.set_xscale("symlog", linthresh=1, linscale=0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("training step")
+
+
+def boundary(ax: Axes, points: data.Dataset, score: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Two classes in the plane: the training points on the regions where `score`, of X (2, n), is above 0 or below."""
+    reach = 1.08 * np.abs(points.X).max()
+    line = np.linspace(-reach, reach, 201)
+    grid = np.stack(np.meshgrid(line, line)).reshape(2, -1)
+    Z = score(grid).reshape(len(line), -1)
+    ax.contourf(line, line, Z, levels=[-np.inf, 0, np.inf], colors=CLASSES, alpha=0.22)
+    ax.contour(line, line, Z, levels=[0], colors="black", linewidths=0.9)
+    for label, (color, marker) in enumerate(zip(CLASSES, "ox", strict=True)):
+        ax.scatter(*points.X[:, points.Y[0] == label], s=5, c=color, marker=marker, linewidths=0.6)
+    ax.set(xticks=[], yticks=[], aspect="equal")
+
+
+class Replay(NamedTuple):
+    """A run whose weights were kept, as arrays again."""
+
+    data: data.Dataset
+    activation: activations.Activation
+    steps: np.ndarray  # (p,)
+    parameters: list[Parameters]  # p of them
+
+
+def with_weights(runs: Runs, table: pd.DataFrame, **choices) -> list[str]:
+    """Fingerprints of the rows of `table` that have these choices and whose weights were kept."""
+    matching = (table[list(choices)] == pd.Series(choices)).all(axis=1)
+    return [fingerprint for fingerprint in table.index[matching] if fingerprint in runs.weights]
+
+
+def replay(runs: Runs, fingerprint: str) -> Replay:
+    """The data, the activation and the parameters at each logged step of one of `runs.weights`."""
+    row, kept = runs.table.loc[fingerprint], runs.weights[fingerprint]
+    parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
+    return Replay(_choice(data, "data", row).load(), _choice(activations, "activation", row), kept["steps"], parameters)
+
+
+def _choice(module, group: str, row: pd.Series):
+    """The object that `row` names: its class is the choice's name without underscores, its keys are `group`.key."""
+    classes = {name.lower(): choice for name, choice in vars(module).items() if is_dataclass(choice)}
+    choice = classes[row[group].replace("_", "")]
+    return choice(**{key.name: key.type(row[f"{group}.{key.name}"]) for key in fields(choice)})
+
+
+def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[Path]:
+    """Write stem.pdf, .svg and .png with `metadata` in each; returns the three paths."""
+    text = "; ".join(f"{key}: {value}" for key, value in metadata.items())
+    notes = {
+        "pdf": {"CreationDate": None, "Keywords": text},
+        "svg": {"Date": None, "Description": text},
+        "png": {"Software": None, **metadata},
+    }
+    paths = [Path(f"{stem}.{kind}") for kind in notes]
+    with matplotlib.rc_context(STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # a layout found again at the next call could differ in the last bit
+        for path, note in zip(paths, notes.values(), strict=True):
+            figure.savefig(path, metadata=note)
+    return paths

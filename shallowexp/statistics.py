@@ -1,0 +1,87 @@
+"""Effects over seeds, each with a 95% interval; no run is ever left out in silence.
+
+`paired` and `at_step` put NaN where a run is missing, has diverged or has no such value, and `estimate` refuses NaN: an
+experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Estimate, Runs
+
+RESAMPLES = 9999
+
+
+def require(frame: pd.DataFrame, *columns: str) -> None:
+    """Say which columns are missing, before a computation fails on them."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
+
+
+def estimate(values: Iterable[float]) -> Estimate:
+    """Mean with its 95% bootstrap interval (BCa; Efron 1987). The mean, because a median hides the seeds that fail.
+
+    Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN.
+    """
+    values = np.asarray(list(values), dtype=float)
+    if not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"{np.isfinite(values).sum()} of {len(values)} values are defined: no mean over seeds")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Estimate(mean, np.nan, np.nan)
+    if np.ptp(values) == 0:
+        return Estimate(*[float(values[0])] * 3)
+    draw = np.random.default_rng(0)
+    for method in ("BCa", "percentile"):  # BCa has no answer where leaving out a value never moves the mean
+        with np.errstate(all="ignore"):
+            low, high = bootstrap([values], np.mean, n_resamples=RESAMPLES, method=method, rng=draw).confidence_interval
+        if np.isfinite([low, high]).all():
+            break
+    return Estimate(mean, float(low), float(high))
+
+
+def at_step(runs: Runs, step: int) -> pd.DataFrame:
+    """`runs.table` with its metrics as logged at exactly `step`; NaN for a run without them, as after it diverged."""
+    require(runs.histories, "fingerprint", "step")
+    rows = runs.histories[runs.histories["step"] == step].set_index("fingerprint")
+    metrics = [column for column in rows if "/" in column]
+    table = runs.table.drop(columns=[column for column in runs.table if "/" in column])
+    return table.join(rows[metrics]).assign(outcome="finished")  # what comes after `step` does not matter here
+
+
+def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iterable[str] = ("seed",)) -> pd.Series:
+    """`measure` where `by` is left minus where it is right, in raw units, for each seed or combination of `within`."""
+    within = list(within)
+    require(table, measure, by, "outcome", *within)
+    finished = table[measure].where(table["outcome"] == "finished")
+    sides = []
+    for side in (left, right):
+        keys = table.loc[table[by] == side, within]
+        if keys.duplicated().any():
+            raise ValueError(f"several runs have {by}={side} and the same {', '.join(within)}: choose, or add to `within`")
+        sides.append(finished[keys.index].set_axis(pd.MultiIndex.from_frame(keys)))
+    return sides[0].sub(sides[1])
+
+
+def complete(differences: pd.Series) -> tuple[pd.Series, str]:
+    """The defined differences, and words that own up to the others (none if there are none)."""
+    defined = differences.dropna()
+    lost = len(differences) - len(defined)
+    return defined, f" ({lost} of {len(differences)} pairs left out: diverged or without partner)" if lost else ""
+
+
+def outcome(parts: Iterable[bool]) -> str:
+    """Supported where every part of a claim holds, refuted where none does, conditional between."""
+    parts = list(parts)
+    if not parts:
+        raise ValueError("no runs that the claim could be judged by")
+    return SUPPORTED if all(parts) else CONDITIONAL if any(parts) else REFUTED
+
+
+def words(effect: Estimate, digits: int = 3) -> str:
+    """An estimate in a sentence."""
+    return f"{effect.value:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
