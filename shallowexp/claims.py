@@ -5,15 +5,25 @@ An experiment is a pair of files of one name: conf/experiment/<name>.yaml, its s
 - a docstring: the claim in one sentence, its section, and what the literature adds;
 - `figure(runs) -> (matplotlib Figure, DataFrame)`: the picture and the numbers drawn in it; the first line of its own
   docstring says what to see;
-- `verdict(runs) -> Verdict`.
+- `verdict(runs) -> Verdict`, whose docstring states the hypothesis, fixed before the runs.
+
+Files are found, never listed: in the package and in ./experiments of the working directory.
 """
 
+import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import cleandoc
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from shallowexp import EXPERIMENTS
 
 SUPPORTED, REFUTED, CONDITIONAL = OUTCOMES = ("supported", "refuted", "conditional")
 
@@ -44,3 +54,52 @@ class Verdict:
     def __post_init__(self):
         if self.outcome not in OUTCOMES:
             raise ValueError(f"a verdict is one of {', '.join(OUTCOMES)}, not {self.outcome!r}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One file of experiments/, found but not yet run."""
+
+    name: str
+    path: Path
+
+    @property
+    def docstring(self) -> str:
+        """Read without running the file; empty where it cannot be parsed."""
+        try:
+            return ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        except SyntaxError:
+            return ""
+
+    @property
+    def sentence(self) -> str:
+        """The claim in one sentence: the docstring's first paragraph."""
+        return " ".join(self.docstring.split("\n\n")[0].split())
+
+    @property
+    def section(self) -> str:
+        """The chapter's section, from the line `Section: 6.4`."""
+        found = re.search(r"^Section: (.+)$", self.docstring, re.MULTILINE)
+        return found[1].strip() if found else ""
+
+    def load(self) -> ModuleType:
+        """Run the file. Raises what it raises, and AttributeError where `figure` or `verdict` is missing."""
+        spec = spec_from_file_location(f"experiments.{self.name}", self.path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for function in ("figure", "verdict"):
+            if not callable(getattr(module, function, None)):
+                raise AttributeError(f"{self.path} has no function {function}(runs)")
+        return module
+
+
+def find() -> dict[str, Claim]:
+    """Every experiment, by name; the working directory's own come after the package's."""
+    folders = dict.fromkeys([EXPERIMENTS, Path.cwd() / "experiments"])
+    files = [path for folder in folders for path in sorted(folder.glob("[!_]*.py"))]
+    return {path.stem: Claim(path.stem, path) for path in reversed(files)}
+
+
+def what_to_see(module: ModuleType) -> str:
+    """The sentence under a figure: the first paragraph of its function's docstring."""
+    return " ".join(cleandoc(module.figure.__doc__ or "").split("\n\n")[0].split())

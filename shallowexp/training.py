@@ -1,7 +1,9 @@
 """train(jobs) -> results. Knows neither Hydra nor MLflow; a job is a picklable value and a result plain arrays."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -12,6 +14,10 @@ from shallowexp.data import Data, Dataset
 from shallowexp.initializers import Parameters
 from shallowexp.network import forward, gradient_descent
 from shallowexp.outputs import Output
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "compiled", "numpy")
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,66 @@ class Result:
     final: Parameters  # at the last of them (the initial ones if there is none)
 
 
-def train(jobs: Sequence[Job]) -> list[Result]:
-    """Train every job; a result depends on its job alone, whatever is trained beside it."""
-    return [train_one(job) for job in jobs]
+@dataclass(frozen=True)
+class Failure:
+    """A job that raised: a user's own activation, say, or a data set that could not be drawn."""
+
+    error: str
+
+
+def resolve_engine(job: Job, engine: str = "auto") -> str:
+    """The engine that trains the job: the compiled kernel where it may and can, else NumPy (which is then said once)."""
+    if engine == "numpy":
+        return engine
+    kernel = _kernel()
+    if kernel and kernel.knows(job):
+        return "compiled"
+    if kernel:
+        _say(f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
+             "the compiled kernel knows only the built-in ones")
+    return "numpy"
+
+
+@cache
+def _kernel():
+    try:
+        from shallowexp import kernel
+    except ImportError as error:
+        _say(f"training through NumPy: Numba cannot be imported ({error})")
+        return None
+    return kernel
+
+
+@cache
+def _say(message: str) -> None:
+    log.warning(message)
+
+
+def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Failure]:
+    """Train every job, in the jobs' order; a result depends on its job alone, whatever is trained beside it.
+
+    `threads` bounds the compiled kernel's threads (None: all cores).
+    """
+    results = {job: _attempt(train_one, job) for job in jobs if job.engine == "numpy"}
+    compiled = [job for job in jobs if job.engine == "compiled"]
+    if compiled:
+        results |= _train_compiled(compiled, threads)
+    return [results[job] for job in jobs]
+
+
+def _train_compiled(jobs: Sequence[Job], threads: int | None) -> dict[Job, Result | Failure]:
+    """All in one call of the kernel; the jobs that cannot even start are failures and stay out of it."""
+    checked = {job: _attempt(Job.initial, job) for job in jobs}
+    ready = [job for job in jobs if not isinstance(checked[job], Failure)]
+    failures = {job: checked[job] for job in jobs if isinstance(checked[job], Failure)}
+    return failures | dict(zip(ready, _kernel().train_batch(ready, threads), strict=True))
+
+
+def _attempt(function: Callable, job: Job):
+    try:
+        return function(job)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")
 
 
 def train_one(job: Job) -> Result:

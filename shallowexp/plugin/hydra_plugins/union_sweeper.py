@@ -1,0 +1,36 @@
+"""hydra/sweeper=union: Hydra's basic sweeper, where `hydra.sweeper.params` may also be a list of mappings.
+
+The product of each mapping is swept and the products are united, for sweeps that are not one product (a slope only with
+leaky ReLU). The command line wins over `params`; a job is launched once; an empty range is an error.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class UnionSweeperConf:
+    _target_: str = "hydra_plugins.union_sweeper.UnionSweeper"
+    max_batch_size: int | None = None
+    params: Any = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="union", node=UnionSweeperConf, provider="shallowexp")
+
+
+class UnionSweeper(BasicSweeper):
+    def _parse_config(self) -> list[str]:
+        return []  # `split_arguments` reads params itself, mapping by mapping
+
+    def split_arguments(self, overrides, max_batch_size):
+        from shallowexp.composition import united_products
+
+        jobs = united_products(self.params, overrides)
+        return list(self.split_overrides_to_chunks(jobs, max_batch_size))
+
+    def validate_batch_is_legal(self, batch) -> None:
+        if getattr(self.launcher, "sweep", None) is None:  # the batched launcher composes all before it trains any
+            super().validate_batch_is_legal(batch)

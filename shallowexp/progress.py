@@ -1,0 +1,38 @@
+"""How far a sweep is: a bar on a terminal, plain lines elsewhere."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+PLAIN_EVERY = 10.0  # seconds between plain lines
+
+
+class Progress:
+    """Counts runs done and failed; use as a context manager."""
+
+    def __init__(self, total: int, console: Console | None = None):
+        self.total, self.done, self.failed = total, 0, 0
+        self.console = console or Console(stderr=True, highlight=False)
+        columns = TextColumn("training"), BarColumn(), MofNCompleteColumn()
+        columns += TextColumn("{task.fields[failed]} failed"), TimeRemainingColumn()
+        self.bar = Bar(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task("training", total=total, failed=0)
+        self.start = self.said = time.monotonic()
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.bar.stop()
+
+    def advance(self, done: int, failed: int) -> None:
+        self.done, self.failed = self.done + done, self.failed + failed
+        self.bar.update(self.task, advance=done, failed=self.failed)
+        now = time.monotonic()
+        if self.bar.disable and (now - self.said > PLAIN_EVERY or self.done == self.total):
+            self.said = now
+            left = (now - self.start) / self.done * (self.total - self.done)
+            self.console.print(f"{self.done}/{self.total} runs trained, {self.failed} failed, {left:.0f} s left")

@@ -1,0 +1,38 @@
+"""Where results come from: commit, version, command, machine."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from shallowexp import CONF, __version__
+
+
+@cache
+def commit() -> str | None:
+    """The git commit of the code that runs (of the working directory, if the code is in no repository)."""
+    for folder in (CONF.parent, Path.cwd()):
+        git = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+        try:
+            return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def command() -> str:
+    """The command line, as it can be typed again."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def tags() -> dict[str, str]:
+    """What every tracked run carries."""
+    known = {"mlflow.source.git.commit": commit()} if commit() else {}
+    return {"shallowexp.version": __version__, "shallowexp.machine": machine(), **known}
+
+
+@cache
+def machine() -> str:
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"

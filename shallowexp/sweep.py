@@ -1,0 +1,221 @@
+"""A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow.
+
+Training stays in the calling thread (the compiled kernel uses all cores there), so Ctrl-C reaches it between two batches.
+"""
+
+import io
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+
+from shallowexp import provenance
+from shallowexp.claims import find
+from shallowexp.config import Run
+from shallowexp.diagnostics import metric_names
+from shallowexp.errors import Interrupted, RunsFailed
+from shallowexp.progress import Progress
+from shallowexp.tracking import Record, Store
+from shallowexp.training import Failure, Result, train
+
+BATCH_RUNS = 250
+BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
+PENDING = 4  # batches that may wait for the writer
+TRACKING = 0.005  # seconds a run, for the estimate of a dry run
+NANOSECONDS = {"compiled": 2.0, "numpy": 40.0}  # per hidden unit, sample and step, likewise
+
+
+@dataclass
+class Tally:
+    """What became of the runs of a sweep."""
+
+    total: int
+    reused: int = 0
+    finished: int = 0
+    diverged: int = 0
+    failures: dict[str, str] = field(default_factory=dict)  # name -> error
+
+    def count(self, run: Run, result: Result | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failures[run.name] = result.error
+        else:
+            self.finished += 1
+            self.diverged += result.diverged_at is not None
+
+    def tags(self) -> dict[str, str]:
+        counts = {"runs": self.total, "reused": self.reused, "finished": self.finished, "diverged": self.diverged}
+        return {f"shallowexp.{name}": str(n) for name, n in (counts | {"failed": len(self.failures)}).items()}
+
+    def __str__(self) -> str:
+        diverged = f" ({self.diverged} of them diverged)" if self.diverged else ""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self.total} runs: {self.reused} already there, {self.finished} trained{diverged}{failed}"
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One MLflow experiment, to which runs are added."""
+
+    store: Store
+    experiment: str
+    experiment_id: str
+
+    @classmethod
+    def open(cls, experiment: str) -> "Tracked":
+        """Raises TrackingError where the store cannot be used."""
+        store = Store.open()
+        return cls(store, experiment, store.experiment(experiment, _experiment_tags(experiment)))
+
+    def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:
+        """The runs that are not FINISHED there yet (with `fresh`, all)."""
+        finished = {} if fresh else self.store.finished(self.experiment_id)
+        return [run for run in runs if run.fingerprint not in finished]
+
+    def one(self, run: Run, missing: Sequence[Run]) -> float:
+        """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
+        for batch in batches(missing):
+            records, results = train_batch(batch)
+            self.store.write(self.experiment_id, records)
+            if isinstance(results[0], Failure):
+                raise RunsFailed({run.name: results[0].error})
+        row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
+        print(_line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}")
+        return row["train/loss"]
+
+    def sweep(self, runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> Tally:
+        """Train `missing` and write it under one parent run; `runs` are all that the sweep asked for.
+
+        Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
+        """
+        tally = Tally(len(runs), reused=len(runs) - len(missing))
+        if not missing:
+            return tally
+        digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
+        tags = provenance.tags() | {"shallowexp.command": provenance.command()}
+        parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags)
+        status = "FAILED"
+        try:
+            with _interruptible():
+                self._train_and_write(missing, parent.run_id, tally, threads)
+            status = "FAILED" if tally.failures else "FINISHED"
+        except KeyboardInterrupt as interrupt:
+            status = "KILLED"
+            raise Interrupted(tally, *(interrupt.args or (signal.SIGINT,))) from None
+        finally:
+            parent.close(status, tally.tags())
+        return tally
+
+    def _train_and_write(self, runs: Sequence[Run], parent: str, tally: Tally, threads: int | None) -> None:
+        """Writing goes on beside training; leaving, however, waits for the writes in flight."""
+        pending = deque()
+        with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
+            for batch in batches(runs):
+                records, results = train_batch(batch, threads)
+                pending.append(writer.submit(self.store.write, self.experiment_id, records, parent))
+                for run, result in zip(batch, results, strict=True):
+                    tally.count(run, result)
+                progress.advance(len(batch), len(tally.failures) - progress.failed)
+                while len(pending) > PENDING:
+                    pending.popleft().result()
+            for write in pending:
+                write.result()
+
+    def __str__(self) -> str:
+        return f"experiment {self.experiment} in {self.store.uri}"
+
+
+def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:
+    """What a dry run says."""
+    threads = threads or os.cpu_count()
+    seconds = sum(work(run) * NANOSECONDS[run.job.engine] * 1e-9 * 2 / threads + TRACKING for run in missing)
+    there = len(runs) - len(missing)
+    return f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {threads} threads"
+
+
+def _line(row) -> str:
+    """Loss and accuracy (r2 for regression) of a tracked run."""
+    names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
+    ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
+    return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
+
+
+def _experiment_tags(name: str) -> dict[str, str]:
+    claim = find().get(name)
+    note = f"{claim.docstring}" if claim else "Runs and sweeps that belong to no claim of the chapter."
+    return {"mlflow.note.content": note, "mlflow.experimentKind": "custom_model_development"}
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM stops a sweep as Ctrl-C does."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list["Record"], list[Result | Failure]]:
+    start = _now()
+    results = train([run.job for run in batch], threads)
+    end = _now()
+    return [record(run, result, start, end) for run, result in zip(batch, results, strict=True)], results
+
+
+def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Cut so that a batch is about a second's work, yet enough networks for many cores."""
+    batch, cost = [], 0.0
+    for run in runs:
+        batch.append(run)
+        cost += work(run)
+        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= 16):
+            yield batch
+            batch, cost = [], 0.0
+    if batch:
+        yield batch
+
+
+def work(run: Run) -> float:
+    """Hidden units x samples x steps, with the inputs counted where they weigh more than the activation."""
+    n_x, m = run.job.data.load().X.shape
+    return run.job.hidden_size * m * run.job.steps * max(1.0, n_x / 8)
+
+
+def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
+    """The run as it will stand in MLflow; a divergence adds a last step that says when."""
+    choices = {name: run.params[name] for name in ("activation", "init", "data")}
+    tags = provenance.tags() | choices
+    common = {"fingerprint": run.fingerprint, "name": run.name, "params": run.params, "start": start, "end": end}
+    if isinstance(result, Failure):
+        tags |= {"outcome": "failed", "shallowexp.error": result.error[:5000]}
+        return Record(**common, tags=tags, steps=np.array([], int), metrics={}, artifacts={}, status="FAILED")
+    steps, metrics = result.steps, dict(zip(metric_names(run.job.data.task), result.metrics.T, strict=True))
+    if result.diverged_at is not None:
+        steps = np.append(steps, result.diverged_at)
+        metrics = {name: np.append(values, np.nan) for name, values in metrics.items()}
+        metrics["diverged/step"] = np.append(np.full(len(steps) - 1, np.nan), result.diverged_at)
+    tags["outcome"] = "finished" if result.diverged_at is None else "diverged"
+    return Record(**common, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(result))
+
+
+def _artifacts(result: Result) -> dict[str, bytes]:
+    if result.weights is None:
+        return {}
+    buffer = io.BytesIO()
+    np.savez(buffer, steps=result.steps, **result.weights._asdict())
+    return {"weights.npz": buffer.getvalue()}
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
