@@ -18,7 +18,8 @@ def test_shapes_and_seeds(init, n, seed):
     first, again = init(*n, seed), init(*n, seed)
     assert [p.shape for p in first] == [(n_h, n_x), (n_h, 1), (n_y, n_h), (n_y, 1)]
     assert all(p.dtype == np.float64 and np.array_equal(p, q) for p, q in zip(first, again, strict=True))
-    assert not first.b1.any() and not first.b2.any()
+    assert not first.b1.any()
+    assert not first.b2.any()
 
 
 @given(sizes, seeds, st.sampled_from([0.01, 1.0, 10.0]), st.sampled_from([None, 0.0, 0.5]))
@@ -36,13 +37,17 @@ def test_random_leaves_the_global_stream_alone():
     before = np.random.get_state()[1:3]
     Random()(2, 4, 1, seed=2)
     after = np.random.get_state()[1:3]
-    assert np.array_equal(before[0], after[0]) and before[1] == after[1]
+    assert np.array_equal(before[0], after[0])
+    assert before[1] == after[1]
 
 
 def test_zero_and_constant():
     assert not any(p.any() for p in Zero()(2, 4, 1, seed=2))
     W1, b1, W2, b2 = Constant(0.2, output_scale=-0.3, bias=0.1)(2, 4, 1, seed=2)
-    assert (W1 == 0.2).all() and (W2 == -0.3).all() and (b1 == 0.1).all() and (b2 == 0).all()
+    assert (W1 == 0.2).all()
+    assert (W2 == -0.3).all()
+    assert (b1 == 0.1).all()
+    assert (b2 == 0).all()
     assert (Constant(0.2)(2, 4, 1, seed=2).W2 == 0.2).all()
 
 
@@ -67,9 +72,11 @@ def test_duplicates(repeat, kinds):
     W1, _, W2, _ = Duplicate(1.0, unique=3, repeat=repeat)(2, 10, 2, seed=0)
     assert tuple(len(np.unique(rows, axis=0)) for rows in (W1, W2.T, np.hstack([W1, W2.T]))) == kinds
     drawn = Random(1.0)(2, 10, 2, seed=0)
-    assert np.array_equal(W1[:3], drawn.W1[:3]) and np.array_equal(W2[:, :3], drawn.W2[:, :3])
+    assert np.array_equal(W1[:3], drawn.W1[:3])
+    assert np.array_equal(W2[:, :3], drawn.W2[:, :3])
     if repeat == "both":
-        assert np.array_equal(W1[3:], W1[:-3]) and np.array_equal(W2[:, 3:], W2[:, :-3])
+        assert np.array_equal(W1[3:], W1[:-3])
+        assert np.array_equal(W2[:, 3:], W2[:, :-3])
 
 
 @pytest.mark.parametrize(

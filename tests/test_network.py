@@ -1,4 +1,4 @@
-"""network.py is the definition, so it is held to independent oracles: autograd, the chapter's loop and printed equations."""
+"""network.py is the definition, so it is held to oracles: autograd, the chapter's loop and printed equations."""
 
 import autograd.numpy as anp
 import numpy as np
@@ -101,8 +101,9 @@ def test_the_chapter_s_3_4_1_network_and_its_printed_equations():
     gradients = backward(A0, Y, parameters, cache, g, output)
     assert [a.shape for a in (*cache, output(cache.Z2))] == [(4, 7), (4, 7), (1, 7), (1, 7)]
     assert [d.shape for d in gradients] == [(4, 3), (4, 1), (1, 4), (1, 1)] == [p.shape for p in parameters]
-    for found, printed in zip((*cache, output(cache.Z2), *gradients), (Z1, A1, Z2, A2, dW1, db1, dW2, db2), strict=True):
-        np.testing.assert_allclose(found, printed, rtol=1e-11, atol=1e-14)
+    printed = Z1, A1, Z2, A2, dW1, db1, dW2, db2
+    for found, expected in zip((*cache, output(cache.Z2), *gradients), printed, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
 
 
 def test_descent_yields_the_parameters_after_s_updates():
@@ -161,7 +162,8 @@ def test_one_duplicated_unit_among_others_stays_locked(dtype):
     X, Y, parameters = X.astype(dtype), Y.astype(dtype), Parameters(W1, b1, W2, b2)
     descent = gradient_descent(X, Y, parameters, activations.Tanh(), outputs.Sigmoid(), learning_rate=0.5)
     for _, (reached, _, _) in zip(range(50), descent, strict=False):
-        assert np.array_equal(reached.W1[7], reached.W1[2]) and reached.W2[0, 7] == reached.W2[0, 2]
+        assert np.array_equal(reached.W1[7], reached.W1[2])
+        assert reached.W2[0, 7] == reached.W2[0, 2]
     assert len(np.unique(reached.W1, axis=0)) == 8
 
 
