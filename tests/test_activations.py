@@ -1,4 +1,4 @@
-"""Each activation against 100 decimal digits: its value, its derivative at any z, and the two facts it states of itself."""
+"""Each activation against 100 decimal digits: its value and its derivative at any z, and what it states of itself."""
 
 from decimal import Decimal, localcontext
 

@@ -9,9 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ("activations initializers outputs data", "network kernel", "training diagnostics", "config", "app")
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
-READABLE = {
-    *["claims", "figures", "statistics", "data", "network", "diagnostics", "activations", "initializers", "outputs"]
-}
+READABLE = {"claims", "figures", "statistics", "network", "diagnostics", *LAYERS[0].split()}
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 HYDRA, MLFLOW = {"hydra", "omegaconf"}, {"mlflow"}
 FORBIDDEN = dict.fromkeys(["training", "kernel", "network", "diagnostics", "data"], HYDRA | MLFLOW)
