@@ -13,11 +13,11 @@ from pathlib import Path
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
-from shallowexp import CONF, __version__, claims
+from shallowexp import CONF, __version__, claims, schema  # noqa: F401  (registers the types that conf/config.yaml names)
 from shallowexp.config import nearest, plan
 from shallowexp.errors import ConfigError, RunsFailed, UserError
 
@@ -109,9 +109,10 @@ def _explain(error: Exception) -> tuple[str | None, int]:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name} is not a choice{nearest(name, error.options)}; choices: {', '.join(error.options)}", 1
     if isinstance(cause, ConfigAttributeError):
-        keys = [str(key) for key in cause.parent_node or ()]
-        return f"{cause.full_key} is not a key{nearest(str(cause.key), keys)}; keys there: {', '.join(keys)}", 1
-    if isinstance(error, (CompactHydraException, OmegaConfBaseException)):
+        keys = [str(key) for key in cause.parent_node or () if key not in ("hydra", "_target_")]
+        given = f"{cause.full_key} is not a key{nearest(str(cause.key), keys)}"
+        return f"{given}; keys there: {', '.join(keys) or 'none'}", 1
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
     return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
 

@@ -10,11 +10,16 @@ from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
+from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from shallowexp import CONF, schema  # noqa: F401  (registers the types that conf/config.yaml names)
 
 
 class Composed(NamedTuple):
@@ -96,3 +101,13 @@ class _Groups:
         if key not in self.known:
             self.known[key] = self.repository.group_exists(key)
         return self.known[key]
+
+
+def compose_experiment(name: str, overrides: Sequence[str] = ()) -> list[Composed]:
+    """Every job of conf/experiment/<name>.yaml, as `shallowexp -m +experiment=<name> <overrides>` composes them."""
+    command_line = [f"+experiment={name}", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", command_line, RunMode.MULTIRUN)
+        jobs = united_products(master.hydra.sweeper.params, [_parse(override) for override in command_line])
+        return compose(loader, master, jobs)

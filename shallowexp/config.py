@@ -1,4 +1,4 @@
-"""From a composed configuration to a run: typed schema, one clear message for what is wrong, fingerprint.
+"""From a composed configuration to a run: checked, with one clear message for what is wrong, and its fingerprint.
 
 The schema of a group's choice is the dataclass that its `_target_` names, so a user's own activation or data set is checked
 as the built-in ones are.
@@ -7,7 +7,7 @@ as the built-in ones are.
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from shallowexp import outputs
@@ -38,39 +37,6 @@ COMPUTES = {  # the modules whose content can change a result, by engine
     "numpy": ("activations", "initializers", "outputs", "data", "network", "diagnostics", "training"),
     "compiled": ("initializers", "data", "kernel", "diagnostics", "training"),
 }
-
-
-@dataclass
-class TrainSchema:
-    steps: int = MISSING
-    learning_rate: float = MISSING
-    dtype: str = MISSING
-    engine: str = MISSING
-
-
-@dataclass
-class LogSchema:
-    points: int = MISSING
-    every: int | None = None
-    steps: list[int] | None = None
-    weights: str = MISSING
-
-
-@dataclass
-class RunSchema:
-    data: dict[str, Any] = field(default_factory=dict)
-    activation: dict[str, Any] = field(default_factory=dict)
-    init: dict[str, Any] = field(default_factory=dict)
-    output: dict[str, Any] = field(default_factory=dict)
-    hidden_size: int = MISSING
-    seed: int = MISSING
-    train: TrainSchema = field(default_factory=TrainSchema)
-    log: LogSchema = field(default_factory=LogSchema)
-    fresh: bool = False
-    dry_run: bool = False
-
-
-ConfigStore.instance().store(name="schema", node=RunSchema)
 
 
 @dataclass(frozen=True)

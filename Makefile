@@ -1,0 +1,31 @@
+# report, test, bench and lock; the first call of each builds .venv from requirements.lock
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: report test lint bench lock clean
+
+report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
+	$(BIN)/shallowexp-report --train
+
+test: .venv/ready lint  ## linters and tests
+	$(BIN)/pytest -n auto --dist loadfile
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/ready  ## side by side with what a user would take instead
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[bench]' || echo "a peer is missing: its rows say so"
+	$(BIN)/python -m benchmarks
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+lock:  ## exact versions with hashes, for every platform and Python that pyproject.toml allows
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,43 @@
+"""The types of a run's configuration, by Hydra's name `schema`; the values are in conf/config.yaml.
+
+A group's node is open here: its schema is the dataclass that its `_target_` names (see config.py).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class TrainSchema:
+    steps: int = MISSING
+    learning_rate: float = MISSING
+    dtype: str = MISSING
+    engine: str = MISSING
+
+
+@dataclass
+class LogSchema:
+    points: int = MISSING
+    every: int | None = None
+    steps: list[int] | None = None
+    weights: str = MISSING
+
+
+@dataclass
+class RunSchema:
+    data: dict[str, Any] = field(default_factory=dict)
+    activation: dict[str, Any] = field(default_factory=dict)
+    init: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    hidden_size: int = MISSING
+    seed: int = MISSING
+    train: TrainSchema = field(default_factory=TrainSchema)
+    log: LogSchema = field(default_factory=LogSchema)
+    fresh: bool = False
+    dry_run: bool = False
+
+
+ConfigStore.instance().store(name="schema", node=RunSchema)

@@ -1,0 +1,37 @@
+"""Commands run in a folder of their own, against a real SQLite store that is made once and copied."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = Path(sys.executable).parent
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run shallowexp or shallowexp-report as a user would, with MLflow's default store in `cwd`."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
+    program, *rest = arguments
+    return subprocess.run(
+        [str(COMMANDS / program), *rest], cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """An MLflow database with its tables: making one takes seconds, copying none."""
+    from shallowexp.tracking import Store
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    Store.open(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def workplace(tmp_path, empty_store) -> Path:
+    """A working directory whose default store is there and empty."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path
