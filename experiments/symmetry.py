@@ -38,7 +38,9 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     names = list(looks(table["activation"]))
     for ax, name in zip(bottom.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         cell = table[table["activation"] == name]
-        drawn.append(median_and_band(ax, cell, "hidden_size", "train/accuracy", "init", TITLES.get).assign(activation=name))
+        drawn.append(
+            median_and_band(ax, cell, "hidden_size", "train/accuracy", "init", TITLES.get).assign(activation=name)
+        )
         ax.set_xscale("log", base=2)
         ax.set(title=name, xlabel="hidden units", xticks=sorted(cell["hidden_size"].unique()))
         ax.xaxis.set_major_formatter("{x:.0f}")
@@ -47,26 +49,33 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
-    require(frame, "init", "activation", "hidden_size", "seed", "data.balance", "symmetry/effective_units", "train/accuracy")
+    require(
+        frame, "init", "activation", "hidden_size", "seed", "data.balance", "symmetry/effective_units", "train/accuracy"
+    )
     return frame[(frame["data.balance"] != 0.5) & frame["init"].isin(SCHEMES)]
 
 
 def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
-    """Rows of W1 in the plane while training, from the widest network whose weights were kept."""
-    drawn, styles = [], looks(PATHS)
-    for name in PATHS:
-        for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=table["hidden_size"].max())[:1]:
-            W1 = runs.weights[fingerprint]["W1"]  # (p, n_h, n_x)
-            for unit in range(W1.shape[1]):
-                w1, w2 = W1[:, unit, 0], W1[:, unit, 1]
-                ax.plot(w1, w2, linewidth=1.2, label=name if unit == 0 else None, **styles[name])
-                ax.plot(w1[-1], w2[-1], "o", markersize=4.5, color=styles[name]["color"])
-                path = {"init": scheme, "activation": name, "unit": unit, "step": runs.weights[fingerprint]["steps"], "w1": w1, "w2": w2}
-                drawn.append(pd.DataFrame(path))
-    ax.plot(0, 0, "+", color="black", markersize=9)
-    ax.set(title=f"Paths of W1's rows: {TITLES[scheme]}", xlabel="weight of x1", ylabel="weight of x2")
-    ax.legend(loc="best")
-    return pd.concat(drawn) if drawn else pd.DataFrame()
+    """Rows of W1 in the plane while training, of the widest networks whose weights were kept."""
+    drawn, counts, widest = [pd.DataFrame()], [], table["hidden_size"].max()
+    for name, style in looks(PATHS).items():
+        for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=widest)[:1]:
+            kept = runs.weights[fingerprint]
+            paths = pd.concat(
+                {step: pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for step, W1 in zip(kept["steps"], kept["W1"])}
+            )
+            drawn.append(paths.rename_axis(["step", "unit"]).reset_index().assign(init=scheme, activation=name))
+            counts.append(table.loc[fingerprint, "symmetry/effective_units"])
+            for unit, path in drawn[-1].groupby("unit"):
+                ax.plot(path["w1"], path["w2"], linewidth=1.3, label=name if unit == 0 else None, **style)
+                ax.plot(path["w1"].iloc[-1:], path["w2"].iloc[-1:], "o", markersize=5, color=style["color"])
+    ax.plot(0, 0, "+", color="black", markersize=10, zorder=1)
+    ax.margins(0.12)
+    paths = f": {widest} units, {max(counts):.0f} path{'s' if max(counts) > 1 else ''}" if counts else ""
+    ax.set(title=f"{TITLES[scheme]}{paths}", xlabel="weight of x1", ylabel="weight of x2")
+    if counts:
+        ax.legend()
+    return pd.concat(drawn)
 
 
 def verdict(runs: Runs) -> Verdict:
@@ -76,7 +85,9 @@ def verdict(runs: Runs) -> Verdict:
     """
     table = _unbalanced(runs.table)
     widest = table["hidden_size"].max()
-    pairs = paired(table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed"))
+    pairs = paired(
+        table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
+    )
     gains, lost = complete(pairs)
     effects = {name: estimate(part) for name, part in gains.groupby(level="activation")}
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]

@@ -56,7 +56,13 @@ LOOKS = {
     "lecun": ("#A2C8EC", (0, (3, 1, 1, 1, 1, 1))),
     "duplicate": ("#898989", (0, (1, 1))),
 }
-OTHERS = ("#a96b59", "#e76300", "#b9ac70", "#92dadd", "#94a4a2")  # what is left of petroff10, for a user's own choices
+OTHERS = (
+    "#e76300",
+    "#333333",
+    "#a96b59",
+    "#b9ac70",
+    "#92dadd",
+)  # for other words: the rest of petroff10 and a near-black
 STYLES = ("-", "--", "-.", ":")
 CLASSES = ("#3f90da", "#bd1f01")
 BAND = (0.1, 0.9)
@@ -88,7 +94,10 @@ def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, labe
         summary = groups.quantile([*BAND, 0.5]).unstack().set_axis(["low", "high", "median"], axis=1)
         summary["runs"] = groups.count()
         summary = summary[summary["runs"] >= max(1, summary["runs"].max() / 2)]
-        ax.plot(summary.index, summary["median"], label=label(value), **style)
+        above = (
+            3 if style["linestyle"] != "-" else 2
+        )  # where lines coincide, the solid one shows through the gaps of others
+        ax.plot(summary.index, summary["median"], label=label(value), zorder=above - len(drawn) / 100, **style)
         ax.fill_between(summary.index, summary["low"], summary["high"], color=style["color"], alpha=0.2, linewidth=0)
         drawn.append(summary.reset_index(names=x).assign(**{by: value, "measure": y}))
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
@@ -98,6 +107,7 @@ def step_axis(ax: Axes) -> None:
     """Training steps from 0 on, one decade as wide as the next."""
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("training step")
 
 

@@ -62,7 +62,9 @@ def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iter
     for side in (left, right):
         keys = table.loc[table[by] == side, within]
         if keys.duplicated().any():
-            raise ValueError(f"several runs have {by}={side} and the same {', '.join(within)}: choose, or add to `within`")
+            raise ValueError(
+                f"several runs have {by}={side} and the same {', '.join(within)}: choose, or add to `within`"
+            )
         sides.append(finished[keys.index].set_axis(pd.MultiIndex.from_frame(keys)))
     return sides[0].sub(sides[1])
 

@@ -1,0 +1,144 @@
+"""Large initial weights put z where sigmoid and tanh are flat, so that gradients vanish and learning is slow.
+
+Section: 6.2.2 and 6.4
+
+LeCun et al. (1998) and Glorot & Bengio (2010) choose the scale from the fan-in instead, and watch activations by their
+percentiles and gradients by their norms. Two things blur the plain picture. Scaled together, a larger W2 makes dW1 larger, so
+||dW1|| can rise while every slope falls: ||dW1|| / ||W1|| is the honest measure, and W2 kept small a second design. And a
+hidden layer that cannot move is still a set of random features, from which W2 learns (Rahimi & Recht 2008).
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Runs, Verdict
+from shallowexp.diagnostics import FLAT
+from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.network import forward
+from shallowexp.statistics import at_step, complete, estimate, outcome, paired, require, words
+
+CURVED = ("sigmoid", "tanh")
+SMALL, LARGE = 0.01, 10.0
+BUDGETS = (30, 100, 1000, 3000)
+JUDGED = 1000  # the budget whose effect is reported
+MARGIN = 0.02  # nats of training loss that large weights must cost
+AS_W1, SMALL_W2 = "W2 as W1", "W2 small"  # the two designs
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """With larger weights |z| leaves the steep part, slopes g'(z) and relative gradients vanish, and a small loss takes longer."""
+    runs = Runs(_with_design(runs.table), _with_design(runs.histories), runs.weights)
+    histories = runs.histories[runs.histories["design"] == AS_W1]
+    start, tanh = histories[histories["step"] == 0], histories[histories["activation"] == "tanh"]
+    page = Figure(figsize=(13, 6))
+    top, bottom = (part.subplots(1, columns) for part, columns in zip(page.subfigures(2, 1), (4, 5), strict=True))
+    drawn = [
+        _distributions(top[:2], runs),
+        median_and_band(top[2], start, "init.scale", "saturation/share", "activation"),
+        median_and_band(top[3], start, "init.scale", "gradient/W1_relative", "activation"),
+        median_and_band(bottom[0], tanh, "step", "saturation/share", "init.scale", _times),
+        median_and_band(bottom[1], tanh, "step", "gradient/W1_relative", "init.scale", _times),
+    ]
+    panels = [("sigmoid", AS_W1), ("tanh", AS_W1), ("tanh", SMALL_W2)]
+    drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom[2:], panels, strict=True)]
+    top[2].set(title="Share with a flat slope", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
+    top[3].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
+    top[3].legend()
+    bottom[0].set(title="tanh: share with a flat slope", ylim=(-0.03, 1.03))
+    bottom[1].set(title="tanh: ||dW1|| / ||W1||", yscale="log")
+    for ax in bottom[:2]:
+        step_axis(ax)
+    bottom[2].legend()
+    lines, labels = bottom[0].get_legend_handles_labels()
+    page.legend(
+        lines, labels, title="tanh by scale of W", ncols=max(len(lines), 1), alignment="left", loc="outside upper left"
+    )
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _with_design(frame: pd.DataFrame) -> pd.DataFrame:
+    require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/share", "gradient/W1_relative")
+    own = frame["init.output_scale"].notna() if "init.output_scale" in frame else False
+    return frame.assign(design=np.where(own, SMALL_W2, AS_W1))
+
+
+def _times(scale: float) -> str:
+    return f"× {scale:g}"
+
+
+def _distributions(axes, runs: Runs) -> pd.DataFrame:
+    """Cumulative distributions of |z| and g'(z) before the first step, over units and samples of tanh."""
+    chosen = {
+        runs.table.loc[f, "init.scale"]: f for f in with_weights(runs, runs.table, activation="tanh", design=AS_W1)
+    }
+    share, drawn = np.linspace(0, 1, 201), [pd.DataFrame()]
+    for scale, style in looks(chosen).items():
+        run = replay(runs, chosen[scale])
+        Z1 = forward(run.data.X, run.parameters[0], run.activation).Z1
+        quantiles = [np.quantile(values, share) for values in (np.abs(Z1), run.activation.derivative(Z1))]
+        for ax, values in zip(axes, quantiles, strict=True):
+            ax.plot(values, share, label=_times(scale), **style)
+        drawn.append(pd.DataFrame(dict(zip(("|z|", "slope"), quantiles)) | {"share": share, "init.scale": scale}))
+    axes[0].set(title="tanh: |z| at the start", xscale="log", xlabel="|z|", ylabel="share below", xlim=(1e-4, 1e3))
+    axes[1].set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", xlim=(1e-6, 1.5))
+    axes[1].axvspan(1e-6, FLAT, color="0.92", zorder=0)
+    axes[1].text(FLAT / 2, 0.02, "flat", ha="right")
+    return pd.concat(drawn)
+
+
+def _losses(ax, histories: pd.DataFrame, activation: str, design: str) -> pd.DataFrame:
+    chosen = histories[(histories["activation"] == activation) & (histories["design"] == design)]
+    chosen = chosen[chosen["step"].isin(_budgets(histories))]
+    drawn = median_and_band(ax, chosen, "init.scale", "train/loss", "step", "after {:.0f} steps".format)
+    ax.set(title=f"{activation}, {design}: loss", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.12, 2.5))
+    ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+    ax.minorticks_off()
+    return drawn.assign(activation=activation, design=design)
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs: for sigmoid and tanh, in both designs, weights x LARGE against weights x SMALL, paired by seed,
+    saturate a larger share at the start, have a smaller relative gradient there, and at each budget leave a training loss
+    that is higher by more than MARGIN, each with its whole 95% interval. Supported if all hold, refuted if none.
+    """
+    budgets = _budgets(runs.histories)
+    checks = {
+        ("saturation/share", 0): lambda effect: effect.low > 0,
+        ("gradient/W1_relative", 0): lambda effect: effect.high < 0,
+        **{("train/loss", budget): lambda effect: effect.low > MARGIN for budget in budgets},
+    }
+    results, exceptions = [], []
+    for (measure, step), holds in checks.items():
+        for (design, activation), pairs in _pairs(runs, step, measure).groupby(level=["design", "activation"]):
+            defined, lost = complete(pairs)
+            effect = estimate(defined)
+            results.append(holds(effect))
+            if not results[-1]:
+                exceptions.append(f"{measure} at step {step}, {activation}, {design}: {words(effect)}{lost}")
+    judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
+    defined, lost = complete(_pairs(runs, judged, "train/loss"))
+    largest = runs.table["init.scale"].max()
+    extreme, left_out = complete(_pairs(runs, judged, "train/loss", largest))
+    return Verdict(
+        outcome(results),
+        f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
+        f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
+        estimate(defined.groupby(level="seed").mean()),
+        f"{sum(results)} of {len(results)} comparisons hold. Exceptions: {'; '.join(exceptions) or 'none'}. "
+        f"Largest scale, x {largest:g}, after {judged} steps: {words(estimate(extreme.groupby(level='seed').mean()))}{left_out}.",
+    )
+
+
+def _pairs(runs: Runs, step: int, measure: str, large: float = LARGE) -> pd.Series:
+    """`large` minus SMALL by design, activation and seed, as the runs stood at `step`."""
+    table = _with_design(at_step(runs, step))
+    table = table[table["activation"].isin(CURVED)]
+    return paired(table, measure, "init.scale", large, SMALL, ("design", "activation", "seed"))
+
+
+def _budgets(histories: pd.DataFrame) -> list[int]:
+    """The logged steps nearest to BUDGETS."""
+    steps = histories.loc[histories["step"] > 0, "step"].unique()
+    return sorted({int(min(steps, key=lambda step: abs(np.log(step / budget)))) for budget in BUDGETS})
