@@ -17,7 +17,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
-from shallowexp import CONF, __version__, claims, schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp import CONF, __version__, claims
 from shallowexp.config import nearest, plan
 from shallowexp.errors import ConfigError, RunsFailed, UserError
 

@@ -20,7 +20,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shallowexp import outputs
+from shallowexp import outputs, schema  # noqa: F401  (registers the types that conf/config.yaml names)
 from shallowexp.errors import ConfigError
 from shallowexp.training import ENGINES, Job, resolve_engine
 

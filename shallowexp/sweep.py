@@ -99,7 +99,8 @@ class Tracked:
             return tally
         digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
         tags = provenance.tags() | {"shallowexp.command": provenance.command()}
-        parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags)
+        note = f"{len(runs)} runs, made by\n\n    {provenance.command()}"
+        parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
         status = "FAILED"
         try:
             with _interruptible():

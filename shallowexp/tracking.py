@@ -23,7 +23,8 @@ import psutil
 
 from shallowexp import tracking_client, tracking_sql
 from shallowexp.claims import Runs
-from shallowexp.tracking_client import FINGERPRINT, PARENT, WEIGHTS, TrackingError, explained, search, tracked
+from shallowexp.errors import TrackingError
+from shallowexp.tracking_client import FINGERPRINT, PARENT, WEIGHTS, explained, search, tracked
 from shallowexp.tracking_frames import runs_of
 
 DIGEST, NOTE = "shallowexp.digest", "mlflow.note.content"
@@ -117,17 +118,23 @@ class Store:
             self._rows.write(self.client.get_experiment(experiment_id), records)
 
     @tracked
-    def open_sweep(self, experiment_id: str, digest: str, name: str, tags: Mapping[str, str], description: str) -> "Sweep":
+    def open_sweep(
+        self, experiment_id: str, digest: str, name: str, tags: Mapping[str, str], description: str
+    ) -> "Sweep":
         """The parent run of the sweep whose fingerprints have this digest, RUNNING: an unfinished one again, else a new one.
 
         First, what dead processes of this host left RUNNING in the experiment is closed as KILLED. TrackingError if a
         living process, or one of another host, is at this very sweep.
         """
-        parents = list(search(self.client, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"))
+        parents = list(
+            search(self.client, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'")
+        )
         same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
         for parent in same:
             if parent.info.status == "RUNNING" and not _left_behind(parent):
-                raise TrackingError(f"This sweep is already running: {_owner(parent)}, run {parent.info.run_id} in {self.uri}.")
+                raise TrackingError(
+                    f"This sweep is already running: {_owner(parent)}, run {parent.info.run_id} in {self.uri}."
+                )
         self._bury(experiment_id, [parent for parent in parents if _left_behind(parent)])
         tags = {**_system_tags(), **_owner_tags(), DIGEST: digest, NOTE: description, **tags}
         if same:
@@ -160,7 +167,9 @@ class Store:
         """The newest FINISHED run of each fingerprint that has one in the experiment `name`; the others are left out."""
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage == "deleted":
-            raise TrackingError(f"No experiment {name!r} in {self.uri}. Run its sweep first, or set MLFLOW_TRACKING_URI.")
+            raise TrackingError(
+                f"No experiment {name!r} in {self.uri}. Run its sweep first, or set MLFLOW_TRACKING_URI."
+            )
         newest = self.finished(experiment.experiment_id)
         run_ids = [newest[fingerprint] for fingerprint in sorted(newest.keys() & set(fingerprints))]
         return runs_of(*self._rows.frames(experiment.experiment_id, run_ids), self.uri)

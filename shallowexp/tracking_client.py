@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from shallowexp.errors import TrackingError
+
 FINGERPRINT, PARENT, WEIGHTS = "shallowexp.fingerprint", "mlflow.parentRunId", "weights.npz"
 RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"], ["run_id", "key", "value"]
 POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]
@@ -27,19 +29,24 @@ ENVIRONMENT = {
     "PGCONNECT_TIMEOUT": "10",
 }
 ADVICE = (  # the first pattern found in MLflow's error says what to do
-    ("out-of-date database schema", "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it."),
+    (
+        "out-of-date database schema",
+        "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
+    ),
     ("locked", "Something else is writing to it: start again when that has ended, nothing is lost."),
-    (r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED", "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN."),
-    ("authentication failed|no password supplied|role .* does not exist", "Check the user and the password in the URI."),
+    (
+        r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN.",
+    ),
+    (
+        "authentication failed|no password supplied|role .* does not exist",
+        "Check the user and the password in the URI.",
+    ),
     ("No module named", "Install that package, which MLflow needs for this kind of store."),
     ("readonly|unable to open|[Pp]ermission denied", "Check that you may write there."),
     ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Start again then, nothing is lost."),
     ("", "Is MLFLOW_TRACKING_URI right?"),
 )
-
-
-class TrackingError(Exception):
-    """The store cannot be used: one message with its URI (no password) and what to do."""
 
 
 def quiet_environment() -> None:

@@ -15,17 +15,21 @@ def runs_of(runs: pd.DataFrame, params: pd.DataFrame, tags: pd.DataFrame, points
     """Long frames by run id (see `OneByOne.frames`) -> Runs by fingerprint."""
     tags, params = _wide(tags), _wide(params).apply(_numbers)
     fingerprints = tags[FINGERPRINT] if len(tags) else pd.Series(dtype=str)
-    points = points.sort_values("timestamp", kind="stable").assign(fingerprint=points["run_id"].map(fingerprints).astype(str))
+    points = points.sort_values("timestamp", kind="stable").assign(
+        fingerprint=points["run_id"].map(fingerprints).astype(str)
+    )
     points = points.drop_duplicates(["fingerprint", "key", "step"], keep="last")
     histories = points.pivot(index=["fingerprint", "step"], columns="key", values="value").rename_axis(columns=None)
     own = {key: key.removeprefix("shallowexp.") for key in tags if key.startswith("shallowexp.") and key != FINGERPRINT}
-    own |= {key: name for key, name in ((COMMIT, "commit"), (PARENT, "sweep")) if key in tags}
+    own |= {key: name for key, name in ((COMMIT, "commit"), (PARENT, "sweep"), ("outcome", "outcome")) if key in tags}
     table = runs.set_index("run_id").join(params).join(tags[list(own)].rename(columns=own))
     table = table.assign(fingerprint=fingerprints).reset_index().set_index("fingerprint").sort_index()
     table = table.join(histories.groupby(level="fingerprint").last())
     histories = histories.reset_index().join(table[list(params)], on="fingerprint")
     weights = table["artifact_uri"][table["weights"].notna()] if "weights" in table else pd.Series(dtype=str)
-    return Runs(table.drop(columns=["artifact_uri", "weights"], errors="ignore"), histories, Weights(uri, weights.to_dict()))
+    return Runs(
+        table.drop(columns=["artifact_uri", "weights"], errors="ignore"), histories, Weights(uri, weights.to_dict())
+    )
 
 
 def _wide(rows: pd.DataFrame) -> pd.DataFrame:

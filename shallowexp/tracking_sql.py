@@ -33,7 +33,9 @@ def tables_of(uri: str) -> "Tables | None":
     with store.engine.connect() as connection:
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if revision not in TESTED:
-        log.warning("MLflow schema %s is new to shallowexp: runs are written one by one, about 20 times slower", revision)
+        log.warning(
+            "MLflow schema %s is new to shallowexp: runs are written one by one, about 20 times slower", revision
+        )
         return None
     return Tables(store, uri)
 
@@ -90,7 +92,10 @@ class Tables:
             try:
                 return self._insert(rows)
             except Exception as error:
-                if getattr(error, "error_code", None) != "TEMPORARILY_UNAVAILABLE" or time.monotonic() + wait > deadline:
+                if (
+                    getattr(error, "error_code", None) != "TEMPORARILY_UNAVAILABLE"
+                    or time.monotonic() + wait > deadline
+                ):
                     raise
             time.sleep(wait)
             wait *= 2
