@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shallowexp import activations
@@ -27,6 +27,7 @@ def test_every_activation_has_an_oracle_here():
 
 
 @every_activation
+@settings(deadline=None)
 @given(z=st.floats(1e-6, 350) | st.floats(-350, -1e-6))
 def test_value_and_derivative_keep_their_digits(g, z):
     with localcontext(prec=100):
@@ -50,6 +51,18 @@ def test_shape_and_dtype_are_kept_and_nothing_overflows(g, dtype):
 def test_max_slope_is_the_largest_derivative(g):
     largest = g.derivative(np.linspace(-5, 5, 1001)).max()
     assert g.max_slope in (None, pytest.approx(largest, rel=1e-12))
+
+
+def test_invariances_are_the_widest_that_hold():
+    """That each holds is tested with the diagnostics that use it."""
+    stated = {type(g).__name__: g.invariance for g in EXACT}
+    assert stated == {
+        "Sigmoid": "sign",
+        "Tanh": "sign",
+        "ReLU": "positive scale",
+        "LeakyReLU": "positive scale",
+        "Identity": "any scale",
+    }
 
 
 def test_slopes_at_zero():

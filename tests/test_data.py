@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
@@ -66,6 +66,7 @@ def test_columns_are_samples_and_the_seed_decides(Set):
 
 
 @each_synthetic
+@settings(deadline=None)
 @given(samples=st.integers(2, 200), balance=st.floats(0.01, 0.99), seed=st.integers(0, 2**32 - 1))
 def test_balance_is_the_share_of_class_1(Set, samples, balance, seed):
     drawn = Set(samples=samples, balance=balance, seed=seed).draw()
@@ -88,6 +89,13 @@ def test_test_points_are_fresh_and_of_the_same_law(Set):
         assert test.std(axis=1) == pytest.approx(spread, rel=0.1)
 
 
+def test_xor_labels_the_corners_where_signs_differ_and_visits_all_four():
+    drawn = data.Xor(noise=0.01).draw()
+    corners = np.round(drawn.X)
+    np.testing.assert_array_equal(drawn.Y[0], corners[0] * corners[1] == -1)
+    assert len(np.unique(corners, axis=1).T) == 4
+
+
 def test_blobs_keep_their_centres():
     drawn = Blobs(samples=600).draw()
     _, _, centers = datasets.make_blobs(n_samples=600, centers=6, random_state=5, return_centers=True)
@@ -97,6 +105,7 @@ def test_blobs_keep_their_centres():
         assert nearest[:, 1::2].min(axis=1)[Y[0] == 1].max() < 5
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 0.9), st.integers(0, 2**32 - 1))
 def test_quantiles_keep_their_radius(balance, seed):
     drawn = Quantiles(balance=balance, seed=seed).draw()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shallowexp import outputs
@@ -35,6 +35,7 @@ def change(rng, n, invariance):
 
 
 @pytest.mark.parametrize("invariance", INVARIANCES)
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_effective_units_see_through_copies_changes_and_order(invariance, size, seed):
     rng = np.random.default_rng(seed)
@@ -64,6 +65,7 @@ def test_zero_rows_are_one_class_and_the_tolerance_is_relative(invariance):
 
 
 @pytest.mark.parametrize("g", ACTIVATIONS, ids=repr)
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_the_rest_of_the_network_undoes_what_the_invariance_allows(g, size, seed):
     rng, (n_h, columns) = np.random.default_rng(seed), size
@@ -87,6 +89,7 @@ def test_cosine_by_hand():
     assert np.isnan(cosine(np.zeros((3, 2))))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 8), seeds)
 def test_cosine_of_parallel_rows_is_1_and_of_others_ignores_sign_scale_and_order(n, seed):
     rng = np.random.default_rng(seed)
@@ -95,6 +98,7 @@ def test_cosine_of_parallel_rows_is_1_and_of_others_ignores_sign_scale_and_order
     assert cosine(rng.permutation(c * rows)) == pytest.approx(cosine(rows), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), seeds, st.sampled_from([1e-200, 1, 1e200]))
 def test_effective_rank_is_1_for_identical_rows_and_n_for_orthogonal_ones(n, seed, scale):
     A = np.random.default_rng(seed).normal(size=(12, n))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shallowexp.initializers import Constant, Duplicate, Random, VarianceScaling, Zero
@@ -12,6 +12,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @pytest.mark.parametrize("init", [Zero(), Constant(), Random(), VarianceScaling(), Duplicate()], ids=repr)
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_shapes_and_seeds(init, n, seed):
     n_x, n_h, n_y = n
@@ -22,6 +23,7 @@ def test_shapes_and_seeds(init, n, seed):
     assert not first.b2.any()
 
 
+@settings(deadline=None)
 @given(sizes, seeds, st.sampled_from([0.01, 1.0, 10.0]), st.sampled_from([None, 0.0, 0.5]))
 def test_random_is_the_course_s_stream_W1_then_W2(n, seed, scale, output_scale):
     n_x, n_h, n_y = n

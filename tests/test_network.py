@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import grad
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shallowexp import activations, outputs
@@ -58,6 +58,7 @@ def norm(parameters):
 
 @every_activation
 @every_output
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_gradients_are_autograd_s(g, output, n, seed):
     X, Y, parameters = problem(n, seed, output)
@@ -73,6 +74,7 @@ def test_gradients_are_autograd_s(g, output, n, seed):
 
 
 @every_activation
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_the_loop_over_samples_equals_the_matrices(g, n, seed):
     X, _, parameters = problem(n, seed)
@@ -118,6 +120,7 @@ def test_descent_yields_the_parameters_after_s_updates():
     assert all(map(np.array_equal, update(reached, gradients, 0.5), parameters))
 
 
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_without_a_nonlinearity_the_logit_is_linear_in_X(n, seed):
     X, _, parameters = problem(n, seed)
@@ -126,6 +129,7 @@ def test_without_a_nonlinearity_the_logit_is_linear_in_X(n, seed):
     np.testing.assert_allclose(Z2, (W2 @ W1) @ X + W2 @ b1 + b2, rtol=1e-10, atol=1e-10)
 
 
+@settings(deadline=None)
 @given(sizes, seeds)
 def test_a_tanh_network_is_a_sigmoid_network(n, seed):
     """tanh(z) = 2 sigmoid(2z) - 1, so (2 W1, 2 b1, 2 W2, b2 - sum W2) has the same output."""

@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shallowexp import outputs
@@ -44,6 +44,7 @@ def test_every_output_is_tested_here():
 
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=repr)
+@settings(deadline=None)
 @given(seeds, st.integers(1, 4), st.integers(1, 5), st.floats(0.1, 20))
 def test_activation_and_loss_are_the_textbook_s(output, seed, n_y, m, scale):
     rng = np.random.default_rng(seed)
@@ -73,6 +74,7 @@ def test_cross_entropy_of_a_wrong_certainty_is_the_logit():
     assert Softmax().loss(np.array([[1e4], [-1e4]]), np.array([[0], [1]])) == 2e4
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(1, 8), st.floats(0.1, 100))
 def test_softmax_of_two_classes_is_a_sigmoid_of_the_difference(seed, m, scale):
     rng = np.random.default_rng(seed)

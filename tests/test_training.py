@@ -104,10 +104,22 @@ def test_divergence_ends_the_history_and_leaves_no_trace_in_it(dtype):
     assert not np.isinf(result.metrics).any()
     assert all(np.isfinite(p).all() for p in (*result.weights, *result.final))
     # Away from logged steps only the parameters are looked at, so divergence may be seen later.
-    (sparse,) = train([replace(job, log_steps=(0, 2, 400))])
+    (sparse,) = train([replace(job, log_steps=(0, 2))])
     assert sparse.steps.tolist() == [0, 2]
     assert sparse.diverged_at >= result.diverged_at
     assert sparse.metrics.tobytes() == result.metrics[[0, 2]].tobytes()
+
+
+def test_an_infinite_metric_is_undefined_and_ends_nothing():
+    @dataclass(frozen=True)
+    class FarTest(Gaussian):
+        def draw(self):
+            return super().draw()._replace(X_test=np.full((self.features, 9), 1e200))
+
+    (result,) = train([replace(JOB, data=FarTest(2), activation=Identity(), output=outputs.Identity())])
+    assert result.steps.tolist() == list(JOB.log_steps)
+    assert np.isnan(column(result, "test/loss")).all()
+    assert np.isfinite(column(result, "train/loss")).all()
 
 
 @settings(deadline=None, max_examples=20)
