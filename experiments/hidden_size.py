@@ -2,8 +2,8 @@
 
 Section: 6.1
 
-The chapter leaves the size open; the claim is the table of Andrew Ng's course (Deep Learning Specialization, course 1, week
-3), whose accuracies are training accuracies. Neyshabur et al. (2015) found that test error goes on falling as one hidden
+The chapter leaves the size open; the claim is a table of Andrew Ng's course (Deep Learning Specialization, course 1,
+week 3), which holds training accuracies. Neyshabur et al. (2015) found that test error goes on falling while a hidden
 layer widens. So every network is also tested on fresh points of the same flower.
 """
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import boundary, median_and_band, replay, styled, with_weights
 from shallowexp.network import forward
-from shallowexp.statistics import complete, estimate, outcome, paired, require, words
+from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 PUBLISHED = {1: 67.5, 2: 67.25, 3: 90.75, 4: 90.5, 5: 91.25}  # %, training, data.seed=1, seed=2, 5000 steps
 FEW, ENOUGH, MANY = 1, 5, 50
@@ -56,10 +56,10 @@ def _course(table: pd.DataFrame) -> pd.DataFrame:
 def _draw_boundary(ax, runs: Runs, table: pd.DataFrame, size: int) -> None:
     chosen = with_weights(runs, _course(table), hidden_size=size) or with_weights(runs, table, hidden_size=size)
     ax.set(title=f"{size} unit{'s' if size > 1 else ''}", xticks=[], yticks=[])
-    for fingerprint in chosen[:1]:
-        run = replay(runs, fingerprint)
+    if chosen:
+        run = replay(runs, chosen[0])
         boundary(ax, run.data, lambda X: forward(X, run.parameters[-1], run.activation).Z2[0])
-        ax.set_xlabel(f"{100 * table.loc[fingerprint, 'train/accuracy']:.2f} %")
+        ax.set_xlabel(f"{100 * table.loc[chosen[0], 'train/accuracy']:.2f} %")
 
 
 def _draw_table(ax, table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
@@ -84,20 +84,21 @@ def _draw_table(ax, table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
 
 
 def verdict(runs: Runs) -> Verdict:
-    """Fixed before the runs, each paired by seed and with its whole 95% interval: ENOUGH units gain more than RISE in training
-    accuracy over FEW, and MANY lose more than FALL in test accuracy against ENOUGH. Supported if both, refuted if neither.
+    """Fixed before the runs, each paired by seed and with its whole 95% interval: ENOUGH units gain more than RISE in
+    training accuracy over FEW, and MANY lose more than FALL in test accuracy against ENOUGH. Supported if both hold,
+    refuted if neither does.
     """
     table = _checked(runs.table)
     rise, no_rise = complete(paired(table, "train/accuracy", "hidden_size", ENOUGH, FEW, ["seed", "data.seed"]))
     fall, no_fall = complete(paired(table, "test/accuracy", "hidden_size", MANY, ENOUGH, ["seed", "data.seed"]))
-    gained, changed = estimate(rise), estimate(fall)
+    gained, changed = over_seeds(rise), over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
         outcome([rises, overfits]),
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
-        f"From {FEW} to {ENOUGH} units training accuracy changes by {words(gained)}{no_rise}; "
-        f"{MANY} units {'overfit' if overfits else 'do not overfit'} against {ENOUGH} on fresh points. {_reproduced(table)}",
+        f"From {FEW} to {ENOUGH} units training accuracy changes by {words(gained)}{no_rise}; on fresh points {MANY} "
+        f"units {'overfit' if overfits else 'do not overfit'} against {ENOUGH}. {_reproduced(table)}",
     )
 
 

@@ -2,29 +2,31 @@
 
 Section: 6.4
 
-Rows of A1 equal make rows of dZ1, dW1 and W1 equal, after every update. Fukumizu & Amari (2000) show that such networks are
-critical points of the wider one, Blumenfeld et al. (2020) that any noise, not only a random start, sets the units free. All
-parameters zero is a stronger start than all equal: where g(0) = 0 the gradients of both weight matrices vanish and only b2
-moves; the sigmoid, with g(0) = 1/2, learns with all units equal; on balanced classes not even it moves.
+Equal rows of A1 make equal rows of dZ1, dW1 and W1, after every update. Fukumizu & Amari (2000) show that a narrow
+network's minimum, its units repeated, is a critical point of the wider one; Blumenfeld et al. (2020) that noise, and
+not only a random start, sets the units free. All zero is worse than all equal: where g(0) = 0 both weight gradients
+vanish and only b2 moves; the sigmoid, with g(0) = 1/2, learns with all units equal; on balanced classes not even it
+moves.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
-from shallowexp.statistics import complete, estimate, outcome, paired, require, words
+from shallowexp.figures import looks, median_and_band, step_axis, styled, with_weights
+from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 EQUAL = ("zero", "constant")
 SCHEMES = (*EQUAL, "random")
 TITLES = {"zero": "all zero", "constant": "all 0.01", "random": "random × 0.01"}
 PATHS = ("tanh", "sigmoid")  # drawn over each other; with g(0) = 0 and without
+MEASURES = ("symmetry/effective_units", "train/accuracy", "gradient/W1", "gradient/W2")
 MARGIN = 0.02  # training accuracy that breaking the symmetry must gain
 
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """One path for all hidden units from zero or constant weights, a fan from random ones; only the fan gains from more units."""
+    """Equal weights give all hidden units one path, random ones a fan; only the fan gains from more units."""
     table, histories = _unbalanced(runs.table), _unbalanced(runs.histories)
     page = Figure(figsize=(12, 6))
     top, bottom = page.subfigures(2, 1, height_ratios=[1.15, 1])
@@ -49,9 +51,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
-    require(
-        frame, "init", "activation", "hidden_size", "seed", "data.balance", "symmetry/effective_units", "train/accuracy"
-    )
+    require(frame, "init", "activation", "hidden_size", "seed", "data.balance", *MEASURES)
     return frame[(frame["data.balance"] != 0.5) & frame["init"].isin(SCHEMES)]
 
 
@@ -61,9 +61,8 @@ def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
     for name, style in looks(PATHS).items():
         for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=widest)[:1]:
             kept = runs.weights[fingerprint]
-            paths = pd.concat(
-                {step: pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for step, W1 in zip(kept["steps"], kept["W1"])}
-            )
+            rows = [pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for W1 in kept["W1"]]
+            paths = pd.concat(dict(zip(kept["steps"], rows, strict=True)))
             drawn.append(paths.rename_axis(["step", "unit"]).reset_index().assign(init=scheme, activation=name))
             counts.append(table.loc[fingerprint, "symmetry/effective_units"])
             for unit, path in drawn[-1].groupby("unit"):
@@ -79,9 +78,10 @@ def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
 
 
 def verdict(runs: Runs) -> Verdict:
-    """Fixed before the runs: for each activation, every run from zero or constant weights has one effective hidden unit at
-    every logged step, and at the largest hidden size random weights reach a training accuracy above that of constant ones,
-    paired by seed, whose whole 95% interval exceeds MARGIN. Supported if both hold for every activation, refuted if for none.
+    """Fixed before the runs: for each activation, every run from zero or constant weights has one effective hidden
+    unit at every logged step, and at the largest hidden size random weights gain training accuracy over constant
+    ones, paired by seed, with the whole 95% interval above MARGIN. Supported if both hold for every activation,
+    refuted if for none.
     """
     table = _unbalanced(runs.table)
     widest = table["hidden_size"].max()
@@ -89,16 +89,16 @@ def verdict(runs: Runs) -> Verdict:
         table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
     )
     gains, lost = complete(pairs)
-    effects = {name: estimate(part) for name, part in gains.groupby(level="activation")}
+    effects = {name: over_seeds(part) for name, part in gains.groupby(level="activation")}
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]
     most_units = equal.groupby("activation")["symmetry/effective_units"].max()
     result = outcome(most_units[name] == 1 and effect.low > MARGIN for name, effect in effects.items())
     return Verdict(
         result,
-        f"training accuracy, random minus constant at {widest} hidden units, mean over activations, paired by seed{lost}",
-        estimate(gains.groupby(level="seed").mean()),
-        f"Most effective units from zero or constant weights: {most_units.max():.0f}. "
-        f"Gain by activation: {', '.join(f'{name} {words(effect)}' for name, effect in effects.items())}. {_rest(runs)}",
+        f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
+        over_seeds(gains),
+        f"Most effective units from zero or constant weights: {most_units.max():.0f}. Gain by activation: "
+        f"{', '.join(f'{name} {words(effect)}' for name, effect in effects.items())}. {_rest(runs)}",
     )
 
 

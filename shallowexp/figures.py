@@ -1,8 +1,9 @@
 """How every figure looks and is saved; nothing about any one claim.
 
 `@styled` on a function makes what it draws readable in print. A choice has one colour and one line style wherever it
-appears: activations from Petroff (2021), "petroff10", schemes from "tableau-colorblind10", both colour-blind safe; numbers
-(scales, sizes, steps) run from dark to light. The same figure is saved as the same bytes, by every call and process.
+appears: activations from matplotlib's "petroff10" (Petroff 2021), schemes from "tableau-colorblind10", both
+colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figure is saved as the same bytes by every
+call and process.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -85,7 +86,7 @@ def looks(values: Iterable) -> dict:
 def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, label: Callable = str) -> pd.DataFrame:
     """A line of medians over runs and a band that holds eight of ten, for each value of `by`; returns what is drawn.
 
-    A line stops where fewer than half of its runs have a value, so that the survivors of a divergence do not speak for all.
+    A line stops where fewer than half of its runs have a value: the survivors of a divergence do not speak for all.
     """
     require(frame, x, y, by)
     drawn = []

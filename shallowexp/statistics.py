@@ -1,14 +1,15 @@
 """Effects over seeds, each with a 95% interval; no run is ever left out in silence.
 
-`paired` and `at_step` put NaN where a run is missing, has diverged or has no such value, and `estimate` refuses NaN: an
-experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
+`paired` and `at_step` put NaN where a run is missing, has diverged or has no such value, and `estimate` refuses NaN:
+an experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
 """
 
 from collections.abc import Iterable
+from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Estimate, Runs
 
@@ -28,20 +29,26 @@ def estimate(values: Iterable[float]) -> Estimate:
     Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN.
     """
     values = np.asarray(list(values), dtype=float)
-    if not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"{np.isfinite(values).sum()} of {len(values)} values are defined: no mean over seeds")
+    defined = np.isfinite(values)
+    if not len(values) or not defined.all():
+        raise ValueError(f"{defined.sum()} of {len(values)} values are defined: no mean over seeds")
     mean = float(values.mean())
     if len(values) == 1:
         return Estimate(mean, np.nan, np.nan)
     if np.ptp(values) == 0:
         return Estimate(*[float(values[0])] * 3)
-    draw = np.random.default_rng(0)
-    for method in ("BCa", "percentile"):  # BCa has no answer where leaving out a value never moves the mean
-        with np.errstate(all="ignore"):
-            low, high = bootstrap([values], np.mean, n_resamples=RESAMPLES, method=method, rng=draw).confidence_interval
-        if np.isfinite([low, high]).all():
+    return Estimate(mean, *_interval(values))
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """BCa, or the percentiles where BCa has no answer: where hardly any resample's mean differs from the sample's."""
+    for method in ("BCa", "percentile"):
+        draw = np.random.default_rng(0)
+        with np.errstate(all="ignore"), catch_warnings(action="ignore", category=DegenerateDataWarning):
+            found = bootstrap([values], np.mean, n_resamples=RESAMPLES, method=method, rng=draw).confidence_interval
+        if np.isfinite(found).all():
             break
-    return Estimate(mean, float(low), float(high))
+    return float(found.low), float(found.high)
 
 
 def at_step(runs: Runs, step: int) -> pd.DataFrame:
@@ -74,6 +81,11 @@ def complete(differences: pd.Series) -> tuple[pd.Series, str]:
     defined = differences.dropna()
     lost = len(differences) - len(defined)
     return defined, f" ({lost} of {len(differences)} pairs left out: diverged or without partner)" if lost else ""
+
+
+def over_seeds(differences: pd.Series) -> Estimate:
+    """The mean difference; a seed's own ones are averaged first, since the interval is over seeds."""
+    return estimate(differences.groupby(level="seed").mean())
 
 
 def outcome(parts: Iterable[bool]) -> str:
