@@ -1,8 +1,8 @@
 """Runs into MLflow and out of it again. With the other tracking_*.py the only code that knows MLflow.
 
-A run is written whole, after its training, or not at all: `Record` is a run as it will stand in MLflow, `Store.write` puts a
-batch of them there, and `Store.read` gives them back as the report wants them. A store that is a SQL database is written
-and read in bulk, any other through MLflow's public client; both leave the same runs.
+A run is written whole, after its training, or not at all: `Record` is a run as it will stand in MLflow, `Store.write`
+puts a batch of them there, and `Store.read` gives them back as the report wants them. A store that is a SQL database is
+written and read in bulk, any other through MLflow's public client; both leave the same runs.
 
 A sweep is a parent run. While it is RUNNING its tags name the process that writes it, so that the next process on this
 host can tell a sweep that goes on from one that died, and take that one up again.
@@ -78,7 +78,7 @@ class Store:
 
     @classmethod
     def open(cls, uri: str | None = None) -> "Store":
-        """The store at `uri`, else at MLFLOW_TRACKING_URI, else MLflow's default: mlflow.db here, made if it is missing."""
+        """The store at `uri`, else at MLFLOW_TRACKING_URI, else MLflow's default: ./mlflow.db, made if missing."""
         tracking_client.quiet_environment()
         import mlflow
 
@@ -121,7 +121,7 @@ class Store:
     def open_sweep(
         self, experiment_id: str, digest: str, name: str, tags: Mapping[str, str], description: str
     ) -> "Sweep":
-        """The parent run of the sweep whose fingerprints have this digest, RUNNING: an unfinished one again, else a new one.
+        """The parent run of the sweep whose fingerprints have this digest, RUNNING: an unfinished one, else a new one.
 
         First, what dead processes of this host left RUNNING in the experiment is closed as KILLED. TrackingError if a
         living process, or one of another host, is at this very sweep.
@@ -164,7 +164,7 @@ class Store:
 
     @tracked
     def read(self, name: str, fingerprints: Iterable[str]) -> Runs:
-        """The newest FINISHED run of each fingerprint that has one in the experiment `name`; the others are left out."""
+        """The newest FINISHED run of each of the fingerprints that has one in the experiment `name`."""
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage == "deleted":
             raise TrackingError(
@@ -213,7 +213,7 @@ def _owner(run) -> str:
 
 
 def _left_behind(run) -> bool:
-    """Whether the run's process was one of this host and is gone, or has closed it; a pid alone may since name another."""
+    """Whether the run's process was of this host and is gone or has closed it; its pid may name another by now."""
     tags = run.data.tags
     if tags["shallowexp.host"] != socket.gethostname() or run.info.status != "RUNNING":
         return tags["shallowexp.host"] == socket.gethostname()

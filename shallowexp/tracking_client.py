@@ -1,6 +1,6 @@
-"""Reaching MLflow through its public client: quietly, not for ever, with errors in one sentence, one run after the other.
+"""Reaching MLflow through its public client: quietly, not for ever, with errors in one sentence, one run at a time.
 
-`OneByOne` writes and reads runs in any store; `tracking_sql.Tables` does the same in bulk where the store is a SQL database.
+`OneByOne` writes and reads runs in any store; `tracking_sql.Tables` does it in bulk where the store is a SQL database.
 """
 
 import os
