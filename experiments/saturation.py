@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
 from shallowexp.diagnostics import FLAT
-from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.figures import legend, looks, median_and_band, replay, step_axis, styled, with_weights
 from shallowexp.network import forward
 from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
 
@@ -46,12 +46,12 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom[2:], panels, strict=True)]
     top[2].set(title="Share with a flat slope", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
     top[3].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
-    top[3].legend()
+    legend(top[3])
     bottom[0].set(title="tanh: share with a flat slope", ylim=(-0.03, 1.03))
     bottom[1].set(title="tanh: ||dW1|| / ||W1||", yscale="log")
     for ax in bottom[:2]:
         step_axis(ax)
-    bottom[2].legend()
+    legend(bottom[2])
     lines, labels = bottom[0].get_legend_handles_labels()
     page.legend(
         lines, labels, title="tanh by scale of W", ncols=max(len(lines), 1), alignment="left", loc="outside upper left"

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import looks, median_and_band, step_axis, styled, with_weights
+from shallowexp.figures import legend, looks, median_and_band, step_axis, styled, with_weights
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 EQUAL = ("zero", "constant")
@@ -36,7 +36,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn.append(median_and_band(counts, wide, "step", "symmetry/effective_units", "init", TITLES.get))
     step_axis(counts)
     counts.set(title="Different hidden units", ylim=(0, None))
-    counts.legend(loc="center right")
+    legend(counts, loc="center right")
     names = list(looks(table["activation"]))
     for ax, name in zip(bottom.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         cell = table[table["activation"] == name]
@@ -72,8 +72,7 @@ def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
     ax.margins(0.12)
     paths = f": {widest} units, {max(counts):.0f} path{'s' if max(counts) > 1 else ''}" if counts else ""
     ax.set(title=f"{TITLES[scheme]}{paths}", xlabel="weight of x1", ylabel="weight of x2")
-    if counts:
-        ax.legend()
+    legend(ax)
     return pd.concat(drawn)
 
 

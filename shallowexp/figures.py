@@ -104,6 +104,12 @@ def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, labe
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
+def legend(ax: Axes, **keys) -> None:
+    """A legend where there is something to name: a small sweep may leave a panel empty."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**keys)
+
+
 def step_axis(ax: Axes) -> None:
     """Training steps from 0 on, one decade as wide as the next."""
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
@@ -136,8 +142,9 @@ class Replay(NamedTuple):
 
 def with_weights(runs: Runs, table: pd.DataFrame, **choices) -> list[str]:
     """Fingerprints of the rows of `table` that have these choices and whose weights were kept."""
+    kept = set(runs.weights)  # names only: each look into the mapping reads a file
     matching = (table[list(choices)] == pd.Series(choices)).all(axis=1)
-    return [fingerprint for fingerprint in table.index[matching] if fingerprint in runs.weights]
+    return [fingerprint for fingerprint in table.index[matching] if fingerprint in kept]
 
 
 def replay(runs: Runs, fingerprint: str) -> Replay:

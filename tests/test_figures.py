@@ -1,0 +1,106 @@
+"""The same figure is the same bytes, in every format and process; lines do not outlive half of their runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from shallowexp.activations import LeakyReLU
+from shallowexp.claims import Runs
+from shallowexp.data import Flower
+from shallowexp.figures import LOOKS, boundary, looks, median_and_band, replay, save, step_axis, styled, with_weights
+from shallowexp.initializers import Random
+
+NOTES = {"Title": "a claim", "Runs": "0123abcd"}
+
+
+@styled
+def picture() -> Figure:
+    figure = Figure(figsize=(4, 2))
+    left, right = figure.subplots(1, 2)
+    frame = pd.DataFrame({"step": [0, 1, 10] * 4, "loss": range(12), "init": ["zero"] * 6 + ["random"] * 6})
+    median_and_band(left, frame, "step", "loss", "init")
+    step_axis(left)
+    left.legend()
+    boundary(right, Flower().load(), lambda X: X[0] - X[1])
+    return figure
+
+
+def contents(folder: Path, figure: Figure) -> list[bytes]:
+    folder.mkdir()
+    return [path.read_bytes() for path in save(figure, folder / "figure", NOTES)]
+
+
+def test_saving_again_writes_the_same_bytes(tmp_path):
+    figure = picture()
+    first = contents(tmp_path / "a", figure)
+    assert contents(tmp_path / "b", figure) == first
+    assert contents(tmp_path / "c", picture()) == first
+
+
+def test_another_process_writes_the_same_bytes(tmp_path):
+    first = contents(tmp_path / "a", picture())
+    code = "import sys; from pathlib import Path; from test_figures import *; contents(Path(sys.argv[1]), picture())"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], cwd=Path(__file__).parent, check=True)
+    assert [(tmp_path / "b" / f"figure.{kind}").read_bytes() for kind in ("pdf", "svg", "png")] == first
+
+
+def test_metadata_is_in_every_file(tmp_path):
+    pdf, svg, png = save(picture(), tmp_path / "v1.2", NOTES)
+    assert [path.name for path in (pdf, svg, png)] == ["v1.2.pdf", "v1.2.svg", "v1.2.png"]
+    assert b"Runs: 0123abcd" in pdf.read_bytes()
+    assert "Runs: 0123abcd" in svg.read_text()
+    with Image.open(png) as image:
+        assert NOTES.items() <= image.info.items()
+        assert "Software" not in image.info
+
+
+def test_choices_keep_their_looks_and_numbers_run_from_dark_to_light():
+    assert looks(["relu", "tanh"])["tanh"] == looks(["tanh"])["tanh"]
+    assert list(looks({"random", "zero", "constant"})) == ["zero", "constant", "random"]
+    brightness = [int(style["color"][1:3], 16) for style in looks([100.0, 0.01, 1.0]).values()]
+    assert list(looks([100.0, 0.01, 1.0])) == [0.01, 1.0, 100.0]
+    assert brightness[0] < brightness[-1]
+    assert looks(["swish"])["swish"]["color"] not in {color for color, _ in LOOKS.values()}
+
+
+def test_median_and_band_are_those_of_the_runs():
+    frame = pd.DataFrame({"step": [0] * 11, "loss": range(11), "init": "zero"})
+    drawn = median_and_band(Figure().subplots(), frame, "step", "loss", "init")
+    assert drawn[["low", "median", "high", "runs"]].values.tolist() == [[1, 5, 9, 11]]
+
+
+def test_a_line_stops_where_most_of_its_runs_have_ended():
+    frame = pd.DataFrame({"step": [0, 0, 0, 1, 1, 2], "loss": 1.0, "init": "zero"})
+    assert median_and_band(Figure().subplots(), frame, "step", "loss", "init")["step"].tolist() == [0, 1]
+
+
+def test_nothing_to_draw_is_an_empty_panel():
+    frame = pd.DataFrame({"step": [], "loss": [], "init": []})
+    assert median_and_band(Figure().subplots(), frame, "step", "loss", "init").empty
+    frame = pd.DataFrame({"step": [0], "loss": [np.nan], "init": ["zero"]})
+    assert median_and_band(Figure().subplots(), frame, "step", "loss", "init").empty
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ValueError, match="no train/r2"):
+        median_and_band(Figure().subplots(), pd.DataFrame({"step": [], "init": []}), "step", "train/r2", "init")
+
+
+def test_a_run_is_replayed_from_its_row_and_weights():
+    choices = {"data": "flower", "data.samples": 40.0, "data.balance": 0.3, "data.seed": 3.0}
+    choices |= {"activation": "leaky_relu", "activation.slope": 0.2, "activation.derivative_at_zero": np.nan}
+    parameters = Random()(2, 4, 1, 0)
+    kept = {"steps": np.array([0, 5]), **{name: np.stack([p, 2 * p]) for name, p in parameters._asdict().items()}}
+    runs = Runs(pd.DataFrame([choices] * 2, index=["a", "b"]), pd.DataFrame(), {"b": kept})
+    assert with_weights(runs, runs.table, activation="leaky_relu") == ["b"]
+    assert with_weights(runs, runs.table, activation="tanh") == []
+    run = replay(runs, "b")
+    assert run.activation == LeakyReLU(0.2)
+    np.testing.assert_array_equal(run.data.X, Flower(40, 0.3, 3).load().X)
+    np.testing.assert_array_equal(run.parameters[1].W1, 2 * parameters.W1)

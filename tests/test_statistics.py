@@ -1,0 +1,99 @@
+"""Intervals over seeds: honest coverage, exact pairs, and nothing left out in silence."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Estimate, Runs
+from shallowexp.statistics import at_step, complete, estimate, outcome, over_seeds, paired, require, words
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    intervals = [estimate(draw.normal(1, 1, 20)) for _ in range(100)]
+    assert 85 <= sum(low <= 1 <= high for _, low, high in intervals) <= 100
+
+
+def test_the_same_values_have_the_same_interval():
+    values = np.random.default_rng(1).normal(size=10)
+    assert estimate(values) == estimate(values.tolist())
+
+
+@pytest.mark.parametrize("values", [[1, 2], [0, 0, 1], [0] * 9 + [1], [1e-300, 2e-300], [0.1, 0.1 + 1e-17, 0.3]])
+def test_odd_samples_have_a_finite_interval_around_the_mean(values):
+    value, low, high = estimate(values)
+    assert low <= value <= high
+    assert value == np.mean(values)
+
+
+def test_equal_values_have_no_width_and_one_value_has_no_interval():
+    assert estimate([0.1] * 7) == Estimate(0.1, 0.1, 0.1)
+    value, low, high = estimate([3])
+    assert value == 3
+    assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize("values", [[], [1, np.nan], [np.inf, 1]])
+def test_undefined_values_are_refused(values):
+    with pytest.raises(ValueError, match="values are defined"):
+        estimate(values)
+
+
+TABLE = pd.DataFrame(
+    {
+        "seed": [0, 1, 2, 3, 0, 1, 2],
+        "init": ["random"] * 4 + ["zero"] * 3,
+        "loss": [1.0, 2.0, 3.0, 4.0, 0.5, 0.5, 0.5],
+        "outcome": ["finished"] * 6 + ["diverged"],
+    }
+)
+
+
+def test_pairs_share_a_seed_and_the_unpaired_and_diverged_are_owned_up_to():
+    differences = paired(TABLE, "loss", "init", "random", "zero")
+    np.testing.assert_array_equal(differences, [0.5, 1.5, np.nan, np.nan])
+    defined, lost = complete(differences)
+    assert defined.tolist() == [0.5, 1.5]
+    assert lost == " (2 of 4 pairs left out: diverged or without partner)"
+    assert complete(defined)[1] == ""
+
+
+def test_pairs_do_not_depend_on_the_order_of_the_runs():
+    shuffled = paired(TABLE.sample(frac=1, random_state=1), "loss", "init", "random", "zero")
+    pd.testing.assert_series_equal(shuffled.sort_index(), paired(TABLE, "loss", "init", "random", "zero").sort_index())
+
+
+def test_ambiguous_pairs_are_an_error():
+    doubled = pd.concat([TABLE, TABLE]).reset_index(drop=True)
+    with pytest.raises(ValueError, match="several runs have init=random and the same seed"):
+        paired(doubled, "loss", "init", "random", "zero")
+
+
+def test_the_interval_is_over_seeds_not_over_cells():
+    index = pd.MultiIndex.from_product([["tanh", "relu"], range(5)], names=["activation", "seed"])
+    values = pd.Series(np.r_[np.arange(5.0), np.arange(5.0) + 10], index)
+    assert over_seeds(values) == estimate(np.arange(5) + 5.0)
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(ValueError, match="no init.scale: needed are loss, init.scale"):
+        require(TABLE, "loss", "init.scale")
+
+
+def test_metrics_at_a_step_end_where_the_run_diverged():
+    table = pd.DataFrame({"outcome": ["finished", "diverged"], "train/loss": [0.1, 0.9]}, index=["a", "b"])
+    rows = [("a", 0, 0.7), ("a", 5, 0.1), ("b", 0, 0.9)]
+    runs = Runs(table, pd.DataFrame(rows, columns=["fingerprint", "step", "train/loss"]), {})
+    assert at_step(runs, 0)["train/loss"].tolist() == [0.7, 0.9]
+    np.testing.assert_array_equal(at_step(runs, 5)["train/loss"], [0.1, np.nan])
+    assert at_step(runs, 0)["outcome"].tolist() == ["finished"] * 2
+
+
+def test_a_claim_holds_everywhere_nowhere_or_somewhere():
+    assert [outcome(parts) for parts in ([True, True], [False], [True, False])] == [SUPPORTED, REFUTED, CONDITIONAL]
+    with pytest.raises(ValueError, match="no runs"):
+        outcome([])
+
+
+def test_words():
+    assert words(Estimate(0.1234, -0.5, 1), 2) == "+0.12 [-0.50, +1.00]"
