@@ -57,7 +57,8 @@ class Random:
         draw = np.random.RandomState(seed).randn
         W1 = draw(n_h, n_x) * self.scale
         W2 = draw(n_y, n_h) * output_scale
-        return Parameters(W1, draw(n_h, 1) * self.bias, W2, np.zeros((n_y, 1)))
+        b1 = draw(n_h, 1) * self.bias if self.bias else np.zeros((n_h, 1))
+        return Parameters(W1, b1, W2, np.zeros((n_y, 1)))
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,15 @@ class Duplicate:
     """Random, then only `unique` different hidden units: unit i repeats unit i mod unique.
 
     `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay locked together for ever), or only
-    "W1" or only "W2" (they separate). After Blumenfeld et al. 2020, "Beyond signal propagation".
+    "W1" or only "W2" (they separate). What repeats is blurred by randn * `noise`, drawn after all else, W1 first. After
+    Blumenfeld et al. 2020, "Beyond signal propagation".
     """
 
     scale: float = 0.01
     output_scale: float | None = None
     unique: int = 1
     repeat: str = "both"
+    noise: float = 0.0
 
     def __post_init__(self):
         if self.repeat not in ("both", "W1", "W2"):
@@ -106,8 +109,16 @@ class Duplicate:
     def __call__(self, n_x, n_h, n_y, seed):
         W1, b1, W2, b2 = Random(self.scale, self.output_scale)(n_x, n_h, n_y, seed)
         source = np.arange(n_h) % self.unique
+        blur = self._blur(W1, b1, W2, seed)
         if self.repeat in ("both", "W1"):
-            W1 = W1[source]
+            W1 = W1[source] + blur[0]
         if self.repeat in ("both", "W2"):
-            W2 = W2[:, source]
+            W2 = W2[:, source] + blur[1]
         return Parameters(W1, b1, W2, b2)
+
+    def _blur(self, W1, b1, W2, seed):
+        """What is added to repeating units, 0 for the first `unique`; from where Random's own draws end."""
+        draw = np.random.RandomState(seed).randn
+        draw(W1.size + W2.size + b1.size)
+        noise = np.where(np.arange(len(W1)) < self.unique, 0.0, self.noise)
+        return draw(*W1.shape) * noise[:, None], draw(*W2.shape) * noise
