@@ -89,9 +89,9 @@ class VarianceScaling:
 class Duplicate:
     """Random, then only `unique` different hidden units: unit i repeats unit i mod unique.
 
-    `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay locked together for ever), or only
-    "W1" or only "W2" (they separate). What repeats is blurred by randn * `noise`, drawn after all else, W1 first. After
-    Blumenfeld et al. 2020, "Beyond signal propagation".
+    `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay locked together for ever), or
+    only "W1" or only "W2" (they separate). What repeats is blurred by randn * `noise`, drawn after the weights, W1
+    first. After Blumenfeld et al. 2020, "Beyond signal propagation".
     """
 
     scale: float = 0.01
@@ -109,16 +109,16 @@ class Duplicate:
     def __call__(self, n_x, n_h, n_y, seed):
         W1, b1, W2, b2 = Random(self.scale, self.output_scale)(n_x, n_h, n_y, seed)
         source = np.arange(n_h) % self.unique
-        blur = self._blur(W1, b1, W2, seed)
+        blur = self._blur(W1, W2, seed)
         if self.repeat in ("both", "W1"):
             W1 = W1[source] + blur[0]
         if self.repeat in ("both", "W2"):
             W2 = W2[:, source] + blur[1]
         return Parameters(W1, b1, W2, b2)
 
-    def _blur(self, W1, b1, W2, seed):
-        """What is added to repeating units, 0 for the first `unique`; from where Random's own draws end."""
+    def _blur(self, W1, W2, seed):
+        """What is added to repeating units, 0 for the first `unique`, from where Random's draws end."""
         draw = np.random.RandomState(seed).randn
-        draw(W1.size + W2.size + b1.size)
+        draw(W1.size + W2.size)
         noise = np.where(np.arange(len(W1)) < self.unique, 0.0, self.noise)
         return draw(*W1.shape) * noise[:, None], draw(*W2.shape) * noise
