@@ -5,11 +5,13 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import wraps
+from getpass import getuser
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,12 @@ def quiet_environment() -> None:
     """Set what MLflow reads from the environment where the user has not; before MLflow is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def system_tags() -> dict[str, str]:
+    """What MLflow's fluent interface sets; not the commit, which it finds only from the path of a script."""
+    source = Path(sys.argv[0]).name
+    return {"mlflow.user": getuser(), "mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
 
 
 @contextmanager

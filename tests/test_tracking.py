@@ -20,8 +20,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from shallowexp import tracking, tracking_client, tracking_sql
-from shallowexp.tracking import Record, Store, TrackingError
+from shallowexp import tracking_client, tracking_sql, tracking_sweep
+from shallowexp.errors import TrackingError
+from shallowexp.tracking import Record, Store
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -311,7 +312,7 @@ def any_store(request) -> Store:
     return store if request.param == "bulk" else by_client(store.uri)
 
 
-def sweep_of(store: Store, name: str, digest: str = "d1") -> tuple[str, tracking.Sweep]:
+def sweep_of(store: Store, name: str, digest: str = "d1") -> tuple[str, tracking_sweep.Sweep]:
     experiment = store.experiment(name)
     return experiment, store.open_sweep(experiment, digest, "a sweep", {"shallowexp.command": "-m x"}, "What it is")
 
@@ -491,8 +492,9 @@ def test_a_deleted_or_missing_experiment_is_named(store):
     store.client.delete_experiment(experiment)
     with pytest.raises(TrackingError, match="restore --experiment-id"):
         store.experiment("gone")
+    assert store.find("gone") is store.find("never was") is None
     for name in ("gone", "never was"):
-        with pytest.raises(TrackingError, match="Run its sweep first"):
+        with pytest.raises(TrackingError, match="run its sweep"):
             store.read(name, [])
 
 

@@ -1,0 +1,105 @@
+"""A sweep is a parent run in MLflow, and its runs are its children.
+
+While it is RUNNING its tags name the process that writes it, so that the next process on this host can tell a sweep
+that goes on from one whose process died, and take that one up again.
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from shallowexp.errors import TrackingError
+from shallowexp.tracking_client import FINGERPRINT, PARENT, put_artifacts, search, system_tags, tracked
+
+DIGEST, HOST, PID, STARTED = (f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start"))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's parent run, RUNNING until it is closed."""
+
+    uri: str
+    client: object  # MlflowClient
+    experiment_id: str
+    run_id: str
+    resumed: bool  # an earlier process has begun it
+
+    @classmethod
+    def open(cls, uri: str, client, experiment_id: str, digest: str, name: str, tags: Mapping[str, str]) -> "Sweep":
+        """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
+
+        What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
+        TrackingError if a living process, or one of another host, is at this very sweep.
+        """
+        parents = list(search(client, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"))
+        same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
+        _refuse_running(uri, same)
+        _bury(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
+        tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
+        if not same:
+            run = client.create_run(experiment_id, tags=tags, run_name=name)
+            return cls(uri, client, experiment_id, run.info.run_id, resumed=False)
+        _set_tags(client, same[0].info.run_id, tags)
+        client.update_run(same[0].info.run_id, status="RUNNING")
+        return cls(uri, client, experiment_id, same[0].info.run_id, resumed=True)
+
+    @tracked
+    def log_artifact(self, path: str, content: bytes) -> None:
+        """Store `content` as an artifact of the parent run."""
+        run = self.client.get_run(self.run_id)
+        put_artifacts(run.info.artifact_uri, self.uri, {path: content})
+
+    @tracked
+    def close(self, status: str = "FINISHED", tags: Mapping[str, str] | None = None) -> None:
+        """End the sweep as FINISHED, FAILED (on an error) or KILLED (on a signal); no child of it stays RUNNING."""
+        _set_tags(self.client, self.run_id, tags or {})
+        _kill_children(self.client, self.experiment_id, {self.run_id})
+        self.client.set_terminated(self.run_id, status)
+
+
+def _refuse_running(uri: str, parents: list) -> None:
+    for parent in parents:
+        if parent.info.status == "RUNNING" and not _left_behind(parent):
+            owner = f"process {parent.data.tags[PID]} on {parent.data.tags[HOST]}"
+            raise TrackingError(f"This sweep is already running: {owner}, run {parent.info.run_id} in {uri}.")
+
+
+def _bury(client, experiment_id: str, parents: list) -> None:
+    """Close as KILLED the RUNNING children of these runs, then these: killed in between, the next one starts over."""
+    _kill_children(client, experiment_id, {parent.info.run_id for parent in parents})
+    for parent in parents:
+        if parent.info.status == "RUNNING":
+            client.set_terminated(parent.info.run_id, "KILLED")
+
+
+def _kill_children(client, experiment_id: str, parents: set[str]) -> None:
+    running = search(client, experiment_id, f"attributes.status = 'RUNNING' AND tags.`{FINGERPRINT}` LIKE '%'")
+    for child in list(running):
+        if child.data.tags.get(PARENT) in parents:
+            client.set_terminated(child.info.run_id, "KILLED")
+
+
+def _set_tags(client, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+def _owner_tags() -> dict[str, str]:
+    process = psutil.Process()
+    return {HOST: socket.gethostname(), PID: str(process.pid), STARTED: str(process.create_time())}
+
+
+def _left_behind(run) -> bool:
+    """Whether the run's process was of this host and is gone or has closed it; its pid may name another by now."""
+    tags = run.data.tags
+    if tags[HOST] != socket.gethostname() or run.info.status != "RUNNING":
+        return tags[HOST] == socket.gethostname()
+    try:
+        process = psutil.Process(int(tags[PID]))
+        gone = abs(process.create_time() - float(tags[STARTED])) > 2  # the clock may have been set
+        return gone or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
