@@ -13,23 +13,31 @@ TASKS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
 
 @compiled
 def loss_and_score(rules, Z2, Y):
-    """J, and accuracy or r2."""
-    J = entropy(rules.output, Z2, Y)
-    A2 = np.empty_like(Z2)
+    """J, and accuracy or r2; Z2 is overwritten."""
+    (n_y, m), A2 = Y.shape, np.empty(Y.shape)
+    J = entropy(rules.output, Z2, Y) if rules.entropy else 0.0
     activate(rules.output, 0.0, Z2, A2)
+    squares = squared_difference(A2, Y)
     if not rules.entropy:
-        J = np.sum((A2 - Y) ** 2) / (2 * Y.shape[1])
-    return J, score(A2, Y, rules.task)
+        J = squares / 2
+    if rules.task == REGRESSION:
+        spread = squared_difference(Y, np.full(Y.shape, Y.mean()))
+        return J / m, (1 - squares / spread if spread > 0 else np.nan)
+    if rules.task == BINARY:
+        return J / m, agreements(A2, Y) / (n_y * m)
+    return J / m, right_classes(A2, Y) / m
 
 
 @compiled
 def entropy(output, Z2, Y):
-    """-1/m sum [y log a + (1 - y) log(1 - a)], for softmax -1/m sum y log a, from the logits."""
+    """- sum [y log a + (1 - y) log(1 - a)], for softmax - sum y log a, from the logits."""
     n_y, m = Z2.shape
     total = 0.0
     for s in range(m):
         if output == SOFTMAX:
-            top, powers = Z2[:, s].max(), 0.0
+            top, powers = Z2[0, s], 0.0
+            for c in range(n_y):
+                top = max(top, Z2[c, s])
             for c in range(n_y):
                 powers += exp(Z2[c, s] - top)
             for c in range(n_y):
@@ -38,20 +46,39 @@ def entropy(output, Z2, Y):
             for c in range(n_y):
                 z = Z2[c, s]
                 total += max(z, 0.0) - z * Y[c, s] + log1p(exp(-abs(z)))
-    return total / m
+    return total
 
 
 @compiled
-def score(A2, Y, task):
-    if task == REGRESSION:
-        spread = np.sum((Y - Y.mean()) ** 2)
-        return 1 - np.sum((A2 - Y) ** 2) / spread if spread > 0 else np.nan
-    if task == BINARY:
-        return np.mean((A2 > 0.5) == (Y > 0.5))
+def squared_difference(A, Y):
+    total = 0.0
+    for c in range(len(Y)):
+        for s in range(Y.shape[1]):
+            total += (A[c, s] - Y[c, s]) ** 2
+    return total
+
+
+@compiled
+def agreements(A2, Y):
+    """How often output and target are on the same side of 1/2, which itself counts as class 0."""
+    right = 0
+    for c in range(len(Y)):
+        for s in range(Y.shape[1]):
+            right += (A2[c, s] > 0.5) == (Y[c, s] > 0.5)
+    return right
+
+
+@compiled
+def right_classes(A2, Y):
+    """How often output and target are largest in the same row, the first of equal ones."""
     right = 0
     for s in range(Y.shape[1]):
-        right += A2[:, s].argmax() == Y[:, s].argmax()
-    return right / Y.shape[1]
+        guess, truth = 0, 0
+        for c in range(len(Y)):
+            guess = c if A2[c, s] > A2[guess, s] else guess
+            truth = c if Y[c, s] > Y[truth, s] else truth
+        right += guess == truth
+    return right
 
 
 @summing
@@ -64,7 +91,18 @@ def dot(a, b):
 
 @compiled
 def norm(W):
-    return sqrt(np.sum(W * W))
+    total = 0.0
+    for j in range(len(W)):
+        for k in range(W.shape[1]):
+            total += np.float64(W[j, k]) ** 2
+    return sqrt(total)
+
+
+@compiled
+def scaled(rows, i, norm):
+    """Row i divided by its norm."""
+    for k in range(rows.shape[1]):
+        rows[i, k] /= norm
 
 
 @compiled
@@ -76,26 +114,27 @@ def distance(a, b, sign):
 
 
 @compiled
-def effective_units(rows, signs, scales):
-    """Classes among the rows [b, w] of W1: a unit joins the first class whose first member it equals."""
-    rows = rows.copy()
-    norms = np.empty(len(rows))
+def same(a, b, signs, size):
+    """Whether two units' rows are the same, perhaps up to sign; `size` is the larger norm."""
+    gap = distance(a, b, 1.0)
+    if signs:
+        gap = min(gap, distance(a, b, -1.0))
+    return gap <= TOLERANCE * size
+
+
+@compiled
+def effective_units(units, signs, scales):
+    """Classes among the rows of W1: a unit joins the first class whose first member it equals."""
+    rows, norms, firsts, found = units.copy(), np.empty(len(units)), np.empty(len(units), np.int64), 0
     for i in range(len(rows)):
-        norms[i] = norm(rows[i])
+        norms[i] = sqrt(dot(rows[i], rows[i]))
         if scales and norms[i] > 0:
-            rows[i] /= norms[i]
-            norms[i] = 1
-    firsts = np.empty(len(rows), np.int64)
-    found = 0
-    for i in range(len(rows)):
+            scaled(rows, i, norms[i])
+            norms[i] = 1.0
         new = True
-        for j in firsts[:found]:
-            gap = distance(rows[i], rows[j], 1)
-            if signs:
-                gap = min(gap, distance(rows[i], rows[j], -1))
-            if gap <= TOLERANCE * max(norms[i], norms[j]):
-                new = False
-                break
+        for f in range(found):
+            j = firsts[f]
+            new = new and not same(rows[i], rows[j], signs, max(norms[i], norms[j]))
         if new:
             firsts[found] = i
             found += 1
@@ -103,31 +142,33 @@ def effective_units(rows, signs, scales):
 
 
 @compiled
-def cosine(rows):
+def cosine(units):
     """Mean |cosine| over the pairs of non-zero rows."""
-    unit = np.empty_like(rows)
-    n = 0
-    for row in rows:
-        length = norm(row)
-        if length > 0:
-            unit[n] = row / length
-            n += 1
-    total = 0.0
-    for i in range(n):
-        for j in range(i):
-            total += min(abs(dot(unit[i], unit[j])), 1.0)
-    return total / (n * (n - 1) / 2) if n > 1 else np.nan
+    rows, pairs, total = units.copy(), 0, 0.0
+    norms = np.empty(len(rows))
+    for i in range(len(rows)):
+        norms[i] = sqrt(dot(rows[i], rows[i]))
+        if norms[i] > 0:
+            scaled(rows, i, norms[i])
+            for j in range(i):
+                if norms[j] > 0:
+                    total += min(abs(dot(rows[i], rows[j])), 1.0)
+                    pairs += 1
+    return total / pairs if pairs else np.nan
 
 
 @compiled
 def effective_rank(A):
-    """(tr G)^2 / tr G^2 with G = A A^T."""
-    scale = np.abs(A).max()
+    """(tr G)^2 / tr G^2 with G = A A^T; A is overwritten, scaled to a largest entry of 1."""
+    scale = 0.0
+    for j in range(len(A)):
+        for s in range(A.shape[1]):
+            scale = max(scale, abs(A[j, s]))
     if not scale > 0:
         return np.nan
-    A = A / scale
     trace, squares = 0.0, 0.0
     for i in range(len(A)):
+        scaled(A, i, scale)
         diagonal = dot(A[i], A[i])
         trace += diagonal
         squares += diagonal**2
@@ -139,8 +180,12 @@ def effective_rank(A):
 @compiled
 def saturation(slopes, max_slope):
     """Share saturated, share of dead units and mean slope; a negative `max_slope` means that nothing counts as saturated."""
-    flat, dead = 0, 0
-    for row in slopes:
-        flat += np.sum(row < FLAT * max_slope)
-        dead += np.all(row == 0)
-    return flat / slopes.size, dead / len(slopes), slopes.mean()
+    (n, m), flat, dead, total = slopes.shape, 0, 0, 0.0
+    for j in range(n):
+        zeros = 0
+        for s in range(m):
+            flat += slopes[j, s] < FLAT * max_slope
+            zeros += slopes[j, s] == 0
+            total += slopes[j, s]
+        dead += zeros == m
+    return flat / (n * m), dead / n, total / (n * m)
