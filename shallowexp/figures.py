@@ -110,6 +110,21 @@ def legend(ax: Axes, **keys) -> None:
         ax.legend(**keys)
 
 
+def intervals(ax: Axes, effects: pd.DataFrame, row: str, by: str) -> pd.DataFrame:
+    """A dot with its interval (columns value, low, high) for each `row`, downwards, and each value of `by` beside it."""
+    require(effects, row, by, "value", "low", "high")
+    rows, styles = list(dict.fromkeys(effects[row])), looks(effects[by])
+    for i, (value, style) in enumerate(styles.items()):
+        part = effects[effects[by] == value]
+        y = [rows.index(name) + 0.5 * (i - (len(styles) - 1) / 2) / len(styles) for name in part[row]]
+        ax.hlines(y, part["low"], part["high"], color=style["color"])
+        ax.plot(part["value"], y, "osD^v"[i % 5], color=style["color"], markersize=5, label=value)
+    ax.axvline(0, color="black", linewidth=0.8, zorder=1)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    return effects
+
+
 def step_axis(ax: Axes) -> None:
     """Training steps from 0 on, one decade as wide as the next."""
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)

@@ -88,6 +88,16 @@ def over_seeds(differences: pd.Series) -> Estimate:
     return estimate(differences.groupby(level="seed").mean())
 
 
+def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
+    """The mean difference over seeds in each cell, a row each: the cell, value, low, high, and the pairs left out."""
+    rows = []
+    for cell, part in differences.groupby(level=list(cells)):
+        defined = part.dropna()
+        if len(defined):
+            rows.append((*cell, *over_seeds(defined), len(part) - len(defined)))
+    return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost"])
+
+
 def outcome(parts: Iterable[bool]) -> str:
     """Supported where every part of a claim holds, refuted where none does, conditional between."""
     parts = list(parts)
