@@ -111,7 +111,7 @@ def legend(ax: Axes, **keys) -> None:
 
 
 def intervals(ax: Axes, effects: pd.DataFrame, row: str, by: str) -> pd.DataFrame:
-    """A dot with its interval (columns value, low, high) for each `row`, downwards, and each value of `by` beside it."""
+    """Dots with intervals (columns value, low, high): a line for each `row`, downwards, the values of `by` beside it."""
     require(effects, row, by, "value", "low", "high")
     rows, styles = list(dict.fromkeys(effects[row])), looks(effects[by])
     for i, (value, style) in enumerate(styles.items()):
