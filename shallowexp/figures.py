@@ -111,7 +111,7 @@ def legend(ax: Axes, **keys) -> None:
 
 
 def intervals(ax: Axes, effects: pd.DataFrame, row: str, by: str) -> pd.DataFrame:
-    """Dots with intervals (columns value, low, high): a line for each `row`, downwards, the values of `by` beside it."""
+    """Dots with intervals (columns value, low, high): a line for each `row`, downwards, in it the values of `by`."""
     require(effects, row, by, "value", "low", "high")
     rows, styles = list(dict.fromkeys(effects[row])), looks(effects[by])
     for i, (value, style) in enumerate(styles.items()):
