@@ -98,7 +98,7 @@ def verdict(runs: Runs) -> Verdict:
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
         f"From {FEW} to {ENOUGH} units training accuracy changes by {words(gained)}{no_rise}; on fresh points {MANY} "
-        f"units {'overfit' if overfits else 'do not overfit'} against {ENOUGH}. {_reproduced(table)}",
+        f"{'lose' if overfits else 'are not shown to lose'} more than {FALL:g} against {ENOUGH}. {_reproduced(table)}",
     )
 
 
