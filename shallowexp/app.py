@@ -17,7 +17,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
-from shallowexp import CONF, __version__, claims
+from shallowexp import CONF, __version__
 from shallowexp.config import nearest, plan
 from shallowexp.errors import ConfigError, RunsFailed, UserError
 
@@ -28,51 +28,56 @@ def main() -> None:
     """`shallowexp`: what the user got wrong ends in one message and a non-zero exit status, not in a traceback."""
     full_error = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
+    sys.path.append(os.getcwd())  # where a user's own modules are
+    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)
     with one_message(full_error):
-        run()
+        command()
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def run(config: DictConfig) -> float | None:
     """One run. Returns its last training loss, for sweepers that minimise it (with hydra/launcher=basic)."""
     with one_message():
         choices = HydraConfig.get().runtime.choices
         (planned,) = plan([(config, choices)])
-        from shallowexp import sweep
+        from shallowexp.sweep import Tracked, forecast
 
-        tracked = sweep.Tracked.open(_experiment([choices]))
+        tracked = Tracked.open(_experiment([choices]))
         missing = tracked.missing([planned], config.fresh)
         if config.dry_run:
-            return print(sweep.forecast([planned], missing, None))
+            return print(forecast([planned], missing, None))
         return tracked.one(planned, missing)
 
 
-def sweep_all(composed: Sequence, directory: Path, threads: int | None) -> list[None]:
+def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
     config = composed[0].config
     runs = plan((job.config, job.choices) for job in composed)
     experiment = _experiment([job.choices for job in composed])
-    from shallowexp import sweep
+    from shallowexp.sweep import Tracked, forecast
 
-    tracked = sweep.Tracked.open(experiment)
+    tracked = Tracked.open(experiment)
     missing = tracked.missing(runs, config.fresh)
     if config.dry_run:
-        print(sweep.forecast(runs, missing, threads))
-    else:
-        _save(composed, directory)
-        tally = tracked.sweep(runs, missing, threads)
-        print(f"{tally}. {tracked}")
-        if tally.failures:
-            raise RunsFailed(tally.failures)
-    return [None] * len(composed)
+        return print(forecast(runs, missing, threads))
+    _save(composed, directory)
+    tally = tracked.sweep(runs, missing, threads)
+    print(f"{tally}. {tracked}")
+    if tally.failures:
+        raise RunsFailed(tally.failures)
+
+
+run.sweep = sweep  # what makes the batched launcher take whole sweeps
 
 
 def report() -> None:
-    """`shallowexp-report [names] [--output report] [--list]`: figures and verdicts from the tracked runs."""
+    """`shallowexp-report [names] [--output report] [--train] [--list]`: figures and verdicts from the tracked runs."""
+    from shallowexp import claims
+
     found = claims.find()
     parser = argparse.ArgumentParser(prog="shallowexp-report", description="Figures and verdicts from tracked runs.")
     parser.add_argument("names", nargs="*", metavar="experiment", help=f"of {', '.join(found)} (default: all)")
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write (default: report)")
+    parser.add_argument("--train", action="store_true", help="launch first what the experiments' sweeps lack")
     parser.add_argument("--list", action="store_true", help="list the experiments and their claims")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
@@ -81,10 +86,11 @@ def report() -> None:
     for name in arguments.names:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
+    sys.path.append(os.getcwd())
     with one_message():
         from shallowexp.report import write_report
 
-        sys.exit(write_report([found[name] for name in arguments.names or found], arguments.output))
+        sys.exit(write_report([found[name] for name in arguments.names or found], arguments.output, arguments.train))
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from shallowexp import outputs, schema  # noqa: F401  (registers the types that conf/config.yaml names)
 from shallowexp.errors import ConfigError
-from shallowexp.training import ENGINES, Job, resolve_engine
+from shallowexp.jobs import Job
+from shallowexp.training import ENGINES, resolve_engine
 
 GROUPS = ("data", "activation", "init", "output")
 OUTPUTS = {
@@ -33,9 +34,10 @@ OUTPUTS = {
     "relu": outputs.ReLU,
 }
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
+SHARED = ("activations", "data", "diagnostics", "initializers", "jobs", "training")
 COMPUTES = {  # the modules whose content can change a result, by engine
-    "numpy": ("activations", "initializers", "outputs", "data", "network", "diagnostics", "training"),
-    "compiled": ("initializers", "data", "kernel", "diagnostics", "training"),
+    "numpy": (*SHARED, "network", "outputs"),
+    "compiled": (*SHARED, "arithmetic", "kernel", "kernel_diagnostics"),
 }
 
 

@@ -76,7 +76,7 @@ def cosine(rows: np.ndarray) -> float:
     n = len(unit)
     if n < 2:
         return np.nan
-    pairs = np.abs(unit @ unit.T)[np.triu_indices(n, 1)]
+    pairs = np.abs(_gram(unit))[np.triu_indices(n, 1)]
     return float(np.minimum(pairs, 1).mean())
 
 
@@ -85,8 +85,12 @@ def effective_rank(A: np.ndarray) -> float:
     scale = np.abs(A).max()
     if not scale > 0:
         return np.nan
-    G = (A / scale) @ (A / scale).T
+    G = _gram(A / scale)
     return float(np.trace(G) ** 2 / np.sum(G * G))
+
+
+def _gram(A: np.ndarray) -> np.ndarray:
+    return np.einsum("im,jm->ij", A, A)  # not BLAS, whose sums depend on its threads
 
 
 def saturation(slopes: np.ndarray, max_slope: float | None) -> tuple[float, float, float]:

@@ -68,9 +68,9 @@ class Tracked:
     experiment_id: str
 
     @classmethod
-    def open(cls, experiment: str) -> "Tracked":
+    def open(cls, experiment: str, store: Store | None = None) -> "Tracked":
         """Raises TrackingError where the store cannot be used."""
-        store = Store.open()
+        store = store or Store.open()
         return cls(store, experiment, store.experiment(experiment, _experiment_tags(experiment)))
 
     def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:

@@ -9,51 +9,13 @@ from itertools import islice
 import numpy as np
 
 from shallowexp import diagnostics
-from shallowexp.activations import Activation
-from shallowexp.data import Data, Dataset
 from shallowexp.initializers import Parameters
+from shallowexp.jobs import Job, Result
 from shallowexp.network import forward, gradient_descent
-from shallowexp.outputs import Output
 
 log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "compiled", "numpy")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network to train: everything that its result depends on, and nothing else."""
-
-    data: Data
-    activation: Activation
-    init: object
-    output: Output
-    hidden_size: int
-    seed: int
-    steps: int
-    learning_rate: float
-    log_steps: tuple[int, ...]  # rising, at most `steps`
-    dtype: str = "float64"
-    engine: str = "numpy"
-    weights: bool = False  # keep the parameters at the logged steps
-
-    def initial(self) -> tuple[Dataset, Parameters]:
-        """The data and the initial parameters in the job's dtype."""
-        data = self.data.load()
-        parameters = self.init(len(data.X), self.hidden_size, len(data.Y), self.seed)
-        X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
-        return Dataset(X, Y, X_test, Y_test, data.task), Parameters(*(p.astype(self.dtype) for p in parameters))
-
-
-@dataclass(frozen=True)
-class Result:
-    """A trained network's history: row i of `metrics` (columns diagnostics.METRICS) holds at `steps[i]` updates."""
-
-    steps: np.ndarray  # (p,) int64
-    metrics: np.ndarray  # (p, 13) float64, NaN where undefined
-    diverged_at: int | None  # first step whose parameters or loss are not finite; nothing is kept from there on
-    weights: Parameters | None  # (p, ...) each, at the same steps, if the job asked for them
-    final: Parameters  # at the last of them (the initial ones if there is none)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from shallowexp.data import Flower
 from shallowexp.diagnostics import METRICS
 from shallowexp.initializers import Random
 from shallowexp.outputs import Sigmoid
-from shallowexp.training import Job, train
+from shallowexp.jobs import Job
+from shallowexp.training import train
 
 COSTS = [0.693048, 0.288083, 0.254385, 0.233864, 0.226792, 0.222644, 0.219731, 0.217504]
 ACCURACIES = [67.5, 67.25, 90.75, 90.5, 91.25]  # n_h = 1 .. 5, after 5000 steps

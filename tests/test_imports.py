@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ("activations initializers outputs data", "network kernel", "training diagnostics", "config", "app")
+LAYERS = (
+    "activations initializers outputs data arithmetic",
+    "network jobs",
+    "diagnostics",
+    "kernel kernel_diagnostics",
+    "training",
+    "config",
+    "sweep",
+    "app",
+)
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
 READABLE = {"claims", "figures", "statistics", "network", "diagnostics", *LAYERS[0].split()}
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names

@@ -14,7 +14,8 @@ from shallowexp.data import Data, Dataset, Diabetes, Flower, Iris, Moons
 from shallowexp.diagnostics import METRICS
 from shallowexp.initializers import Constant, Parameters, Random, VarianceScaling, Zero
 from shallowexp.network import gradient_descent
-from shallowexp.training import Job, train
+from shallowexp.jobs import Job
+from shallowexp.training import train
 
 JOB = Job(
     data=Moons(samples=30, balance=0.3),

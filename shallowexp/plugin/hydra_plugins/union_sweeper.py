@@ -32,5 +32,5 @@ class UnionSweeper(BasicSweeper):
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
     def validate_batch_is_legal(self, batch) -> None:
-        if getattr(self.launcher, "sweep", None) is None:  # the batched launcher composes all before it trains any
+        if not getattr(self.launcher, "composes_all", False):
             super().validate_batch_is_legal(batch)
