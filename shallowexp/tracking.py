@@ -68,7 +68,7 @@ class Store:
 
     def __init__(self, uri: str, client, rows):
         self.uri, self.client = uri, client
-        self._rows = rows  # Tables or OneByOne: write, finished, frames
+        self._rows = rows  # Tables or OneByOne
 
     @classmethod
     def open(cls, uri: str | None = None) -> "Store":
@@ -123,7 +123,7 @@ class Store:
     ) -> Sweep:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
-        return Sweep.open(self.uri, self.client, experiment_id, digest, name, tags)
+        return Sweep.open(self.uri, self.client, self._rows, experiment_id, digest, name, tags)
 
     @tracked
     def read(self, name: str, fingerprints: Iterable[str]) -> Runs:

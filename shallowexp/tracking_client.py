@@ -72,7 +72,7 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        reason = str(error).split("\n[SQL")[0].strip()
+        reason = re.split(r"\n\[SQL|\n*\(Background on", str(error))[0].strip()
         text = f"{getattr(error, 'error_code', '')} {reason}"
         advice = next(words for pattern, words in ADVICE if re.search(pattern, text))
         message = f"MLflow store {uri}: {reason}\n{advice}"
@@ -178,6 +178,9 @@ class OneByOne:
             points = [point for history in pool.map(self._history, names) for point in history]
         columns = (RUN_COLUMNS, TEXT_COLUMNS, TEXT_COLUMNS, POINT_COLUMNS)
         return tuple(map(pd.DataFrame, (infos, params, tags, points), [None] * 4, columns))
+
+    def settle(self) -> None:
+        """Nothing: how a server keeps its database is its own business."""
 
     def _history(self, name: tuple[str, str]) -> list[tuple]:
         found = self._client.get_metric_history(*name)

@@ -136,6 +136,15 @@ class Tables:
         with self._store.ManagedSessionMaker() as session:
             return tuple(_read(session, table, columns, run_ids) for table, columns in tables)
 
+    def settle(self) -> None:
+        """Let SQLite look at its tables again: MLflow's charts then get a history in 5 ms rather than 40."""
+        from sqlalchemy import text
+
+        if self._store.db_type == "sqlite":
+            with self._store.ManagedSessionMaker(read_only=False) as session:
+                session.execute(text("PRAGMA analysis_limit = 1000"))
+                session.execute(text("ANALYZE"))
+
 
 def _read(session, table, columns: list[str], run_ids: list[str]) -> pd.DataFrame:
     from sqlalchemy import false, select

@@ -22,12 +22,13 @@ class Sweep:
 
     uri: str
     client: object  # MlflowClient
+    rows: object  # tracking_sql.Tables or tracking_client.OneByOne
     experiment_id: str
     run_id: str
     resumed: bool  # an earlier process has begun it
 
     @classmethod
-    def open(cls, uri: str, client, experiment_id: str, digest: str, name: str, tags: Mapping[str, str]) -> "Sweep":
+    def open(cls, uri: str, client, rows, experiment_id: str, digest: str, name: str, tags: Mapping) -> "Sweep":
         """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
 
         What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
@@ -40,10 +41,10 @@ class Sweep:
         tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
         if not same:
             run = client.create_run(experiment_id, tags=tags, run_name=name)
-            return cls(uri, client, experiment_id, run.info.run_id, resumed=False)
+            return cls(uri, client, rows, experiment_id, run.info.run_id, resumed=False)
         _set_tags(client, same[0].info.run_id, tags)
         client.update_run(same[0].info.run_id, status="RUNNING")
-        return cls(uri, client, experiment_id, same[0].info.run_id, resumed=True)
+        return cls(uri, client, rows, experiment_id, same[0].info.run_id, resumed=True)
 
     @tracked
     def log_artifact(self, path: str, content: bytes) -> None:
@@ -57,6 +58,7 @@ class Sweep:
         _set_tags(self.client, self.run_id, tags or {})
         _kill_children(self.client, self.experiment_id, {self.run_id})
         self.client.set_terminated(self.run_id, status)
+        self.rows.settle()
 
 
 def _refuse_running(uri: str, parents: list) -> None:

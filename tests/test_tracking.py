@@ -175,6 +175,27 @@ def everything(store: Store, experiment_id: str) -> tuple[dict, pd.DataFrame]:
     return runs, table[sorted(table)]
 
 
+def raw_rows(store: Store, experiment_id: str) -> dict[str, list]:
+    """The rows of the experiment's runs in MLflow's own tables, by run name, but for ids."""
+    import sqlalchemy as sa
+
+    engine, query = (
+        store.client._tracking_client.store.engine,
+        "SELECT name, t.* FROM runs r JOIN {0} t USING (run_uuid)",
+    )
+    rows = {}
+    with engine.connect() as connection:
+        runs = connection.execute(sa.text(f"SELECT * FROM runs WHERE experiment_id = {int(experiment_id)}")).mappings()
+        rows["runs"] = [{k: v for k, v in run.items() if k not in IDS} for run in runs]
+        for table in ("tags", "params", "metrics", "latest_metrics"):
+            found = connection.execute(sa.text(f"{query.format(table)} WHERE experiment_id = {int(experiment_id)}"))
+            rows[table] = [{k: v for k, v in row.items() if k not in IDS} for row in found.mappings()]
+    return {table: sorted(map(repr, found)) for table, found in rows.items()}
+
+
+IDS = ("run_uuid", "experiment_id", "artifact_uri")
+
+
 def assert_same_runs(one, other) -> None:
     pd.testing.assert_frame_equal(one.table.drop(columns="run_id"), other.table.drop(columns="run_id"))
     pd.testing.assert_frame_equal(one.histories, other.histories)
@@ -210,6 +231,8 @@ def test_bulk_rows_and_the_client_leave_the_same(sql_store, other, request):
     assert len(bulk) == 4
     assert bulk == single
     pd.testing.assert_frame_equal(bulk_table, single_table)
+    if other == "client":
+        assert raw_rows(sql_store, ids[0]) == raw_rows(client, ids[1])
 
 
 def test_undefined_values_are_not_in_the_store(sql_store):
@@ -519,6 +542,16 @@ def test_a_reader_does_not_stop_the_writer(store, database):
     store.write(experiment, [record(0)])
     reader.close()
     assert len(store.finished(experiment)) == 1
+
+
+def test_a_closed_sweep_leaves_statistics_for_the_charts(store, database):
+    experiment, sweep = sweep_of(store, "statistics")
+    store.write(experiment, [record(0)], sweep.run_id)
+    sweep.close()
+    with sqlite3.connect(database) as connection:
+        analysed = connection.execute("SELECT DISTINCT tbl FROM sqlite_stat1").fetchall()
+    connection.close()
+    assert ("metrics",) in analysed
 
 
 def test_an_older_schema_is_refused(database):
