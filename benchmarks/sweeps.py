@@ -1,0 +1,204 @@
+"""Whole sweeps: end to end beside the ordinary way, how the cost grows, where the time goes, what tracking costs.
+
+Every measured command is a process of its own, in a folder of its own with an empty store that is already there, so that
+start-up counts and making a database does not.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import mlflow
+import numpy as np
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from shallowexp import CONF
+from shallowexp.composition import _parse, compose, united_products
+from shallowexp.config import plan
+from shallowexp.sweep import batches, train_batch
+from shallowexp.tracking import Store
+from shallowexp.tracking_client import OneByOne
+from shallowexp.training import train
+
+SHALLOWEXP = str(Path(sys.executable).parent / "shallowexp")
+FLUENT = str(Path(__file__).with_name("fluent.py"))
+SWEEP = ["activation=sigmoid,tanh,relu", "init=zero,random", "hidden_size=2,4,8,16", "train.steps=2000", "log.points=20"]
+SEEDS, SLICE = 20, ["hidden_size=4", "seed=range(4)"]  # 480 runs, and 24 of them for the slow way
+GROWTH = (30, 300, 3000, 10000)
+THREADS = len(os.sched_getaffinity(0))
+
+
+class Workplace:
+    """A folder with an empty default store."""
+
+    template = Path(tempfile.mkdtemp(prefix="shallowexp-bench-")) / "mlflow.db"
+
+    def __enter__(self) -> Path:
+        if not self.template.exists():
+            Store.open(f"sqlite:///{self.template}")
+        self.folder = Path(tempfile.mkdtemp(prefix="shallowexp-bench-"))
+        shutil.copy(self.template, self.folder / "mlflow.db")
+        return self.folder
+
+    def __exit__(self, *exception):
+        shutil.rmtree(self.folder)
+
+
+def measured(command: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds and peak memory (MiB) of a process, which must succeed."""
+    start = time.perf_counter()
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    quiet = [(os.POSIX_SPAWN_OPEN, n, "/dev/null", os.O_WRONLY, 0) for n in (1, 2)]
+    here = os.getcwd()
+    os.chdir(folder)
+    process = os.posix_spawn(command[0], command, environment, file_actions=quiet)
+    os.chdir(here)
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def finals(folder: Path, experiment: str) -> dict[tuple, float]:
+    """The first losses of every run, by what was asked for: equal up to rounding in both ways."""
+    store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment_id = store.client.get_experiment_by_name(experiment).experiment_id
+    mlflow.set_tracking_uri(store.uri)
+    runs = mlflow.search_runs([experiment_id], "params.seed != ''", max_results=50_000)
+    keys = [f"params.{name}" for name in ("activation", "init", "hidden_size", "seed")]
+    history = store.client.get_metric_history
+    return {
+        tuple(run[keys]): [point.value for point in history(run.run_id, "train/loss") if point.step <= 10]
+        for _, run in runs.iterrows()
+    }
+
+
+def end_to_end(rounds: int) -> list[dict]:
+    """480 runs with shallowexp; 24 of them the ordinary way, scaled."""
+    ours, theirs = [], []
+    for _ in range(rounds):
+        with Workplace() as folder:
+            seconds, memory = measured([SHALLOWEXP, "-m", *SWEEP, f"seed=range({SEEDS})"], folder)
+            ours.append(seconds)
+            ours_losses = finals(folder, "shallowexp")
+    for _ in range(max(1, rounds // 3)):
+        with Workplace() as folder:
+            basic = ["-m", "hydra/launcher=basic", "hydra/sweeper=basic", "train.engine=numpy", *SWEEP, *SLICE]
+            theirs.append(measured([sys.executable, FLUENT, *basic], folder)[0] * 480 / 24)
+            for key, losses in finals(folder, "fluent").items():
+                np.testing.assert_allclose(losses, ours_losses[key], rtol=1e-9)
+    return [
+        row("end to end, 480 runs", "shallowexp", ours, "s", memory_mib=round(memory)),
+        row("end to end, 480 runs", "basic launcher + fluent API (24 runs, scaled)", theirs, "s"),
+        {"benchmark": "end to end, 480 runs", "what": "ratio", "median": median(theirs) / median(ours), "unit": "x"},
+    ]
+
+
+def growth(rounds: int) -> list[dict]:
+    """Seconds and peak memory against the number of runs of 200 steps."""
+    found = []
+    for runs in GROWTH:
+        seconds, memory = [], 0.0
+        for _ in range(rounds if runs <= 300 else 1):
+            with Workplace() as folder:
+                arguments = [SHALLOWEXP, "-m", "hidden_size=2,4,8", f"seed=range({runs // 3 + (runs % 3 > 0)})"]
+                took, peak = measured([*arguments, "train.steps=200"], folder)
+                seconds, memory = [*seconds, took], max(memory, peak)
+        each = {"memory_mib": round(memory), "ms_per_run": 1000 * median(seconds) / runs}
+        found.append(row("growth, runs of 200 steps", f"{runs} runs", seconds, "s", **each))
+    return found
+
+
+def shares() -> list[dict]:
+    """Where the time of the 480 runs goes, in this process, one part after the other."""
+    parts: dict[str, float] = {}
+
+    def timed(name: str, function: Callable):
+        start = time.perf_counter()
+        result = function()
+        parts[name] = parts.get(name, 0) + time.perf_counter() - start
+        return result
+
+    composed = timed("compose", lambda: _composed([*SWEEP, f"seed=range({SEEDS})"]))
+    runs = timed("compose", lambda: plan((job.config, job.choices) for job in composed))
+    train([runs[0].job])  # the kernel is compiled
+    bare = [_without_diagnostics(run.job) for run in runs]
+    without = timed("train", lambda: train(bare))
+    records = [timed("diagnostics", lambda batch=batch: train_batch(batch)) for batch in batches(runs)]
+    parts["diagnostics"] -= parts["train"]
+    assert len(without) == len(runs)
+    with Workplace() as folder:
+        store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
+        experiment_id = store.experiment("shares")
+        for batch, _ in records:
+            timed("track", lambda batch=batch: store.write(experiment_id, batch))
+    total = sum(parts.values())
+    return [
+        {"benchmark": "where the time goes, 480 runs", "what": name, "median": 100 * value / total, "unit": "%"}
+        for name, value in parts.items()
+    ]
+
+
+def tracking(rounds: int) -> list[dict]:
+    """A run of 8 metrics x 20 points in SQLite: in bulk, and through MlflowClient.log_batch."""
+    runs = plan((job.config, job.choices) for job in _composed(["seed=range(100)", "train.steps=50", "log.points=20"]))
+    records, _ = train_batch(runs)
+    records = [_eight_by_twenty(record) for record in records]
+    bulk, client = [], []
+    for _ in range(rounds):
+        with Workplace() as folder:
+            store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
+            ids = [store.experiment(name) for name in ("bulk", "client")]
+            bulk.append(_milliseconds(lambda: store.write(ids[0], records), len(records)))
+            slow = Store(store.uri, store.client, OneByOne(store.client, store.uri))
+            client.append(_milliseconds(lambda: slow.write(ids[1], records[:20]), 20))
+            assert len(store.finished(ids[0])) == 100
+            assert len(store.finished(ids[1])) == 20
+    return [
+        row("tracking, SQLite, 8 metrics x 20 points", "in bulk", bulk, "ms a run"),
+        row("tracking, SQLite, 8 metrics x 20 points", "MlflowClient.log_batch", client, "ms a run"),
+        {"benchmark": "tracking, SQLite", "what": "ratio", "median": median(client) / median(bulk), "unit": "x"},
+    ]
+
+
+def _milliseconds(function: Callable, runs: int) -> float:
+    start = time.perf_counter()
+    function()
+    return 1000 * (time.perf_counter() - start) / runs
+
+
+def _eight_by_twenty(record):
+    from dataclasses import replace
+
+    names = list(record.metrics)[:8]
+    steps = np.arange(20)
+    return replace(record, steps=steps, metrics={name: np.linspace(0.1, 0.9, 20) for name in names}, artifacts={})
+
+
+def _without_diagnostics(job):
+    from dataclasses import replace
+
+    return replace(job, log_steps=(job.steps,), weights=False)
+
+
+def _composed(overrides: list[str]):
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [], RunMode.MULTIRUN)
+        return compose(loader, master, united_products(None, [_parse(override) for override in overrides]))
+
+
+def row(benchmark: str, what: str, values: list[float], unit: str, **more) -> dict:
+    spread = {"median": median(values), "min": min(values), "max": max(values), "rounds": len(values)}
+    return {"benchmark": benchmark, "what": what, **spread, "unit": unit, "threads": THREADS, **more}
+
+
+def rows(rounds: int) -> list[dict]:
+    return [*end_to_end(rounds), *growth(rounds), *shares(), *tracking(rounds)]
