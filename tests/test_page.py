@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from shutil import which
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -156,13 +156,16 @@ def test_every_figure_is_drawn_and_said(browser):
 
 
 def test_every_link_leads_somewhere(browser, report):
-    links = all_of(browser, "a", "e.getAttribute('href')")
     ids = all_of(browser, "[id]", "e.id")
     assert len(ids) == len(set(ids))
-    assert {unquote(link[1:]) for link in links if link.startswith("#")} <= set(ids)
-    files = {unquote(link) for link in links if not link.startswith("#")}
-    assert {file for file in files if not (report.parent / file).is_file()} == set()
-    assert files >= {"plain.svg", "plain.pdf", "plain.csv", "plain-runs.csv", "odd & <name> é#?.svg", "bare.png"}
+    links = [urlsplit(link) for link in all_of(browser, "a", "e.href")]
+    assert {link.scheme for link in links} == {"file"}
+    files = {Path(unquote(link.path)) for link in links}
+    assert {file for file in files if not file.is_file()} == set()
+    assert {unquote(link.fragment) for link in links if unquote(link.path) == str(report)} <= set(ids)
+    assert {file.parent for file in files} == {report.parent}
+    names = {"plain.svg", "plain.pdf", "plain.csv", "plain-runs.csv", "odd & <name> é#?.svg", "bare.png"}
+    assert names <= {file.name for file in files}
 
 
 def test_a_claim_is_reached_from_its_card(browser):
@@ -234,14 +237,13 @@ def test_it_is_walked_by_keyboard(browser):
 
     here = "const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();"
     here += "const c = e.closest('.card'); const o = c ? getComputedStyle(c) : s;"
-    here += (
-        "return [e.className, parseInt(o.outlineWidth) > 1 && o.outlineStyle != 'none', r.left >= 0, r.top + scrollY]"
-    )
+    here += "return [e.href, parseInt(o.outlineWidth) > 1 && o.outlineStyle != 'none', r.left >= 0, r.top + scrollY]"
     stops = []
     for _ in range(8):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         stops.append(browser.execute_script(here))
-    assert stops[0][0] == "skip"
+    assert [href for href, *_ in stops] == all_of(browser, "a", "e.href")[:8]
+    assert stops[0][0].endswith("#verdicts")
     assert all(outlined and inside for _, outlined, inside, _ in stops)
     heights = [top for *_, top in stops[1:]]
     assert heights == sorted(heights)
