@@ -20,7 +20,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     rows = [row for part in arguments.parts for row in PARTS[part](arguments.rounds)]
-    machine = {"date": datetime.now().isoformat(timespec="seconds"), "machine": platform.processor() or platform.machine()}
+    machine = {
+        "date": datetime.now().isoformat(timespec="seconds"),
+        "machine": platform.processor() or platform.machine(),
+    }
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     path = results / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"

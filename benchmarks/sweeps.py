@@ -9,7 +9,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -29,7 +30,13 @@ from shallowexp.training import train
 
 SHALLOWEXP = str(Path(sys.executable).parent / "shallowexp")
 FLUENT = str(Path(__file__).with_name("fluent.py"))
-SWEEP = ["activation=sigmoid,tanh,relu", "init=zero,random", "hidden_size=2,4,8,16", "train.steps=2000", "log.points=20"]
+SWEEP = [
+    "activation=sigmoid,tanh,relu",
+    "init=zero,random",
+    "hidden_size=2,4,8,16",
+    "train.steps=2000",
+    "log.points=20",
+]
 SEEDS, SLICE = 20, ["hidden_size=4", "seed=range(4)"]  # 480 runs, and 24 of them for the slow way
 GROWTH = (30, 300, 3000, 10000)
 THREADS = len(os.sched_getaffinity(0))
@@ -151,21 +158,27 @@ def tracking(rounds: int) -> list[dict]:
     runs = plan((job.config, job.choices) for job in _composed(["seed=range(100)", "train.steps=50", "log.points=20"]))
     records, _ = train_batch(runs)
     records = [_eight_by_twenty(record) for record in records]
-    bulk, client = [], []
-    for _ in range(rounds):
-        with Workplace() as folder:
-            store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
-            ids = [store.experiment(name) for name in ("bulk", "client")]
-            bulk.append(_milliseconds(lambda: store.write(ids[0], records), len(records)))
-            slow = Store(store.uri, store.client, OneByOne(store.client, store.uri))
-            client.append(_milliseconds(lambda: slow.write(ids[1], records[:20]), 20))
-            assert len(store.finished(ids[0])) == 100
-            assert len(store.finished(ids[1])) == 20
+    bulk, client = zip(*(_one_round_of_tracking(records) for _ in range(rounds)), strict=True)
     return [
         row("tracking, SQLite, 8 metrics x 20 points", "in bulk", bulk, "ms a run"),
         row("tracking, SQLite, 8 metrics x 20 points", "MlflowClient.log_batch", client, "ms a run"),
         {"benchmark": "tracking, SQLite", "what": "ratio", "median": median(client) / median(bulk), "unit": "x"},
     ]
+
+
+def _one_round_of_tracking(records: list) -> tuple[float, float]:
+    """Milliseconds a run, in bulk and by the client."""
+    with Workplace() as folder:
+        store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
+        slow = Store(store.uri, store.client, OneByOne(store.client, store.uri))
+        bulk, client = store.experiment("bulk"), store.experiment("client")
+        times = (
+            _milliseconds(lambda: store.write(bulk, records), len(records)),
+            _milliseconds(lambda: slow.write(client, records[:20]), 20),
+        )
+        assert len(store.finished(bulk)) == len(records)
+        assert len(store.finished(client)) == 20
+    return times
 
 
 def _milliseconds(function: Callable, runs: int) -> float:
@@ -175,16 +188,12 @@ def _milliseconds(function: Callable, runs: int) -> float:
 
 
 def _eight_by_twenty(record):
-    from dataclasses import replace
-
     names = list(record.metrics)[:8]
     steps = np.arange(20)
     return replace(record, steps=steps, metrics={name: np.linspace(0.1, 0.9, 20) for name in names}, artifacts={})
 
 
 def _without_diagnostics(job):
-    from dataclasses import replace
-
     return replace(job, log_steps=(job.steps,), weights=False)
 
 
@@ -195,7 +204,7 @@ def _composed(overrides: list[str]):
         return compose(loader, master, united_products(None, [_parse(override) for override in overrides]))
 
 
-def row(benchmark: str, what: str, values: list[float], unit: str, **more) -> dict:
+def row(benchmark: str, what: str, values: Sequence[float], unit: str, **more) -> dict:
     spread = {"median": median(values), "min": min(values), "max": max(values), "rounds": len(values)}
     return {"benchmark": benchmark, "what": what, **spread, "unit": unit, "threads": THREADS, **more}
 

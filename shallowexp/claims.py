@@ -12,7 +12,7 @@ Files are found, never listed: in the package and in ./experiments of the workin
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import cleandoc
@@ -31,9 +31,15 @@ SUPPORTED, REFUTED, CONDITIONAL = OUTCOMES = ("supported", "refuted", "condition
 class Runs(NamedTuple):
     """The tracked runs of one experiment, sorted by fingerprint, which is the index of `table` and the key everywhere."""
 
-    table: pd.DataFrame  # a row each: run_id, params (activation, init.scale, ...; numbers as numbers), last metrics, outcome
-    histories: pd.DataFrame  # a row for each run and logged step: fingerprint, step, a column for each metric, and the params
-    weights: Mapping[str, Mapping[str, np.ndarray]]  # steps (p,), W1 (p, n_h, n_x), b1, W2, b2 of the runs that kept them
+    table: (
+        pd.DataFrame
+    )  # a row each: run_id, params (activation, init.scale, ...; numbers as numbers), last metrics, outcome
+    histories: (
+        pd.DataFrame
+    )  # a row for each run and logged step: fingerprint, step, a column for each metric, and the params
+    weights: Mapping[
+        str, Mapping[str, np.ndarray]
+    ]  # steps (p,), W1 (p, n_h, n_x), b1, W2, b2 of the runs that kept them
 
 
 class Estimate(NamedTuple):
@@ -100,6 +106,6 @@ def find() -> dict[str, Claim]:
     return {path.stem: Claim(path.stem, path) for path in reversed(files)}
 
 
-def what_to_see(module: ModuleType) -> str:
-    """The sentence under a figure: the first paragraph of its function's docstring."""
-    return " ".join(cleandoc(module.figure.__doc__ or "").split("\n\n")[0].split())
+def first_paragraph(function: Callable) -> str:
+    """Of its docstring: what to see in a figure, what a verdict tests."""
+    return " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())

@@ -3,19 +3,19 @@
 `METRICS` names them, in the order in which both engines store them. NaN means undefined there (a cosine of zero rows, the
 rank of a zero matrix); what is undefined is never logged.
 
-| metric                   | formula                                                              | range     | source |
-| ------------------------ | -------------------------------------------------------------------- | --------- | ------ |
-| train/loss, test/loss    | J, the output's loss                                                 | >= 0      | chapter 6.2 |
-| train/accuracy, test/... | share of right classes                                               | [0, 1]    | |
-| train/r2, test/r2        | 1 - sum (a - y)^2 / sum (y - mean y)^2; regression, for accuracy     | <= 1      | |
-| symmetry/effective_units | hidden units counted up to what g cannot tell apart, see below       | 1 .. n_h  | chapter 6.4; Blumenfeld et al. 2020 |
-| symmetry/cosine          | mean over pairs of units of the abs. cosine of their [w, b]          | [0, 1]    | Zhou et al. 2022, "condensation" |
-| symmetry/effective_rank  | (tr G)^2 / tr G^2 with G = A1 A1^T, the participation ratio          | 1 .. n_h  | Gao et al. 2017 |
-| saturation/share         | share of units x samples with g'(z) < 0.01 max g'                    | [0, 1]    | chapter 6.2.2; Glorot & Bengio 2010 |
-| saturation/dead          | share of units with g'(z) = 0 on every sample                        | [0, 1]    | Lu et al. 2019 |
-| saturation/slope         | mean of g'(z) over units x samples                                   | [0, 1]    | chapter 6.2.2 |
-| gradient/W1, gradient/W2 | Frobenius norms of dJ/dW1, dJ/dW2                                    | >= 0      | Glorot & Bengio 2010 |
-| gradient/W1_relative     | norm of dJ/dW1 over norm of W1                                       | >= 0      | |
+| metric                   | formula                                                          | range    | source |
+| ------------------------ | ---------------------------------------------------------------- | -------- | ----------------------------------- |
+| train/loss, test/loss    | J, the output's loss                                             | >= 0     | chapter 6.2 |
+| train/accuracy, test/... | share of right classes                                           | [0, 1]   | |
+| train/r2, test/r2        | 1 - sum (a - y)^2 / sum (y - mean y)^2; regression, for accuracy | <= 1     | |
+| symmetry/effective_units | hidden units counted up to what g cannot tell apart, see below   | 1 .. n_h | chapter 6.4; Blumenfeld et al. 2020 |
+| symmetry/cosine          | mean over pairs of units of the abs. cosine of their [w, b]      | [0, 1]   | Zhou et al. 2022, "condensation" |
+| symmetry/effective_rank  | (tr G)^2 / tr G^2 with G = A1 A1^T, the participation ratio      | 1 .. n_h | Gao et al. 2017 |
+| saturation/share         | share of units x samples with g'(z) < 0.01 max g'                | [0, 1]   | chapter 6.2.2; Glorot & Bengio 2010 |
+| saturation/dead          | share of units with g'(z) = 0 on every sample                    | [0, 1]   | Lu et al. 2019 |
+| saturation/slope         | mean of g'(z) over units x samples                               | [0, 1]   | chapter 6.2.2 |
+| gradient/W1, gradient/W2 | Frobenius norms of dJ/dW1, dJ/dW2                                | >= 0     | Glorot & Bengio 2010 |
+| gradient/W1_relative     | norm of dJ/dW1 over norm of W1                                   | >= 0     | |
 """
 
 import numpy as np
@@ -52,8 +52,8 @@ def effective_units(rows: np.ndarray, invariance: str, tolerance: float = TOLERA
     """Classes among hidden units, from their incoming [w, b] (n_h, n_x + 1).
 
     Two units are the same where their rows are, up to what `invariance` allows (see activations.py): the distance of
-    the rows (scaled to norm 1 where scale does not matter) is at most `tolerance` times the larger norm. A unit joins the first class whose
-    first member it equals; zero rows are one class.
+    the rows (scaled to norm 1 where scale does not matter) is at most `tolerance` times the larger norm. A unit joins
+    the first class whose first member it equals; zero rows are one class.
     """
     norms = np.linalg.norm(rows, axis=1)
     if invariance.endswith("scale"):

@@ -38,6 +38,11 @@ def fingerprints(claim: Claim, folder: Path) -> set[str]:
 def code() -> str:
     """Digest of the package, of both conf trees, of the working directory's modules and of the libraries' versions."""
     here = Path.cwd()
-    files = [*Path(__file__).parent.rglob("*.py"), *CONF.rglob("*.yaml"), *(here / "conf").rglob("*.yaml"), *here.glob("*.py")]
+    files = [
+        *Path(__file__).parent.rglob("*.py"),
+        *CONF.rglob("*.yaml"),
+        *(here / "conf").rglob("*.yaml"),
+        *here.glob("*.py"),
+    ]
     versions = [f"{name}=={version(name)}".encode() for name in LIBRARIES]
     return sha256(b"".join(versions + [path.read_bytes() for path in sorted(set(files))])).hexdigest()

@@ -1,10 +1,12 @@
 """Where results come from: commit, version, command, machine."""
 
+import os
 import platform
 import shlex
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from shallowexp import CONF, __version__
@@ -36,3 +38,22 @@ def tags() -> dict[str, str]:
 @cache
 def machine() -> str:
     return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def about() -> dict[str, str]:
+    """How a report was made, a line each; the dates and durations are its runs' own."""
+    names = ("numpy", "numba", "scipy", "pandas", "matplotlib", "hydra-core", "mlflow")
+    versions = ", ".join(f"{name} {version(name)}" for name in names if _installed(name))
+    cores = f"{machine()}, {os.cpu_count()} cores"
+    return {
+        "Code": f"shallowexp {__version__}, commit {commit() or 'unknown'}",
+        "Libraries": versions,
+        "Machine": cores,
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False

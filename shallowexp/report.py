@@ -7,17 +7,20 @@ entry was made from, so that only what changed is drawn again.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from traceback import extract_tb
+from types import ModuleType
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from shallowexp import figures, page, plans
-from shallowexp.claims import Claim, Estimate, Runs, Verdict, what_to_see
+from shallowexp import figures, page, plans, provenance
+from shallowexp.claims import Claim, Estimate, Runs, Verdict, find, first_paragraph
 from shallowexp.errors import UserError
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
@@ -29,13 +32,12 @@ console = Console(soft_wrap=True, highlight=False)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the runs say of a claim; all that claims.json holds of it."""
+    """What the runs say of a claim. All but the claim's text and what lies beside the report is kept in claims.json."""
 
-    name: str
-    section: str
-    sentence: str
-    docstring: str
+    claim: Claim
+    folder: Path
     sees: str
+    hypothesis: str
     command: str
     verdict: Verdict
     runs: int
@@ -45,23 +47,47 @@ class Entry:
     inputs: str  # digest of all that the figure and the verdict were made from
     commits: list[str]
     versions: list[str]
-    started: str  # the first run's start and the last one's end
-    ended: str
-    seconds: float  # of the runs' batches, from start to end, without the pauses between sweeps
-    animation: str | None
+    started: datetime
+    ended: datetime
+    seconds: float  # of the runs' batches from start to end, without the pauses between sweeps
+
+    @property
+    def run_ids(self) -> list[tuple[str, str]]:
+        """Run id and fingerprint of every run."""
+        table = pd.read_csv(_file(self.folder, self.claim, "-runs.csv"))
+        return list(table[["run_id", "fingerprint"]].itertuples(index=False, name=None))
+
+    @property
+    def numbers(self) -> pd.DataFrame:
+        return pd.read_csv(_file(self.folder, self.claim, ".csv"))
+
+    @property
+    def animation(self) -> Path | None:
+        path = _file(self.folder, self.claim, ".gif")
+        return path if path.exists() else None
+
+    def row(self) -> dict[str, object]:
+        """Of claims.csv: flat."""
+        claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
+        verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "condition")}
+        kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
+        return claim | verdict | self.verdict.effect._asdict() | kept
+
+    def to_json(self) -> dict[str, object]:
+        kept = {name: getattr(self, name) for name in KEPT}
+        lists = {"commits": self.commits, "versions": self.versions}
+        return self.row() | kept | lists | {"verdict": asdict(self.verdict)}
 
     @classmethod
-    def from_json(cls, row: dict) -> "Entry":
-        verdict = row["verdict"] | {"effect": Estimate(*row["verdict"]["effect"])}
-        return cls(**row | {"verdict": Verdict(**verdict)})
+    def from_json(cls, row: dict, folder: Path) -> "Entry":
+        """Raises KeyError where the claim is gone or the file is of another form."""
+        kept = {name: row[name] for name in KEPT}
+        effect = {"effect": Estimate(*row["verdict"]["effect"])}
+        dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
+        return cls(find()[row["name"]], folder, **kept | {"verdict": Verdict(**row["verdict"] | effect)} | dates)
 
-    def flat(self) -> dict[str, object]:
-        """A row of claims.csv."""
-        effect = self.verdict.effect._asdict()
-        about = {"name": self.name, "section": self.section, "claim": self.sentence, "outcome": self.verdict.outcome}
-        counts = {"runs": self.runs, "missing": self.missing, "diverged": self.diverged}
-        rest = {"condition": self.verdict.condition, "command": self.command, "digest": self.digest}
-        return about | {"measure": self.verdict.measure} | effect | counts | rest
+
+KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "folder")]
 
 
 class NothingToReport(UserError):
@@ -82,7 +108,7 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
             raise
         except Exception as error:
             failed += 1
-            console.print(f"[red]{claim.name}: {_where(error, claim)}[/]")
+            console.print(f"[red]{claim.name}: {escape(_where(error, claim))}[/]")
         else:
             entries |= {claim.name: entry} if entry else {}
     if entries:
@@ -128,7 +154,9 @@ def _train(claim: Claim, store: Store) -> None:
 
 def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> None:
     others = f"; {left_out} tracked runs of another version or configuration are left out" if left_out else ""
-    console.print(f"[yellow]{claim.name}: {missing} of {planned} runs are missing{others}; to get them: {command(claim)}[/]")
+    console.print(
+        f"[yellow]{claim.name}: {missing} of {planned} runs are missing{others}; to get them: {command(claim)}[/]"
+    )
 
 
 def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> Entry:
@@ -143,9 +171,12 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     numbers.to_csv(_file(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(_file(output, claim, "-runs.csv"))
     batches = table[["start_time", "end_time"]].drop_duplicates()
+    _animate(module, runs, _file(output, claim, ".gif"))
     return Entry(
-        **{name: getattr(claim, name) for name in ("name", "section", "sentence", "docstring")},
-        sees=what_to_see(module),
+        claim=claim,
+        folder=output,
+        sees=first_paragraph(module.figure),
+        hypothesis=first_paragraph(module.verdict),
         command=command(claim),
         verdict=verdict,
         runs=len(table),
@@ -158,35 +189,39 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
         started=_date(table.start_time.min()),
         ended=_date(table.end_time.max()),
         seconds=float((batches.end_time - batches.start_time).sum() / 1000),
-        animation=_animate(module, runs, output / f"{claim.name}.gif"),
     )
 
 
-def _animate(module, runs: Runs, path: Path) -> str | None:
-    if not hasattr(module, "animation"):
-        return None
-    figures.save_animation(module.animation(runs), path)
-    return path.name
+def _animate(module: ModuleType, runs: Runs, path: Path) -> None:
+    if hasattr(module, "animation"):
+        figures.save_animation(module.animation(runs), path)
 
 
 def _write(entries: Sequence[Entry], output: Path) -> None:
-    rows = [asdict(entry) for entry in entries]
-    _claims_json(output).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    pd.DataFrame([entry.flat() for entry in entries]).to_csv(output / "claims.csv", index=False)
-    page.write(entries, output)
+    rows = [entry.to_json() for entry in entries]
+    text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat)
+    _claims_json(output).write_text(text + "\n", encoding="utf-8")
+    pd.DataFrame([entry.row() for entry in entries]).to_csv(output / "claims.csv", index=False)
+    about = provenance.about()
+    path = page.write(entries, output, about)
     table = Table("experiment", "verdict", "effect [95% interval]", "runs")
     for entry in entries:
-        value, low, high = entry.verdict.effect
-        coloured = f"[{COLOURS[entry.verdict.outcome]}]{entry.verdict.outcome}[/]"
-        table.add_row(entry.name, coloured, f"{value:.4g} \\[{low:.4g}, {high:.4g}]", str(entry.runs))
+        outcome = entry.verdict.outcome
+        table.add_row(
+            entry.claim.name,
+            f"[{COLOURS[outcome]}]{outcome}[/]",
+            escape(page.interval(entry.verdict.effect)),
+            str(entry.runs),
+        )
     console.print(table)
-    console.print(f"written: {output / 'index.html'}")
+    console.print(f"written: {path}")
 
 
 def _previous(output: Path) -> dict[str, Entry]:
     """The entries of the report that is already there; none where it is of another form."""
     try:
-        return {row["name"]: Entry.from_json(row) for row in json.loads(_claims_json(output).read_text(encoding="utf-8"))}
+        rows = json.loads(_claims_json(output).read_text(encoding="utf-8"))
+        return {row["name"]: Entry.from_json(row, output) for row in rows}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 
@@ -203,8 +238,8 @@ def _digest(parts: Iterable[str]) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _date(time) -> str:
-    return pd.Timestamp(time, unit="ms", tz="UTC").strftime("%Y-%m-%d %H:%M:%S UTC")
+def _date(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _where(error: Exception, claim: Claim) -> str:

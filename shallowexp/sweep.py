@@ -86,7 +86,9 @@ class Tracked:
             if isinstance(results[0], Failure):
                 raise RunsFailed({run.name: results[0].error})
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
-        print(_line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}")
+        print(
+            _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
+        )
         return row["train/loss"]
 
     def sweep(self, runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> Tally:
@@ -137,7 +139,9 @@ def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -
     threads = threads or os.cpu_count()
     seconds = sum(work(run) * NANOSECONDS[run.job.engine] * 1e-9 * 2 / threads + TRACKING for run in missing)
     there = len(runs) - len(missing)
-    return f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {threads} threads"
+    return (
+        f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {threads} threads"
+    )
 
 
 def _line(row) -> str:

@@ -33,8 +33,10 @@ def resolve_engine(job: Job, engine: str = "auto") -> str:
     if kernel and kernel.knows(job):
         return "compiled"
     if kernel:
-        _say(f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
-             "the compiled kernel knows only the built-in ones")
+        _say(
+            f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
+            "the compiled kernel knows only the built-in ones"
+        )
     return "numpy"
 
 

@@ -93,7 +93,9 @@ def test_every_change_that_matters_changes_the_fingerprint():
     assert len(set(fingerprints)) == len(CHANGES) + 1
 
 
-@pytest.mark.parametrize("same", ["fresh=true", "dry_run=true", "hydra.launcher.threads=1", "init.scale=1e-2", "output=sigmoid"])
+@pytest.mark.parametrize(
+    "same", ["fresh=true", "dry_run=true", "hydra.launcher.threads=1", "init.scale=1e-2", "output=sigmoid"]
+)
 def test_what_cannot_change_the_result_does_not(same):
     assert run(same).fingerprint == run().fingerprint
 
@@ -107,7 +109,8 @@ def test_fingerprint_is_the_same_in_another_process():
 
 def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    source = "from dataclasses import dataclass\nfrom shallowexp.activations import Tanh\n\n\n@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n"
+    source = "from dataclasses import dataclass\nfrom shallowexp.activations import Tanh\n"
+    source += "@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n"
     for name, text in (("mine_a", source), ("mine_b", source + "\n")):
         (tmp_path / f"{name}.py").write_text(text)
     a, b = (run(f"activation._target_={name}.Mine") for name in ("mine_a", "mine_b"))

@@ -1,0 +1,49 @@
+"""The wheel, in an environment that has no checkout: conf and experiments travel inside it."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    """Folder of the commands of an environment that holds the wheel, and sees the libraries of this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "env", with_pip=False)
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
+    # a path in a .pth is not searched for .pth files in its turn, so this environment's editable install stays behind
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "env" / "bin" / "python")]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--ignore-installed", str(wheel)], check=True)
+    return folder / "env" / "bin"
+
+
+def run(environment, *arguments, cwd):
+    done = subprocess.run([str(environment / arguments[0]), *arguments[1:]], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_package_comes_from_the_wheel(environment, tmp_path):
+    code = "import shallowexp, hydra_plugins.batched_launcher as l; print(shallowexp.CONF, shallowexp.EXPERIMENTS, l.__file__)"
+    paths = run(environment, "python", "-c", code, cwd=tmp_path).split()
+    assert all(path.startswith(str(environment.parent)) for path in paths)
+
+
+def test_the_commands_work_from_an_empty_directory(environment, workplace):
+    assert "symmetry" in run(environment, "shallowexp", "--help", cwd=workplace)
+    assert "symmetry" in run(environment, "shallowexp-report", "--list", cwd=workplace)
+    small = ("seed=0,1", "hidden_size=2", "init=zero,random", "activation=tanh,sigmoid")
+    out = run(environment, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
+    assert " 0 already there" in out
+    run(environment, "shallowexp-report", "symmetry", cwd=workplace)
+    assert (workplace / "report" / "symmetry.png").stat().st_size > 10_000
