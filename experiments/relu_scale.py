@@ -1,0 +1,128 @@
+"""ReLU and leaky ReLU have no flat part for large z, so that their weights need no x 0.01.
+
+Section: 6.4
+
+True of saturation: a (leaky) ReLU's slopes depend on the weights' direction alone, not on their scale. But without a
+flat part nothing bounds the outputs: scaled in both layers by c they grow as c^2, and the largest stable learning rate
+falls. Under cross-entropy the gradient in Z2 is bounded, and descent walks back; under squared error it diverges. He et
+al. (2015) therefore give the ReLU a scale of its own, sqrt(2 / n_in): not 0.01, yet not any.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Runs, Verdict
+from shallowexp.figures import median_and_band, step_axis, styled
+from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+
+KINDS = ("relu", "leaky_relu")
+SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
+BUDGETS = (30, 100, 1000)
+MARGIN = 0.02  # training loss that leaving x0.01 out may cost
+LOSS, SLOPE, DEAD = "train/loss", "saturation/slope", "saturation/dead"
+SETS = {
+    "flower": "flower, cross-entropy",
+    "breast_cancer": "breast cancer, cross-entropy",
+    "diabetes": "diabetes, squared error",
+}
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """ReLU's slopes ignore the scale and its loss recovers even from × 10; under squared error × 10 diverges."""
+    histories = _checked(runs.histories)
+    flower = histories[histories["data"] == "flower"]
+    page = Figure(figsize=(12, 6.2))
+    top, bottom = page.subplots(2, 3)
+    drawn = [_by_scale(top[0], flower, 0, SLOPE, "Mean slope g' at the start")]
+    budgets = BUDGETS[1:]
+    drawn += [
+        _by_scale(ax, flower, budget, LOSS, f"Flower: loss after {budget} steps")
+        for ax, budget in zip(top[1:], budgets, strict=True)
+    ]
+    top[0].legend()
+    drawn += [_by_step(ax, runs, name) for ax, name in zip(bottom, SETS, strict=True)]
+    bottom[0].legend()
+    bottom[0].set_ylabel("training loss")
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    require(frame, "data", "activation", "init.scale", "seed", LOSS, SLOPE, DEAD)
+    return frame
+
+
+def _by_scale(ax, flower: pd.DataFrame, step: int, measure: str, title: str) -> pd.DataFrame:
+    drawn = median_and_band(ax, flower[flower["step"] == step], "init.scale", measure, "activation")
+    ax.set(title=title, xscale="log", xlabel="scale of W", ylim=(0, None if step == 0 else 1))
+    return drawn.assign(step=step)
+
+
+def _by_step(ax, runs: Runs, data: str) -> pd.DataFrame:
+    """ReLU's loss from the three judged scales, and how many of its runs diverged."""
+    relu, ended = (
+        frame[
+            (frame["data"] == data) & (frame["activation"] == "relu") & frame["init.scale"].isin([SMALL, PLAIN, LARGE])
+        ]
+        for frame in (runs.histories, runs.table)
+    )
+    drawn = median_and_band(ax, relu, "step", LOSS, "init.scale", "× {:g}".format)
+    shares = (ended["outcome"] == "diverged").groupby(ended["init.scale"]).mean()
+    said = [f"× {scale:g}: {share:.0%} of runs diverge" for scale, share in shares.items() if share > 0]
+    ax.text(0.97, 0.95, "\n".join(said), ha="right", va="top", transform=ax.transAxes)
+    step_axis(ax)
+    ax.set(title=f"ReLU: {SETS[data]}", yscale="log", ylim=(0.01, 1000))
+    return drawn.assign(data=data)
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs: on every data set and after each of BUDGETS no (leaky) ReLU network from scale PLAIN or
+    LARGE has diverged, and their training loss exceeds that from SMALL by less than MARGIN, paired by seed and with the
+    whole 95% interval. Supported if all hold, refuted if none.
+    """
+    parts = {name: part for scale in (PLAIN, LARGE) for budget in BUDGETS for name, part in _costs(runs, scale, budget)}
+    exceptions = [f"{name}: {cost}" for name, (holds, cost) in parts.items() if not holds]
+    pairs = _pairs(runs, PLAIN, BUDGETS[-1], KINDS)
+    judged, lost = complete(pairs[pairs.index.get_level_values("data") != "diabetes"])
+    return Verdict(
+        outcome(holds for holds, _ in parts.values()),
+        f"training loss in nats after {BUDGETS[-1]} steps, randn × {PLAIN:g} minus × {SMALL}, mean over ReLU, leaky "
+        f"ReLU and the two-class data sets, paired by seed{lost}",
+        over_seeds(judged),
+        f"{len(parts) - len(exceptions)} of {len(parts)} comparisons with × {SMALL} hold. {_diverged(runs.table)} "
+        f"Exceptions: {'; '.join(exceptions) or 'none'}. {_others(runs)} {_dead(runs.table)}",
+    )
+
+
+def _pairs(runs: Runs, scale: float, step: int, kinds: tuple[str, ...]) -> pd.Series:
+    table = _checked(at_step(runs, step))
+    both = table.groupby("data")["init.scale"].transform(lambda scales: {scale, SMALL} <= set(scales))
+    table = table[table["activation"].isin(kinds) & both]
+    return paired(table, LOSS, "init.scale", scale, SMALL, ("data", "activation", "seed"))
+
+
+def _costs(runs: Runs, scale: float, budget: int):
+    """For each data set: its name, whether the claim holds there, and what `scale` costs, in words."""
+    for data, part in _pairs(runs, scale, budget, KINDS).groupby(level="data"):
+        defined, lost = complete(part)
+        cost = over_seeds(defined) if len(defined) else None
+        holds = not lost and cost.high < MARGIN
+        yield f"{data}, × {scale:g}, {budget} steps", (holds, (words(cost) if cost else "no loss") + lost)
+
+
+def _others(runs: Runs) -> str:
+    """The same for the curved activations, for comparison."""
+    pairs = _pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")).dropna()
+    costs = [f"{name} {words(over_seeds(part))}" for name, part in pairs.groupby(level="activation")]
+    return f"× {PLAIN:g} minus × {SMALL} for the curved ones: {', '.join(costs)}." if costs else ""
+
+
+def _diverged(table: pd.DataFrame) -> str:
+    counts = table[table["outcome"] == "diverged"].groupby(["data", "init.scale"]).size()
+    said = [f"{count} on {data} from × {scale:g}" for (data, scale), count in counts.items()]
+    return f"Diverged runs: {', '.join(said) or 'none'}."
+
+
+def _dead(table: pd.DataFrame) -> str:
+    relu = table[(table["data"] == "flower") & (table["activation"] == "relu")].groupby("init.scale")[DEAD].mean()
+    return f"Dead ReLU units on the flower at the end: {', '.join(f'{v:.1%} from × {s:g}' for s, v in relu.items())}."
