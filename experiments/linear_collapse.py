@@ -85,7 +85,7 @@ def _names(frame: pd.DataFrame) -> pd.Series:
 
 def _plane(ax, runs: Runs, table: pd.DataFrame, activation: str) -> None:
     """The largest network's boundary beside the linear model's."""
-    widest = table[(table["init"] != ZERO) & (table["hidden_size"] == table["hidden_size"].max())]
+    widest = table[(table["init"] != ZERO) & (table["hidden_size"] == table["hidden_size"].max())].sort_values("seed")
     chosen = with_weights(runs, widest, data=SHOWN, activation=activation)
     ax.set(xticks=[], yticks=[])
     if chosen:

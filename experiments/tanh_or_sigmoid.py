@@ -39,24 +39,31 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     legend(paths, loc="lower left")
     exact = _exact_counterparts(at_step(runs, JUDGED))
     drawn.append(median_and_band(rates, exact[exact["data"] == SHOWN], "tanh rate", LOSS, "activation"))
-    rates.set(title=f"{SHOWN}: loss after {JUDGED} steps", xlabel="learning rate (of sigmoid: a quarter)", xscale="log")
+    rates.set(
+        title=f"{SHOWN}: loss after {JUDGED} steps",
+        xlabel="learning rate of tanh; of sigmoid 4 times that",
+        xscale="log",
+    )
     rates.set_xticks([0.3, 1.2, 4.8], ["0.3", "1.2", "4.8"])
     rates.minorticks_off()
     legend(rates)
     drawn.append(intervals(dots, _effects(runs, JUDGED), "comparison", "data"))
-    dots.set(title=f"loss after {JUDGED} steps: tanh minus sigmoid")
-    legend(dots)
+    dots.set_xscale("symlog", linthresh=MARGIN)
+    dots.xaxis.set_major_formatter("{x:g}")
+    dots.set(title=f"loss after {JUDGED} steps, tanh minus sigmoid", xlabel="nats; left: tanh is better")
+    legend(dots, loc="lower left")
     return page, pd.concat(drawn, ignore_index=True)
 
 
 def _rows(table: pd.DataFrame, activation: str, settings: tuple[float, float]) -> pd.Series:
-    return (table["activation"] == activation) & (table[["init.scale", RATE]] == settings).all(axis=1)
+    scale, rate = settings
+    return (table["activation"] == activation) & (table["init.scale"] == scale) & (table[RATE] == rate)
 
 
 def _with_arm(histories: pd.DataFrame) -> pd.DataFrame:
     """The runs of the first two comparisons, named."""
     require(histories, "data", "activation", "init.scale", RATE, "seed", "step", LOSS)
-    arms = {"tanh": ("tanh", CHAPTER), "sigmoid": ("sigmoid", CHAPTER), "sigmoid, rate x 4": ("sigmoid", MATCHED)}
+    arms = {"tanh": ("tanh", CHAPTER), "sigmoid": ("sigmoid", CHAPTER), "sigmoid, 2 W, rate x 4": ("sigmoid", MATCHED)}
     parts = [histories[_rows(histories, *arm)].assign(arm=name) for name, arm in arms.items()]
     return pd.concat(parts)
 

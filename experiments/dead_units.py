@@ -1,0 +1,136 @@
+"""ReLU units die where z < 0 on every sample, and leaky ReLU, with slope lambda there, mends them.
+
+Section: 6.2.2
+
+Maas et al. (2013) gave ReLU its leak so that a silent unit still has a gradient; they found accuracy the same. Lu et
+al. (2019) count dead units at the start, which with zero biases and centred data is rare in one layer: here units die
+in training, when a step too long throws all z below zero. With any lambda > 0 no unit has g' = 0, by definition. So
+what is judged is more than that: whether fewer units stay SILENT (z <= 0 on every sample, where the unit is linear and
+bends nothing; for ReLU that is dead), and whether the loss gains by it.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.figures import intervals, legend, looks, replay, step_axis, styled
+from shallowexp.network import forward
+from shallowexp.statistics import complete, outcome, over_cells, over_seeds, paired, require, words
+
+LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"
+CHAPTER = 0.01  # the chapter's lambda, that is judged; 0 is ReLU
+SHOWN = "flower"
+AWAY = 2.0  # nats; a loss above it, where guessing has 0.7 or 1.1, counts as diverged
+MARGIN = 0.02  # of training loss in nats
+CELL = ["data", RATE]
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """A leak leaves no slope zero, yet a small one hardly wakes a silent unit, and a large one costs loss elsewhere."""
+    table = _with_leak(runs.table)
+    table = table[table[RATE] == table[RATE].max()]
+    runs = runs._replace(table=table)
+    page = Figure(figsize=(13, 4))
+    paths, silent, loss = page.subplots(1, 3, width_ratios=[1.1, 1, 1])
+    shown = _silent(runs).join(table[["data", "leak"]], on="fingerprint").query("data == @SHOWN")
+    means = shown.groupby(["leak", "step"], as_index=False)["silent"].mean()
+    for leak, style in looks(means["leak"]).items():
+        paths.plot("step", "silent", data=means[means["leak"] == leak], label=_name(leak), **style)
+    step_axis(paths)
+    paths.set(title=f"{SHOWN}, rate {table[RATE].max():g}: share of silent units (mean)", ylim=(0, None))
+    legend(paths)
+    ends = _ends(runs)
+    shares = over_cells(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
+    costs = _against_relu(ends, LOSS).drop(0, level="leak", errors="ignore")
+    drawn = []
+    for ax, effects in ((silent, shares), (loss, over_cells(costs, "leak", "data"))):
+        drawn.append(intervals(ax, effects.assign(name=effects["leak"].map(_name)), "name", "data"))
+    silent.set(title="share of silent units at the end")
+    loss.set(title="loss at the end, minus ReLU's", xlabel="nats; left: the leak helps")
+    legend(silent)
+    return page, pd.concat([means, *drawn], ignore_index=True)
+
+
+def _name(leak: float) -> str:
+    return f"λ = {leak:g}" if leak else "ReLU (λ = 0)"
+
+
+def _with_leak(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the column `leak`, lambda, which is 0 for ReLU."""
+    require(frame, "activation", "seed", LOSS, DEAD, *CELL)
+    slope = frame.get("activation.slope", np.nan)
+    return frame.assign(leak=np.where(frame["activation"] == "relu", 0, slope))
+
+
+def _silent(runs: Runs) -> pd.DataFrame:
+    """Share of units with z <= 0 on every sample, by fingerprint and step."""
+    rows = []
+    for fingerprint in runs.table.index:
+        if fingerprint in runs.weights:
+            run = replay(runs, fingerprint)
+            for step, parameters in zip(run.steps, run.parameters, strict=True):
+                Z1 = forward(run.data.X, parameters, run.activation).Z1
+                rows.append((fingerprint, step, np.mean((Z1 <= 0).all(axis=1))))
+    return pd.DataFrame(rows, columns=["fingerprint", "step", "silent"])
+
+
+def _ends(runs: Runs) -> pd.DataFrame:
+    """The table with `leak` and, of the last step, `silent`; what ran away without an overflow is diverged too."""
+    last = _silent(runs).groupby("fingerprint")["silent"].last()
+    ends = _with_leak(runs.table).join(last)
+    return ends.assign(outcome=ends["outcome"].where(ends[LOSS] <= AWAY, "diverged"))
+
+
+def _against_relu(ends: pd.DataFrame, measure: str) -> pd.Series:
+    """`measure` of leaky ReLU minus that of ReLU, by leak, cell and seed."""
+    leaks = sorted(set(ends["leak"]) | {CHAPTER})
+    pairs = {leak: paired(ends, measure, "leak", leak, 0, (*CELL, "seed")) for leak in leaks}
+    return pd.concat(pairs, names=["leak"])
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs: in each cell (data set and learning rate) where ReLU ends with dead units, the whole 95%
+    interval over seeds above 0, lambda = CHAPTER makes fewer units silent and lowers the training loss by MARGIN, each
+    paired by seed and with its whole interval. Supported if all hold, refuted if none or if no units die.
+    """
+    ends = _ends(runs)
+    died = over_cells(ends[ends["leak"] == 0].set_index([*CELL, "seed"])[DEAD], *CELL)
+    died = died[died["low"] > 0]
+    silent, loss = (_where(_against_relu(ends, measure), died) for measure in ("silent", LOSS))
+    woken, gained = (over_cells(pairs[CHAPTER], *CELL) for pairs in (silent, loss))
+    judged, lost = complete(silent[CHAPTER])
+    leaky = ends[ends["leak"] > 0]
+    return Verdict(
+        outcome([*(woken["high"] < 0), *(gained["high"] < -MARGIN)] if len(died) else [False]),
+        f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
+        f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
+        over_seeds(judged),
+        f"ReLU ends with dead units at {_told(died)}; with lambda > 0 at most {leaky[DEAD].max():g} of the units have "
+        f"g' = 0 everywhere. With lambda {CHAPTER:g}, silent: {_told(woken)}; loss: {_told(gained)}. Mean of these cells by "
+        f"lambda: {_over_leaks(silent, loss)}. Diverged: {_diverged(leaky)} leaky, {_diverged(ends[ends['leak'] == 0])} ReLU.",
+    )
+
+
+def _where(pairs: pd.Series, died: pd.DataFrame) -> pd.Series:
+    """The pairs of the cells where units die; all of them if none do."""
+    cells = pairs.index.droplevel(["leak", "seed"])
+    return pairs[cells.isin(died.set_index(CELL).index)] if len(died) else pairs
+
+
+def _diverged(ends: pd.DataFrame) -> str:
+    return f"{(ends['outcome'] == 'diverged').sum()} of {len(ends)}"
+
+
+def _told(effects: pd.DataFrame) -> str:
+    told = [f"{data} at rate {rate:g} {words(Estimate(*effect))}" for data, rate, *effect, _ in effects.to_numpy()]
+    return ", ".join(told) or "no data set"
+
+
+def _over_leaks(silent: pd.Series, loss: pd.Series) -> str:
+    """Mean changes against ReLU for each lambda."""
+    changes = pd.DataFrame({"silent": silent, "loss": loss}).groupby(level="leak").mean()
+    return ", ".join(
+        f"{row.Index:g}: silent {row.silent:+.3f}, loss {row.loss:+.3f}" for row in changes[1:].itertuples()
+    )
