@@ -1,0 +1,121 @@
+"""The output's activation follows the task: sigmoid for two classes, identity for regression, ReLU where positive.
+
+Section: 6.2.2
+
+The chapter names the activations without their losses. For two classes the loss is half of the choice (Golik, Doetsch &
+Ney 2013): with cross-entropy dZ2 = A2 - Y, so that a sigmoid that is flat and wrong still gets the whole error; with
+squared error the slope stays in dZ2 and the error is lost. A ReLU output has a zero half of its own: where Z2 <= 0 on
+every sample nothing is ever learnt, and a hidden layer whose activations are all positive, such as a sigmoid's, starts
+with one sign of Z2 for all samples.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Runs, Verdict
+from shallowexp.figures import looks, median_and_band, styled
+from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+
+ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
+LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
+FLAT = 100.0  # the scale of W2 from which the two losses are compared
+GAIN = 0.1  # training accuracy that a start at FLAT must gain, not to be called stalled
+MARGIN = 0.02  # accuracy or r2 by which two outputs must differ, or may at most
+POSITIVE = ("identity", "relu")  # outputs for positive targets
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """A flat sigmoid keeps its gradient and learns under cross-entropy only; ReLU can be dead where identity learns."""
+    classes, positive = _classes(runs), _positive(runs)
+    page = Figure(figsize=(12, 3.7))
+    left, middle, right = page.subplots(1, 3)
+    lead = paired(classes, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "init.output_scale", "seed"])
+    lead = lead.rename("lead").reset_index()
+    drawn = [
+        median_and_band(left, classes, "init.output_scale", "gradient/W2 at the start", "output", LOSSES.get),
+        median_and_band(middle, lead, "init.output_scale", "lead", "data"),
+        _draw_scores(right, positive),
+    ]
+    left.set(title="Two classes: ||dW2|| at the start", xscale="log", yscale="log", xlabel="scale of W2")
+    middle.set(title="Accuracy, cross-entropy minus squared error", xscale="log", xlabel="scale of W2")
+    middle.axhline(0, color="black", linewidth=0.9)
+    right.set(title="Positive targets: training r² of each seed", xlabel="hidden activation", ylim=(-4.3, 1))
+    for ax, place in ((left, "lower left"), (middle, "upper left"), (right, "center right")):
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc=place)
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _classes(runs: Runs) -> pd.DataFrame:
+    """The runs on two classes, with the gradient they started from and the accuracy they gained."""
+    require(runs.table, "output", "data", "activation", "seed", "init.output_scale", "outcome")
+    require(runs.histories, "fingerprint", "step", "output", "train/accuracy", "gradient/W2")
+    first = runs.histories[runs.histories["step"] == 0].set_index("fingerprint")
+    table = runs.table[runs.table["output"].isin(LOSSES)]
+    gain = table["train/accuracy"] - first["train/accuracy"].reindex(table.index)
+    return table.assign(**{"gain": gain, "gradient/W2 at the start": first["gradient/W2"].reindex(table.index)})
+
+
+def _positive(runs: Runs) -> pd.DataFrame:
+    table = runs.table[runs.table["output"].isin(POSITIVE)]
+    return table if "train/r2" in table else table.assign(**{"train/r2": float("nan")})
+
+
+def _draw_scores(ax, table: pd.DataFrame) -> pd.DataFrame:
+    """A dot for each run, by hidden activation, the two outputs side by side."""
+    names = list(looks(table["activation"]))
+    colors = looks(POSITIVE)
+    for i, (output, marker) in enumerate(zip(POSITIVE, "ox", strict=True)):
+        cell = table[(table["output"] == output) & (table["outcome"] == "finished")]
+        spread = 0.24 * (i - 0.5) + 0.006 * (cell["seed"] % 20 - 9.5)
+        x = cell["activation"].map(names.index) + spread
+        ax.scatter(x, cell["train/r2"], s=16, marker=marker, color=colors[output]["color"], label=f"{output} output")
+    ax.axhline(0, color="black", linewidth=0.9)
+    ax.set_xticks(range(len(names)), names)
+    return table[["output", "activation", "seed", "train/r2"]].assign(measure="train/r2")
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs, with whole 95% intervals. On each data set of two classes, from weights W2 x FLAT:
+    cross-entropy gains more than GAIN in training accuracy, and ends more than MARGIN above squared error. For positive
+    targets with each hidden activation: identity has a training r2 above 0, and ReLU is not more than MARGIN below it.
+    Supported if all parts hold, refuted if none does.
+    """
+    flat, positive = _at_flat(_classes(runs)), _positive(runs)
+    accuracy, lost = complete(paired(flat, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "seed"]))
+    r2, lost_r2 = complete(paired(positive, "train/r2", "output", "relu", "identity", ["activation", "seed"]))
+    entropy, identity = flat[flat["output"] == ENTROPY], positive[positive["output"] == "identity"]
+    parts = {
+        **_parts(_by_seed(entropy, "gain", "data"), "cross-entropy gains on {}", lambda e: e.low > GAIN),
+        **_parts(accuracy, "cross-entropy minus squared error on {}", lambda e: e.low > MARGIN),
+        **_parts(_by_seed(identity, "train/r2", "activation"), "r2 of identity after {}", lambda e: e.low > 0),
+        **_parts(r2, "r2 of ReLU minus identity after {}", lambda e: e.low > -MARGIN),
+    }
+    dead = positive[(positive["output"] == "relu") & (positive["train/r2"] < 0)].groupby("activation").size()
+    return Verdict(
+        outcome(parts.values()),
+        f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
+        over_seeds(accuracy),
+        f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}. ReLU outputs worse than a constant: "
+        f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
+    )
+
+
+def _at_flat(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["init.output_scale"] == FLAT]
+
+
+def _by_seed(table: pd.DataFrame, measure: str, by: str) -> pd.Series:
+    """`measure` indexed by `by` and seed; a run without it gained nothing."""
+    return table.set_index([by, "seed"])[measure].fillna(0)
+
+
+def _parts(values: pd.Series, text: str, holds) -> dict[str, bool]:
+    """A part of the claim for each value of the first level, in words with its effect, and whether it holds."""
+    effects = {name: over_seeds(part) for name, part in values.groupby(level=0)}
+    return {f"{text.format(name)} {words(effect)}": holds(effect) for name, effect in effects.items()}
+
+
+def _listed(parts: dict[str, bool], held: bool) -> str:
+    return "; ".join(text for text, holds in parts.items() if holds == held) or "nothing"
