@@ -1,0 +1,140 @@
+"""Hidden units whose weights start equal stay equal, so that a layer is worth as many units as start out different.
+
+Section: 6.4
+
+Equal rows of W1 are not enough: units stay together only if their entries of W2 are equal too. Nor are different rows
+enough: units count up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
+(leaky) ReLU, any factor for none. Repeated units are worth one, but on another path than one alone: k equal units learn
+with k times the rate on the sum of their W2. Blumenfeld et al. (2020) plot accuracy against the number of different
+features at the start, and find that a little noise makes up for all that are missing.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Runs, Verdict
+from shallowexp.diagnostics import TOLERANCE, effective_units
+from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.network import forward
+from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+
+UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
+MARGIN = 0.02  # training accuracy within which repeated units are worth as many alone
+REPEATED, BLURRED, ALONE = "repeated to 8", "repeated, with noise", "that many alone"
+HALF, ZERO = "only W1 or W2 repeated", "W1 = 0"
+KINDS = {"both": "W1 and W2 repeated", "W1": "only W1 repeated", "W2": "only W2 repeated"}
+COUNTS = {"rows": "different rows [w, b]", "effective": "effective units", "rank": "rank of A1"}
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """Units stay together if W1 and W2 repeat; accuracy follows the units that differ, until noise sets all free."""
+    histories = _named(runs.histories)
+    page = Figure(figsize=(12.5, 6))
+    top, bottom = page.subfigures(2, 1)
+    (paths, counts), curves = top.subplots(1, 2, width_ratios=[1, 1.6]), bottom.subplots(1, 3, sharey=True)
+    tanh = histories[(histories["data"] == "flower") & (histories["activation"] == "tanh")]
+    locked = tanh[(tanh["init.unique"] == 2) & (tanh["init.noise"] == 0)]
+    drawn = [median_and_band(paths, locked, "step", UNITS, "init.repeat", KINDS.get), _counts(counts, runs)]
+    paths.set(title="tanh, 2 of 8 units different: effective units", ylim=(0, None))
+    step_axis(paths)
+    paths.legend()
+    table = _named(runs.table)
+    table = table[(table["activation"] == "tanh") & table["kind"].isin([REPEATED, BLURRED, ALONE])]
+    for ax, (name, part) in zip(curves, table.groupby("data"), strict=False):
+        drawn.append(median_and_band(ax, part, "units", ACCURACY, "kind").assign(data=name))
+        ax.set_xscale("log", base=2)
+        ax.set(title=f"{name}, tanh", xlabel="different units at the start", xticks=sorted(part["units"].unique()))
+        ax.xaxis.set_major_formatter("{x:.0f}")
+    curves[0].set_ylabel("training accuracy")
+    curves[0].legend(loc="lower right")
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the columns kind and units: how many differ at the start, and what became of the others."""
+    require(frame, "data", "activation", "init", "init.scale", "hidden_size", "seed", UNITS, ACCURACY)
+    require(frame, "init.unique", "init.repeat", "init.noise")
+    duplicate, blurred = frame["init"] == "duplicate", frame["init.noise"] > 0
+    both = duplicate & (frame["init.repeat"] == "both")
+    cases = {REPEATED: both & ~blurred, BLURRED: both & blurred, HALF: duplicate, ALONE: frame["init.scale"] > 0}
+    kind = np.select(list(cases.values()), list(cases), ZERO)
+    return frame.assign(kind=kind, units=frame["init.unique"].fillna(frame["hidden_size"]))
+
+
+def _counts(ax, runs: Runs) -> pd.DataFrame:
+    """Three ways to count the units of one run at its end."""
+    table = _named(runs.table)
+    table = table[(table["data"] == "flower") & (table["hidden_size"] == 8)]
+    shown = {"2 of 8": table[(table["kind"] == REPEATED) & (table["units"] == 2)], ZERO: table[table["kind"] == ZERO]}
+    cases = {
+        f"{activation}\n{start}": with_weights(runs, part, activation=activation)
+        for start, part in shown.items()
+        for activation in looks(part["activation"])
+    }
+    counted = {name: _count(runs, found[0]) for name, found in cases.items() if found}
+    counted = pd.DataFrame(counted, index=list(COUNTS)).T
+    for i, (count, label) in enumerate(COUNTS.items()):
+        at = np.arange(len(counted)) + 0.27 * (i - 1)
+        bars = ax.bar(at, counted[count], 0.25, label=label, color=("0.75", "#006BA4", "white")[i], edgecolor="black")
+        ax.bar_label(bars, fmt="{:.0f}")
+    ax.set_xticks(range(len(counted)), counted.index)
+    ax.set(title="Three counts of the same 8 units at the end", ylim=(0, 11.5))
+    ax.legend(ncols=3, loc="upper left")
+    ax.grid(False)
+    return counted.rename_axis("case").reset_index()
+
+
+def _count(runs: Runs, fingerprint: str) -> list[int]:
+    run = replay(runs, fingerprint)
+    rows = np.hstack([run.parameters[-1].W1, run.parameters[-1].b1])
+    A1 = forward(run.data.X, run.parameters[-1], run.activation).A1
+    effective = effective_units(rows, run.activation.invariance)
+    return [effective_units(rows, "equal"), effective, np.linalg.matrix_rank(A1, rtol=TOLERANCE)]
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs: (1) with W1 and W2 repeated every run of an activation and data set keeps as many effective
+    units as differ at the start, at every logged step; (2) so it does with only W1 repeated; (3) 8 units of which u
+    differ and u units alone reach the same training accuracy within MARGIN, paired by seed and with the whole 95%
+    interval, on each data set and for each u. Supported if all hold, refuted if none.
+    """
+    table, kept = _named(runs.table), _kept(_named(runs.histories))
+    pairs, lost = _pairs(table, REPEATED, ALONE)
+    worths = {f"{data} {u:.0f}": over_seeds(part) for (data, u), part in pairs.groupby(level=["data", "units"])}
+    alike = [max(-effect.low, effect.high) < MARGIN for effect in worths.values()]
+    repeated = table[(table["kind"] == REPEATED) & table["units"].isin([1, 8])]
+    few, unpaired = complete(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
+    both, rows = (kept[kept.index.get_level_values("init.repeat") == repeat] for repeat in ("both", "W1"))
+    return Verdict(
+        outcome([*both, *rows, *alike]),
+        "training accuracy, 8 tanh units of which 1 differs minus 8 that all do, mean over the data sets, paired by "
+        f"seed{unpaired}",
+        over_seeds(few),
+        f"Units stay together with W1 and W2 repeated in {both.sum()} of {len(both)} cells (activation, data), with "
+        f"only W1 repeated in {rows.sum()} of {len(rows)}. Accuracy of 8 units minus that of as many alone as "
+        f"differ{lost}: {', '.join(f'{name} {words(effect)}' for name, effect in worths.items())}. {_noise(table)}",
+    )
+
+
+def _pairs(table: pd.DataFrame, left: str, right: str) -> tuple[pd.Series, str]:
+    """Accuracies of one kind minus the other, in the cells that have both."""
+    cell = ["activation", "data", "units"]
+    table = table[table["kind"].isin([left, right])]
+    table = table[table.groupby(cell)["kind"].transform("nunique") == 2]
+    return complete(paired(table, ACCURACY, "kind", left, right, (*cell, "seed")))
+
+
+def _kept(histories: pd.DataFrame) -> pd.Series:
+    """Whether the units that start equal are counted as one at every step of every run, for each cell."""
+    repeated = histories[histories["kind"].isin([REPEATED, HALF])]
+    as_started = repeated[UNITS] == repeated["units"]
+    return as_started.groupby([repeated[name] for name in ("init.repeat", "data", "activation")]).all()
+
+
+def _noise(table: pd.DataFrame) -> str:
+    """What noise gains where a single unit differs."""
+    pairs, lost = _pairs(table[table["units"] == 1], BLURRED, REPEATED)
+    gains = [f"{name} {words(over_seeds(part))}" for name, part in pairs.groupby(level="data")]
+    return f"What noise gains where 1 unit differs{lost}: {', '.join(gains)}."
