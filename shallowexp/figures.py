@@ -121,7 +121,7 @@ def intervals(ax: Axes, effects: pd.DataFrame, row: str, by: str) -> pd.DataFram
         ax.plot(part["value"], y, "osD^v"[i % 5], color=style["color"], markersize=5, label=value)
     ax.axvline(0, color="black", linewidth=0.8, zorder=1)
     ax.set_yticks(range(len(rows)), rows)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     return effects
 
 
