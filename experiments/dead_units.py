@@ -28,24 +28,25 @@ CELL = ["data", RATE]
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """A leak leaves no slope zero, yet a small one hardly wakes a silent unit, and a large one costs loss elsewhere."""
+    """With a leak no slope is zero, yet units still fall silent, if fewer; on the flower a large leak costs loss."""
     table = _with_leak(runs.table)
     table = table[table[RATE] == table[RATE].max()]
     runs = runs._replace(table=table)
     page = Figure(figsize=(13, 4))
     paths, silent, loss = page.subplots(1, 3, width_ratios=[1.1, 1, 1])
-    shown = _silent(runs).join(table[["data", "leak"]], on="fingerprint").query("data == @SHOWN")
+    shares = _silent(runs)
+    shown = shares.join(table[["data", "leak"]], on="fingerprint").query("data == @SHOWN")
     means = shown.groupby(["leak", "step"], as_index=False)["silent"].mean()
     for leak, style in looks(means["leak"]).items():
         paths.plot("step", "silent", data=means[means["leak"] == leak], label=_name(leak), **style)
     step_axis(paths)
     paths.set(title=f"{SHOWN}, rate {table[RATE].max():g}: share of silent units (mean)", ylim=(0, None))
     legend(paths)
-    ends = _ends(runs)
-    shares = over_cells(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
+    ends = _ends(runs, shares)
+    counts = over_cells(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
     costs = _against_relu(ends, LOSS).drop(0, level="leak", errors="ignore")
     drawn = []
-    for ax, effects in ((silent, shares), (loss, over_cells(costs, "leak", "data"))):
+    for ax, effects in ((silent, counts), (loss, over_cells(costs, "leak", "data"))):
         drawn.append(intervals(ax, effects.assign(name=effects["leak"].map(_name)), "name", "data"))
     silent.set(title="share of silent units at the end")
     loss.set(title="loss at the end, minus ReLU's", xlabel="nats; left: the leak helps")
@@ -76,9 +77,9 @@ def _silent(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["fingerprint", "step", "silent"])
 
 
-def _ends(runs: Runs) -> pd.DataFrame:
+def _ends(runs: Runs, silent: pd.DataFrame) -> pd.DataFrame:
     """The table with `leak` and, of the last step, `silent`; what ran away without an overflow is diverged too."""
-    last = _silent(runs).groupby("fingerprint")["silent"].last()
+    last = silent.groupby("fingerprint")["silent"].last()
     ends = _with_leak(runs.table).join(last)
     return ends.assign(outcome=ends["outcome"].where(ends[LOSS] <= AWAY, "diverged"))
 
@@ -95,15 +96,16 @@ def verdict(runs: Runs) -> Verdict:
     interval over seeds above 0, lambda = CHAPTER makes fewer units silent and lowers the training loss by MARGIN, each
     paired by seed and with its whole interval. Supported if all hold, refuted if none or if no units die.
     """
-    ends = _ends(runs)
+    ends = _ends(runs, _silent(runs))
     died = over_cells(ends[ends["leak"] == 0].set_index([*CELL, "seed"])[DEAD], *CELL)
     died = died[died["low"] > 0]
     silent, loss = (_where(_against_relu(ends, measure), died) for measure in ("silent", LOSS))
     woken, gained = (over_cells(pairs[CHAPTER], *CELL) for pairs in (silent, loss))
     judged, lost = complete(silent[CHAPTER])
     leaky = ends[ends["leak"] > 0]
+    parts = [*(woken["high"] < 0), *(gained["high"] < -MARGIN)] if len(died) else [False] * bool(len(judged))
     return Verdict(
-        outcome([*(woken["high"] < 0), *(gained["high"] < -MARGIN)] if len(died) else [False]),
+        outcome(parts),
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         over_seeds(judged),
