@@ -1,0 +1,143 @@
+"""Small random weights bring descent to the global optimum sooner, and ReLU's zero half matters little in practice.
+
+Section: 6.4 and 6.2.2
+
+The chapter's two promises that nobody checks. No one knows the global optimum of these losses: the best loss that any
+run found on the same data bounds it from above, for both activations at once, since a tanh and a sigmoid network can
+compute the same functions. Where a network can separate the classes the infimum is zero and attained nowhere. Local
+minima that descent does reach are known in small networks (Swirszcz et al. 2016; Safran & Shamir 2018). ReLU is set
+against leaky ReLU with the same weights and data, at a small learning rate and at the course's.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.figures import looks, median_and_band, step_axis, styled
+from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+
+CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
+EARLY = 100  # steps; the nearest logged step is judged
+NEAR = 0.01  # nats above the best loss found that count as having arrived
+MOST = 0.9  # share of small starts that must arrive
+LITTLE = 0.01  # test accuracy that leaky ReLU may gain or lose against ReLU
+GAP = "loss above the best found"
+
+
+@styled
+def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+    """Large weights are ahead at first and as near the best loss at the end; on blobs ReLU's zero half costs accuracy."""
+    table, histories = _scales(runs.table), _scales(runs.histories)
+    page = Figure(figsize=(13, 3.9))
+    early, late, halves = page.subplots(1, 3, width_ratios=[1, 1, 1.2])
+    flower = histories[histories["data"] == "flower"]
+    drawn = [median_and_band(early, flower, "step", "train/loss", "start")]
+    drawn.append(_draw_gaps(late, _gaps(table[table["data"] == "flower"])))
+    drawn.append(_draw_halves(halves, _halves(runs.table)))
+    early.set(title="flower: training loss")
+    step_axis(early)
+    late.set(title="flower: loss above the best found, at the end", xlabel="share of seeds", ylabel="nats")
+    halves.set(title="Test accuracy, ReLU minus leaky ReLU")
+    for ax, place in ((early, "upper right"), (halves, "lower right")):
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc=place)
+    return page, pd.concat(drawn, ignore_index=True)
+
+
+def _scales(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the first promise, with a name for each start."""
+    require(frame, "activation", "init", "init.scale", "data", "seed", "train/loss")
+    part = frame[frame["activation"].isin(CURVED) & (frame["init"] == "random")]
+    return part.assign(start=part["activation"] + " × " + part["init.scale"].map("{:g}".format))
+
+
+def _gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Final losses above the best that any run found on the same data; a diverged run is infinitely far."""
+    losses = table["train/loss"].where(table["outcome"] == "finished", np.inf)
+    return table.assign(**{GAP: losses - losses.groupby(table["data"]).transform("min")})
+
+
+def _draw_gaps(ax, table: pd.DataFrame) -> pd.DataFrame:
+    drawn = [pd.DataFrame()]
+    for start, style in looks(table["start"]).items():
+        gaps = np.sort(table.loc[table["start"] == start, GAP])
+        share = np.arange(1, len(gaps) + 1) / len(gaps)
+        ax.plot(share, np.maximum(gaps, 1e-4), **style)
+        drawn.append(pd.DataFrame({"share": share, "gap": gaps, "start": start}))
+    ax.axhline(NEAR, color="black", linewidth=0.9)
+    ax.set(yscale="log", xlim=(0, 1.02))
+    return pd.concat(drawn)
+
+
+def _halves(table: pd.DataFrame) -> pd.Series:
+    """Test accuracy of ReLU minus that of leaky ReLU, by data set, learning rate and seed."""
+    require(table, "activation", "init", "data", "train.learning_rate", "seed", "test/accuracy", "outcome")
+    chosen = table[table["init"] == "he"]
+    return paired(chosen, "test/accuracy", "activation", "relu", "leaky_relu", ["data", "train.learning_rate", "seed"])
+
+
+def _draw_halves(ax, differences: pd.Series) -> pd.DataFrame:
+    """The mean over seeds and its interval for each data set and learning rate, on the band that counts as little."""
+    effects = _effects(complete(differences)[0], ["data", "train.learning_rate"])
+    names = sorted({name for name, _ in effects})
+    rows = pd.DataFrame([{"data": key[0], "rate": key[1], **effect._asdict()} for key, effect in effects.items()])
+    for i, (rate, style) in enumerate(looks(rows["rate"] if len(rows) else []).items()):
+        part = rows[rows["rate"] == rate]
+        ends = (part["value"] - part["low"], part["high"] - part["value"])
+        places = part["data"].map(names.index) + 0.2 * i - 0.1
+        ax.errorbar(places, part["value"], ends, fmt="os"[i % 2], color=style["color"], label=f"learning rate {rate:g}")
+    ax.axhspan(-LITTLE, LITTLE, color="0.92", zorder=0)
+    ax.axhline(0, color="black", linewidth=0.9)
+    ax.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
+    return rows
+
+
+def _effects(values: pd.Series, by: list[str]) -> dict[tuple, Estimate]:
+    return {key: over_seeds(part) for key, part in values.groupby(level=by)}
+
+
+def verdict(runs: Runs) -> Verdict:
+    """Fixed before the runs, for each data set, with whole 95% intervals. With sigmoid and with tanh: small weights
+    have the lower training loss after EARLY steps and at the end, and at least MOST of their runs end within NEAR of
+    the best loss found on the same data. At each learning rate: the test accuracies of ReLU and leaky ReLU differ by
+    less than LITTLE. Supported if all parts hold, refuted if none does.
+    """
+    table, step = _gaps(_scales(runs.table)), _early(_scales(runs.histories))
+    early, _ = complete(_by_scale(_scales(at_step(runs, step)), "train/loss"))
+    late, lost = complete(_by_scale(table, "train/loss"))
+    halves, unpaired = complete(_halves(runs.table))
+    arrived = (table[GAP] < NEAR).groupby([table["data"], table["activation"], table["init.scale"]]).mean()
+    arrived = arrived.unstack()
+    sooner, lower = (_effects(part, ["data", "activation"]) for part in (early, late))
+    little = _effects(halves, ["data", "train.learning_rate"])
+    parts = {
+        **{f"lower after {step} steps: {_name(key)} {words(e)}": e.high < 0 for key, e in sooner.items()},
+        **{f"lower at the end: {_name(key)} {words(e)}": e.high < 0 for key, e in lower.items()},
+        **{f"arrived: {_name(key)} {share:.0%}": share >= MOST for key, share in arrived.get(SMALL, {}).items()},
+        **{f"ReLU: {_name(key)} {words(e)}": e.low > -LITTLE and e.high < LITTLE for key, e in little.items()},
+    }
+    shares = ", ".join(f"x {scale:g} {share:.0%}" for scale, share in arrived.mean().items())
+    return Verdict(
+        outcome(parts.values()),
+        f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
+        over_seeds(late),
+        f"{sum(parts.values())} of {len(parts)} parts hold. Runs that end within {NEAR:g} of the best loss: {shares}. "
+        f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}{unpaired}.",
+    )
+
+
+def _early(histories: pd.DataFrame) -> int:
+    return int(min(histories["step"].unique(), key=lambda step: abs(step - EARLY)))
+
+
+def _by_scale(table: pd.DataFrame, measure: str) -> pd.Series:
+    return paired(table, measure, "init.scale", SMALL, LARGE, ["data", "activation", "seed"])
+
+
+def _name(key: tuple) -> str:
+    return " ".join(map(str, key))
+
+
+def _listed(parts: dict[str, bool], held: bool) -> str:
+    return "; ".join(text for text, holds in parts.items() if holds == held) or "nothing"
