@@ -40,9 +40,11 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
         _by_scale(ax, flower, budget, LOSS, f"Flower: loss after {budget} steps")
         for ax, budget in zip(top[1:], budgets, strict=True)
     ]
-    top[0].legend()
+    if len(drawn[0]):
+        top[0].legend()
     drawn += [_by_step(ax, runs, name) for ax, name in zip(bottom, SETS, strict=True)]
-    bottom[0].legend()
+    if len(drawn[-len(SETS)]):
+        bottom[0].legend()
     bottom[0].set_ylabel("training loss")
     return page, pd.concat(drawn, ignore_index=True)
 

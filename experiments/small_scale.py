@@ -38,7 +38,8 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     plateau.set(title=f"randn × {flower['init.scale'].min():g}: the plateau", ylim=(0.15, 2))
     curves[0].set_ylabel("training loss")
     step_axis(plateau)
-    plateau.legend()
+    if len(drawn[-1]):
+        plateau.legend()
     return page, pd.concat([*drawn, _condensation(bottom, runs)], ignore_index=True)
 
 
@@ -55,7 +56,8 @@ def _loss_by_scale(ax, flower: pd.DataFrame, activation: str) -> pd.DataFrame:
     ax.set(title=f"{activation}: loss by scale", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.15, 2))
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
     ax.minorticks_off()
-    ax.legend(loc="upper left")
+    if len(drawn):
+        ax.legend(loc="upper left")
     return drawn.assign(activation=activation)
 
 
@@ -127,14 +129,16 @@ def _later(runs: Runs) -> str:
 
 def _plateau(runs: Runs) -> str:
     """How many steps the smallest scale takes to leave the plateau, in words."""
-    flower = runs.histories[runs.histories["data"] == "flower"]
-    rows = flower[(flower["hidden_size"] < flower["hidden_size"].max()) | (flower["hidden_size"].nunique() == 1)]
+    rows = runs.histories[runs.histories["data"] == "flower"]
+    rows = rows[rows["hidden_size"] == runs.histories["hidden_size"].min()]
     smallest = rows["init.scale"].min()
     rows = rows[rows["init.scale"] == smallest]
     first = rows["fingerprint"].map(rows[rows["step"] == 0].set_index("fingerprint")[LOSS])
-    left = rows["step"].where(rows[LOSS] < LEFT * first, np.inf).groupby([rows["activation"], rows["seed"]]).min()
-    medians = [f"{name} {part.median():.0f}" for name, part in left.groupby(level="activation")]
-    return f"Median steps to leave the plateau from × {smallest:g} on the flower: {', '.join(medians)}."
+    left = rows.assign(left=rows["step"].where(rows[LOSS] < LEFT * first, np.inf)).groupby(["activation", "seed"])[
+        "left"
+    ]
+    medians = [f"{name} {part.median():.0f}" for name, part in left.min().groupby(level="activation")]
+    return f"Median steps to leave the plateau from × {smallest:g} on the flower: {', '.join(medians) or 'none'}."
 
 
 def _condensed(runs: Runs) -> str:

@@ -81,6 +81,18 @@ def test_duplicates(repeat, kinds):
         assert np.array_equal(W2[:, 3:], W2[:, :-3])
 
 
+@pytest.mark.parametrize("repeat", ["both", "W1", "W2"])
+def test_noise_blurs_what_repeats_and_nothing_else(repeat):
+    exact, blurred = (Duplicate(1.0, unique=3, repeat=repeat, noise=noise)(50, 10, 20, seed=0) for noise in (0.0, 0.1))
+    for name, units in (("W1", lambda p: p.W1), ("W2", lambda p: p.W2.T)):
+        noise = units(blurred) - units(exact)
+        assert not noise[:3].any()
+        assert noise[3:].std() == pytest.approx(0.1 * (repeat in ("both", name)), rel=0.2)
+    stream = np.random.RandomState(0).randn(50 * 10 * 2 + 20 * 10)
+    if repeat != "W2":
+        np.testing.assert_allclose((blurred.W1 - exact.W1)[3:], 0.1 * stream[700:].reshape(10, 50)[3:], atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("scheme", "fields", "message"),
     [
