@@ -4,9 +4,9 @@ Section: 6.4
 
 Equal rows of W1 are not enough: units stay together only if their entries of W2 are equal too. Nor are different rows
 enough: units count up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
-(leaky) ReLU, any factor for none. Repeated units are worth one, but on another path than one alone: k equal units learn
-with k times the rate on the sum of their W2. Blumenfeld et al. (2020) plot accuracy against the number of different
-features at the start, and find that a little noise makes up for all that are missing.
+(leaky) ReLU, any factor for none. Repeated units are worth one, yet not one alone: k equal units learn with k times the
+rate on the sum of their W2 and with 1/k of it on w, and may end in another minimum, better or worse. Blumenfeld et al.
+(2020) plot accuracy against the number of different features at the start; a little noise makes up for all that miss.
 """
 
 import numpy as np
