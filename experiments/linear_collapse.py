@@ -56,6 +56,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn.append(intervals(ends, _effects(table), "data", "network"))
     ends.set_xscale("symlog", linthresh=MARGIN)
     ends.xaxis.set_major_formatter("{x:g}")
+    ends.margins(x=0.08)
     ends.set(title="loss above the linear model's, at the end")
     return page, pd.concat(drawn, ignore_index=True)
 

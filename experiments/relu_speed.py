@@ -42,6 +42,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn.append(intervals(dots, _effects(runs, JUDGED), "task", "rival"))
     dots.set_xscale("symlog", linthresh=MARGIN)
     dots.xaxis.set_major_formatter("{x:g}")
+    dots.margins(x=0.08)
     dots.set(title=f"loss after {JUDGED} steps", xlabel="nats; left: ReLU is faster")
     legend(dots, title="ReLU minus")
     return page, pd.concat(drawn, ignore_index=True)

@@ -51,6 +51,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn.append(intervals(dots, _effects(runs, JUDGED), "comparison", "data"))
     dots.set_xscale("symlog", linthresh=MARGIN)
     dots.xaxis.set_major_formatter("{x:g}")
+    dots.margins(x=0.08)
     dots.set(title=f"loss after {JUDGED} steps, tanh minus sigmoid", xlabel="nats; left: tanh is better")
     legend(dots, loc="upper right")
     return page, pd.concat(drawn, ignore_index=True)
