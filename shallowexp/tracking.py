@@ -78,7 +78,7 @@ class Store:
 
         # MLflow logs tracebacks of errors that TrackingError reports, and a line for each migration
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-        uri = tracking_sql.absolute(uri or mlflow.get_tracking_uri())
+        uri = uri or mlflow.get_tracking_uri()
         with explained(uri):
             tracking_sql.create_tables(uri)
             client = mlflow.MlflowClient(uri)

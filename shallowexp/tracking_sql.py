@@ -9,7 +9,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
@@ -38,14 +37,6 @@ def tables_of(uri: str) -> "Tables | None":
         )
         return None
     return Tables(store, uri)
-
-
-def absolute(uri: str) -> str:
-    """The URI with a SQLite file's path made absolute, so that it stays the same file in another working directory."""
-    path = uri.removeprefix("sqlite:///")
-    if path == uri or path in ("", ":memory:"):
-        return uri
-    return f"sqlite:///{Path(path).absolute()}"
 
 
 def create_tables(uri: str) -> None:
