@@ -100,10 +100,10 @@ class Claim:
 
 
 def find() -> dict[str, Claim]:
-    """Every experiment, by name; the working directory's own come after the package's."""
-    folders = dict.fromkeys([EXPERIMENTS, Path.cwd() / "experiments"])
-    files = [path for folder in folders for path in sorted(folder.glob("[!_]*.py"))]
-    return {path.stem: Claim(path.stem, path) for path in reversed(files)}
+    """Every experiment, by name, in the chapter's order; of two with one name the package's own."""
+    folders = dict.fromkeys([Path.cwd() / "experiments", EXPERIMENTS])
+    found = {path.stem: Claim(path.stem, path) for folder in folders for path in folder.glob("[!_]*.py")}
+    return dict(sorted(found.items(), key=lambda item: (item[1].section, item[0])))
 
 
 def first_paragraph(function: Callable) -> str:

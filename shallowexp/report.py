@@ -163,7 +163,7 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     module = claim.load()
     table, digest = runs.table, _digest(runs.table.index)
     verdict = module.verdict(runs)
-    commits, versions = (sorted(table[column].dropna().unique()) for column in ("commit", "version"))
+    commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
     metadata = {"Title": claim.sentence, "Runs": digest, "Commit": ", ".join(commits), "Command": command(claim)}
     output.mkdir(parents=True, exist_ok=True)
     figure, numbers = module.figure(runs)

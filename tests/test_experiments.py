@@ -1,0 +1,146 @@
+"""What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from shallowexp import CONF, plans
+from shallowexp.claims import Verdict, find, first_paragraph
+from shallowexp.sweep import Tracked
+from shallowexp.tracking import Store
+from tests.conftest import command
+
+
+def small(claim, workplace):
+    """The runs of the sweep's two lowest seeds, trained and tracked."""
+    runs = plans.runs(claim.name)
+    seeds = sorted({run.job.seed for run in runs})[:2]
+    runs = [run for run in runs if run.job.seed in seeds]
+    tracked = Tracked.open(claim.name, Store.open(f"sqlite:///{workplace / 'mlflow.db'}"))
+    assert not tracked.sweep(runs, runs, None).failures
+    return tracked.store.read(claim.name, [run.fingerprint for run in runs])
+
+
+@pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
+def test_contract(claim, workplace):
+    module = claim.load()
+    assert claim.sentence.endswith(".")
+    assert claim.section.startswith("6.")
+    assert len(claim.docstring.split("\n\n")) > 1, "what does the literature add?"
+    assert (CONF / "experiment" / f"{claim.name}.yaml").is_file()
+    assert first_paragraph(module.figure).endswith(".")
+    assert first_paragraph(module.verdict)
+    runs = small(claim, workplace)
+    figure, numbers = module.figure(runs)
+    figure.draw_without_rendering()
+    assert isinstance(figure, Figure)
+    assert isinstance(numbers, pd.DataFrame)
+    assert len(numbers)
+    assert isinstance(module.verdict(runs), Verdict)
+
+
+@pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
+def test_enough_seeds(claim):
+    cells = pd.Series([run.cell for run in plans.runs(claim.name)]).value_counts()
+    assert cells.median() >= 10
+
+
+NEW = '''"""Eight tanh units end below four.
+
+Section: 6.2
+
+Nobody (2026) has said so.
+"""
+
+from matplotlib.figure import Figure
+
+from shallowexp.claims import Verdict
+from shallowexp.statistics import estimate
+
+
+def figure(runs):
+    """Nothing to see."""
+    return Figure(), runs.table[["train/loss"]]
+
+
+def verdict(runs):
+    """Hypothesis: the loss is positive."""
+    return Verdict("supported", "loss", estimate(runs.table["train/loss"]), "everywhere")
+'''
+YAML = """# @package _global_
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params: {hidden_size: "4,8", seed: range(3)}
+train: {steps: 20}
+"""
+
+
+def add_experiment(folder):
+    for name, text in (("experiments/brand_new.py", NEW), ("conf/experiment/brand_new.yaml", YAML)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def assert_found(run, workplace):
+    assert "brand_new" in run("shallowexp-report", "--list").stdout
+    assert "brand_new" in run("shallowexp", "--help").stdout
+    assert "6 trained" in run("shallowexp", "+experiment=brand_new").stdout
+    done = run("shallowexp-report", "brand_new")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Eight tanh units end below four." in (workplace / "report" / "index.html").read_text()
+
+
+def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("shallowexp", "conf", "experiments"):
+        shutil.copytree(CONF.parent / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    add_experiment(tree)
+
+    def run(program, *arguments):
+        code = f"from shallowexp.app import {'report' if program.endswith('report') else 'main'} as f; f()"
+        environment = os.environ | {"PYTHONPATH": f"{tree}:{tree / 'shallowexp' / 'plugin'}"}
+        process = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(process, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+
+    assert_found(run, workplace)
+
+
+def test_a_users_own_experiment_is_two_files_in_the_working_directory(workplace):
+    add_experiment(workplace)
+    assert_found(lambda *arguments: command(*arguments, cwd=workplace), workplace)
+
+
+def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(workplace):
+    add_experiment(workplace)
+    broken = NEW.replace("return Figure(), ", "return Figure(), 1 / 0, ")
+    (workplace / "experiments" / "broken.py").write_text(broken)
+    (workplace / "conf" / "experiment" / "broken.yaml").write_text(YAML)
+    (workplace / "experiments" / "unreadable.py").write_text("def figure(:\n")
+    for name in ("brand_new", "broken"):
+        command("shallowexp", f"+experiment={name}", cwd=workplace)
+    done = command("shallowexp-report", "broken", "unreadable", "brand_new", cwd=workplace)
+    line = 1 + broken[: broken.index("1 / 0")].count("\n")
+    assert done.returncode == 1
+    assert f"broken.py, line {line}: ZeroDivisionError" in done.stdout
+    assert "unreadable" in done.stdout
+    assert (workplace / "report" / "brand_new.png").is_file()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_second_report_draws_nothing_and_a_redrawn_figure_has_the_same_bytes(workplace):
+    add_experiment(workplace)
+    command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    files = sorted((workplace / "report").glob("brand_new*"))
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    again = command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    assert "to train" not in again.stdout
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
+    files[0].unlink()
+    command("shallowexp-report", "brand_new", cwd=workplace)
+    assert {path: path.read_bytes() for path in files} == {path: content for path, (_, content) in before.items()}
