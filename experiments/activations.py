@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.activations import LeakyReLU, ReLU, Sigmoid, Tanh
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import looks, median_and_band, replay, step_axis, styled
+from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.figures import legend, looks, median_and_band, replay, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
@@ -42,8 +42,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
         ax.set(title=f"{data}: |mean| / rms of a unit", ylim=(-0.03, 1.45), yticks=(0, 0.25, 0.5, 0.75, 1))
         step_axis(ax)
     for ax, columns in ((axes[0, 0], 1), (axes[1, 0], 1), (axes[0, -1], 2)):
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="upper left", ncols=columns)
+        legend(ax, loc="upper left", ncols=columns)
     axes[1, 0].set(ylim=(-0.05, 1.55), yticks=(0, 0.25, 0.5, 0.75, 1))
     return page, pd.concat(drawn, ignore_index=True)
 
@@ -83,8 +82,8 @@ def statistics(runs: Runs) -> pd.DataFrame:
             A1 = forward(run.data.X, parameters, run.activation).A1
             summary = {"mean": A1.mean(), "deviation": A1.std(), "percentile": np.percentile(A1, 98)}
             rows.append({**about, "step": step, **summary, "offset": offset(A1)})
-    columns = ["fingerprint", "activation", "data", "seed", "step", "mean", "deviation", "percentile", "offset"]
-    return pd.DataFrame(rows, columns=columns)
+    numbers = dict.fromkeys(["step", "mean", "deviation", "percentile", "offset"], float)
+    return pd.DataFrame(rows, columns=["fingerprint", "activation", "data", "seed", *numbers]).astype(numbers)
 
 
 def offset(A1: np.ndarray) -> float:
@@ -98,15 +97,15 @@ def verdict(runs: Runs) -> Verdict:
     offset is below CENTRED, and each other activation's is above it. Supported if all hold, refuted if none does.
     """
     stats = statistics(runs)
-    steps = sorted({min(stats["step"].unique(), key=lambda step: abs(step - budget)) for budget in BUDGETS})
+    steps = sorted({min(stats["step"].unique(), key=lambda step: abs(step - b), default=np.nan) for b in BUDGETS})
     judged = stats[stats["step"].isin(steps)].set_index(["step", "data", "activation", "seed"])["offset"]
     effects = {key: over_seeds(part) for key, part in judged.groupby(level=["step", "data", "activation"])}
     holds = {
         key: effect.high < CENTRED if key[2] == "tanh" else effect.low > CENTRED for key, effect in effects.items()
     }
-    tanh = [f"{data} at {step} {words(e, 2)}" for (step, data, name), e in effects.items() if name == "tanh"]
+    tanh = [f"{data} at {step:g} {words(e, 2)}" for (step, data, name), e in effects.items() if name == "tanh"]
     others = [
-        f"{name} on {data} at {step} {words(effects[step, data, name], 2)}"
+        f"{name} on {data} at {step:g} {words(effects[step, data, name], 2)}"
         for (step, data, name), held in holds.items()
         if not held and name != "tanh"
     ]
@@ -114,8 +113,8 @@ def verdict(runs: Runs) -> Verdict:
     pairs, lost = complete(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
     return Verdict(
         outcome(holds.values()),
-        f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]}, mean of data, by seed{lost}",
-        over_seeds(pairs),
+        f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]:g}, mean of data, by seed{lost}",
+        over_seeds(pairs) if len(pairs) else Estimate(*[np.nan] * 3),
         f"{sum(holds.values())} of {len(holds)} parts hold. Offset of tanh, centred below {CENTRED:g}: "
         f"{', '.join(tanh) or 'no runs'}. Others not above it: {', '.join(others) or 'none'}.",
     )

@@ -9,11 +9,12 @@ every sample nothing is ever learnt, and a hidden layer whose activations are al
 with one sign of Z2 for all samples.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import looks, median_and_band, styled
+from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.figures import legend, looks, median_and_band, styled
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
@@ -31,7 +32,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     page = Figure(figsize=(12, 3.7))
     left, middle, right = page.subplots(1, 3)
     lead = paired(classes, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "init.output_scale", "seed"])
-    lead = lead.rename("lead").reset_index()
+    lead = complete(lead)[0].rename("lead").reset_index()
     drawn = [
         median_and_band(left, classes, "init.output_scale", "gradient/W2 at the start", "output", LOSSES.get),
         median_and_band(middle, lead, "init.output_scale", "lead", "data"),
@@ -42,8 +43,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     middle.axhline(0, color="black", linewidth=0.9)
     right.set(title="Positive targets: training r² of each seed", xlabel="hidden activation", ylim=(-4.3, 1))
     for ax, place in ((left, "lower left"), (middle, "upper left"), (right, "center right")):
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc=place)
+        legend(ax, loc=place)
     return page, pd.concat(drawn, ignore_index=True)
 
 
@@ -69,7 +69,7 @@ def _draw_scores(ax, table: pd.DataFrame) -> pd.DataFrame:
     for i, (output, marker) in enumerate(zip(POSITIVE, "ox", strict=True)):
         cell = table[(table["output"] == output) & (table["outcome"] == "finished")]
         spread = 0.24 * (i - 0.5) + 0.006 * (cell["seed"] % 20 - 9.5)
-        x = cell["activation"].map(names.index) + spread
+        x = cell["activation"].map(names.index).astype(float) + spread
         ax.scatter(x, cell["train/r2"], s=16, marker=marker, color=colors[output]["color"], label=f"{output} output")
     ax.axhline(0, color="black", linewidth=0.9)
     ax.set_xticks(range(len(names)), names)
@@ -96,7 +96,7 @@ def verdict(runs: Runs) -> Verdict:
     return Verdict(
         outcome(parts.values()),
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
-        over_seeds(accuracy),
+        over_seeds(accuracy) if len(accuracy) else Estimate(*[np.nan] * 3),
         f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}. ReLU outputs worse than a constant: "
         f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
     )

@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import looks, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+from shallowexp.figures import intervals, legend, looks, median_and_band, step_axis, styled
+from shallowexp.statistics import at_step, complete, outcome, over_cells, over_seeds, paired, require, words
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
 EARLY = 100  # steps; the nearest logged step is judged
@@ -34,14 +34,17 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     flower = histories[histories["data"] == "flower"]
     drawn = [median_and_band(early, flower, "step", "train/loss", "start")]
     drawn.append(_draw_gaps(late, _gaps(table[table["data"] == "flower"])))
-    drawn.append(_draw_halves(halves, _halves(runs.table)))
+    rates = over_cells(_halves(runs.table), "data", "train.learning_rate").rename(
+        columns={"train.learning_rate": "rate"}
+    )
+    drawn.append(intervals(halves, rates.assign(rate=rates["rate"].map("learning rate {:g}".format)), "data", "rate"))
+    halves.axvspan(-LITTLE, LITTLE, color="0.92", zorder=0)
     early.set(title="flower: training loss")
     step_axis(early)
     late.set(title="flower: loss above the best found, at the end", xlabel="share of seeds", ylabel="nats")
     halves.set(title="Test accuracy, ReLU minus leaky ReLU")
-    for ax, place in ((early, "upper right"), (halves, "lower right")):
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc=place)
+    legend(early)
+    legend(halves)
     return page, pd.concat(drawn, ignore_index=True)
 
 
@@ -49,7 +52,7 @@ def _scales(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs of the first promise, with a name for each start."""
     require(frame, "activation", "init", "init.scale", "data", "seed", "train/loss")
     part = frame[frame["activation"].isin(CURVED) & (frame["init"] == "random")]
-    return part.assign(start=part["activation"] + " × " + part["init.scale"].map("{:g}".format))
+    return part.assign(start=part["activation"].astype(str) + part["init.scale"].map(" × {:g}".format).astype(str))
 
 
 def _gaps(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,22 +78,6 @@ def _halves(table: pd.DataFrame) -> pd.Series:
     require(table, "activation", "init", "data", "train.learning_rate", "seed", "test/accuracy", "outcome")
     chosen = table[table["init"] == "he"]
     return paired(chosen, "test/accuracy", "activation", "relu", "leaky_relu", ["data", "train.learning_rate", "seed"])
-
-
-def _draw_halves(ax, differences: pd.Series) -> pd.DataFrame:
-    """The mean over seeds and its interval for each data set and learning rate, on the band that counts as little."""
-    effects = _effects(complete(differences)[0], ["data", "train.learning_rate"])
-    names = sorted({name for name, _ in effects})
-    rows = pd.DataFrame([{"data": key[0], "rate": key[1], **effect._asdict()} for key, effect in effects.items()])
-    for i, (rate, style) in enumerate(looks(rows["rate"] if len(rows) else []).items()):
-        part = rows[rows["rate"] == rate]
-        ends = (part["value"] - part["low"], part["high"] - part["value"])
-        places = part["data"].map(names.index) + 0.2 * i - 0.1
-        ax.errorbar(places, part["value"], ends, fmt="os"[i % 2], color=style["color"], label=f"learning rate {rate:g}")
-    ax.axhspan(-LITTLE, LITTLE, color="0.92", zorder=0)
-    ax.axhline(0, color="black", linewidth=0.9)
-    ax.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
-    return rows
 
 
 def _effects(values: pd.Series, by: list[str]) -> dict[tuple, Estimate]:
@@ -121,14 +108,14 @@ def verdict(runs: Runs) -> Verdict:
     return Verdict(
         outcome(parts.values()),
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
-        over_seeds(late),
+        over_seeds(late) if len(late) else Estimate(*[np.nan] * 3),
         f"{sum(parts.values())} of {len(parts)} parts hold. Runs that end within {NEAR:g} of the best loss: {shares}. "
         f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}{unpaired}.",
     )
 
 
 def _early(histories: pd.DataFrame) -> int:
-    return int(min(histories["step"].unique(), key=lambda step: abs(step - EARLY)))
+    return int(min(histories["step"].unique(), key=lambda step: abs(step - EARLY), default=EARLY))
 
 
 def _by_scale(table: pd.DataFrame, measure: str) -> pd.Series:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import Replay, looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.figures import Replay, legend, looks, median_and_band, replay, step_axis, styled, with_weights
 from shallowexp.initializers import Parameters
 from shallowexp.network import backward, forward
 from shallowexp.outputs import Sigmoid
@@ -51,8 +51,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     for ax in (left, middle):
         step_axis(ax)
     for ax, title in ((left, "learning rate"), (right, "data")):
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(title=title, ncols=2 if ax is left else 1)
+        legend(ax, title=title, ncols=2 if ax is left else 1)
     return page, pd.concat(drawn, ignore_index=True)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import looks, replay, styled
+from shallowexp.figures import legend, looks, replay, styled
 from shallowexp.network import forward, forward_by_sample
 from shallowexp.statistics import estimate, outcome, require
 
@@ -57,8 +57,7 @@ def _draw_outputs(ax, runs: Runs) -> pd.DataFrame:
         drawn.append(points.assign(activation=name))
     ax.axline((0, 0), slope=1, color="black", linewidth=0.9, zorder=0)
     ax.set(xlabel="loop over samples and units", ylabel="matrix form")
-    if len(first):
-        ax.legend()
+    legend(ax)
     return pd.concat(drawn)
 
 
@@ -73,7 +72,7 @@ def _draw_times(middle, right, times: dict) -> pd.DataFrame:
         right.plot(line["samples"], line["times the matrix form"], marker="o", markersize=3.5, **style)
     middle.set(title="Processor time of a forward pass in ms", xscale="log", yscale="log", xlabel="samples")
     right.set(title="Times the matrix form's", xscale="log", yscale="log", xlabel="samples")
-    middle.legend()
+    legend(middle)
     units = f"{times['inputs']} inputs, {times['units']} tanh units"
     right.text(
         0.03,
