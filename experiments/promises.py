@@ -44,7 +44,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     late.set(title="flower: loss above the best found, at the end", xlabel="share of seeds", ylabel="nats")
     halves.set(title="Test accuracy, ReLU minus leaky ReLU")
     legend(early)
-    legend(halves)
+    legend(halves, loc="lower left")
     return page, pd.concat(drawn, ignore_index=True)
 
 
