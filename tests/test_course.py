@@ -6,8 +6,8 @@ from shallowexp.activations import Tanh
 from shallowexp.data import Flower
 from shallowexp.diagnostics import METRICS
 from shallowexp.initializers import Random
-from shallowexp.outputs import Sigmoid
 from shallowexp.jobs import Job
+from shallowexp.outputs import Sigmoid
 from shallowexp.training import train
 
 COSTS = [0.693048, 0.288083, 0.254385, 0.233864, 0.226792, 0.222644, 0.219731, 0.217504]

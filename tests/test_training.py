@@ -13,8 +13,8 @@ from shallowexp.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from shallowexp.data import Data, Dataset, Diabetes, Flower, Iris, Moons
 from shallowexp.diagnostics import METRICS
 from shallowexp.initializers import Constant, Parameters, Random, VarianceScaling, Zero
-from shallowexp.network import gradient_descent
 from shallowexp.jobs import Job
+from shallowexp.network import gradient_descent
 from shallowexp.training import train
 
 JOB = Job(
