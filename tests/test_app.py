@@ -137,7 +137,7 @@ def test_help_is_light(tmp_path):
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-LONG = ("-m", "hidden_size=8,16,32", "seed=range(40)", "train.steps=20000", "train.engine=compiled")
+LONG = ("-m", "hidden_size=8,16,32", "seed=range(40)", "train.steps=8000")
 
 
 def start(folder):
@@ -150,8 +150,8 @@ def wait_for_children(folder, process, at_least=1):
         try:
             if len(children(folder)) >= at_least:
                 return
-        except (KeyError, mlflow.MlflowException):
-            pass
+        except (KeyError, mlflow.MlflowException) as e:
+            print(repr(e))
         time.sleep(0.2)
     raise AssertionError(f"no runs were written: {process.communicate()}")
 
@@ -207,9 +207,7 @@ def test_basic_launcher_gives_the_same_results(workplace):
 
 
 def test_report_of_a_small_sweep(workplace):
-    small = ("+experiment=symmetry", "seed=range(2)", "train.steps=50", "data.samples=40")
-    assert command("shallowexp", *small, "dry_run=true", cwd=workplace).returncode == 0
-    done = command("shallowexp", "+experiment=symmetry", "seed=range(2)", cwd=workplace)
+    done = command("shallowexp", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout

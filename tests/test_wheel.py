@@ -42,7 +42,7 @@ def test_the_package_comes_from_the_wheel(environment, tmp_path):
 def test_the_commands_work_from_an_empty_directory(environment, workplace):
     assert "symmetry" in run(environment, "shallowexp", "--help", cwd=workplace)
     assert "symmetry" in run(environment, "shallowexp-report", "--list", cwd=workplace)
-    small = ("seed=0,1", "hidden_size=2", "init=zero,random", "activation=tanh,sigmoid")
+    small = ("seed=10,11", "hidden_size=8", "init=zero,random", "activation=tanh,sigmoid")
     out = run(environment, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
     assert " 0 already there" in out
     run(environment, "shallowexp-report", "symmetry", cwd=workplace)
