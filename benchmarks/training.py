@@ -20,7 +20,8 @@ import numpy as np
 from shallowexp import activations, kernel, outputs
 from shallowexp.data import Digits, Flower
 from shallowexp.initializers import Parameters, VarianceScaling
-from shallowexp.training import Job, train_one
+from shallowexp.jobs import Job
+from shallowexp.training import train_one
 
 CURVES = {"tanh": activations.Tanh(), "sigmoid": activations.Sigmoid(), "relu": activations.ReLU()}
 CHECKED_STEPS = 5
@@ -184,7 +185,7 @@ def torch_stacked(jobs: list[Job]) -> list[Parameters]:
         with torch.no_grad():
             for p, d in zip(parameters, gradients, strict=True):
                 p -= jobs[0].learning_rate * d
-    return unstacked((p.detach().numpy() for p in parameters))
+    return unstacked(p.detach().numpy() for p in parameters)
 
 
 _JITTED: dict = {}
@@ -219,8 +220,6 @@ def jax_scan(jobs: list[Job]) -> list[Parameters]:
 
         _JITTED[key] = jax.jit(jax.vmap(descend, in_axes=(0, None, None)))
     return unstacked(jax.block_until_ready(_JITTED[key](start, X, Y)))
-
-
 
 
 # Contender, what it is called, and its share of the work on the flower and on the digits: (networks, steps).
@@ -277,7 +276,12 @@ def compare(data: str, curve: str, dtype: str, rounds: int) -> list[dict]:
             times.append(([time.perf_counter(), time.process_time()] - start) / volume(work) * 1e9)
     for row, _, _, times in runs:
         wall, cpu = np.transpose(times)
-        row |= {"ns": float(np.median(wall)), "ns_min": wall.min().item(), "ns_max": wall.max().item(), "rounds": rounds}
+        row |= {
+            "ns": float(np.median(wall)),
+            "ns_min": wall.min().item(),
+            "ns_max": wall.max().item(),
+            "rounds": rounds,
+        }
         row["cpu_ns"] = float(np.median(cpu))  # of all threads together: what a busy machine disturbs least
         row["times_the_kernel"] = row["ns"] / found[0]["ns"]
     return found
@@ -291,8 +295,9 @@ def main() -> None:
         if "missing" in row:
             print(f"{label} not installed: {row['missing']}")
         else:
+            spread = f"{row['ns']:8.2f} ns ({row['ns_min']:.2f} to {row['ns_max']:.2f})"
             print(
-                f"{label} {row['ns']:8.2f} ns ({row['ns_min']:.2f} to {row['ns_max']:.2f}), {row['times_the_kernel']:6.1f} x, cpu {row['cpu_ns']:.2f} ns; "
+                f"{label} {spread}, {row['times_the_kernel']:6.1f} x, cpu {row['cpu_ns']:.2f} ns; "
                 f"first call {row['first_call_s']:.1f} s; {row['work']}, {row['threads']} threads",
                 flush=True,
             )

@@ -1,142 +1,223 @@
-"""activations.py compiled: plain arithmetic, so that the compiler computes many samples at once; written once for both dtypes.
+"""activations.py compiled: plain arithmetic, so that the compiler computes many samples at once; written once for both
+dtypes.
 
-sigmoid and tanh come from one exponential of a number that is never positive: x = k log 2 + r with |r| <= log(2) / 2, then
-exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1), with Taylor's polynomial for exp(r) - 1. Keeping exp(x) and exp(x) - 1 apart costs
-next to nothing and keeps every digit: of exp(x) in saturation, of exp(x) - 1 near zero, where small initial weights live.
-Their results are within 8 units in the last place wherever they are normal numbers, and 0 where exp(x) would not be normal.
+sigmoid and tanh come from one exponential: x = k log(2) / 2 + y with |y| <= log(2) / 4, so exp(2x) = 2^k exp(2y),
+where tanh(y) = p / q is Pade's approximant and exp(2y) = (q + p) / (q - p). Both curves are then one fraction, that
+is one division, of products of p, q and 2^k that keep every digit: of exp(x) in saturation, of tanh(x) near zero,
+where small initial weights live. Results are within 8 units in the last place wherever they are normal numbers, and 0
+where exp(x) would not be normal.
 """
 
-from math import copysign, factorial, log
+from math import copysign, log
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from shallowexp import activations
 
-SIGMOID, TANH, RELU, LEAKY_RELU, IDENTITY, SOFTMAX = range(6)
+SIGMOID, TANH, KINKED, SOFTMAX = range(4)  # kinked: z for z > 0, below that z times a slope, and a derivative at 0
 CODES = {
     activations.Sigmoid: SIGMOID,
     activations.Tanh: TANH,
-    activations.ReLU: RELU,
-    activations.LeakyReLU: LEAKY_RELU,
-    activations.Identity: IDENTITY,
+    activations.ReLU: KINKED,
+    activations.LeakyReLU: KINKED,
+    activations.Identity: KINKED,
 }
 
-# Reassociation would undo the rounding to k below, and only a sum over samples needs it to be vectorised. nnan and ninf would
-# hide a network that diverges, so nobody gets them.
+# Reassociation would undo the rounding to k below, and only a sum over samples needs it to be vectorised. nnan and ninf
+# would hide a network that diverges, so nobody gets them.
 SAFE = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 compiled = njit(nogil=True, **SAFE)
 summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 
-def exponential(x: float) -> tuple[float, float]:
-    """exp(x) and exp(x) - 1, for x <= 0."""
+def exponential(x: float) -> float:
+    """exp(x), for x <= 0."""
 
 
-def sigmoid(x: float) -> tuple[float, float]:
-    """a = 1 / (1 + exp(-x)) and a (1 - a)."""
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x))."""
 
 
-def tanh(x: float) -> tuple[float, float]:
-    """a = tanh(x) and 1 - a^2."""
+def tanh(x: float) -> float:
+    """(exp(2x) - 1) / (exp(2x) + 1)."""
 
 
-def _curves(real, integer, terms: int, log2: tuple[float, float]):
-    """The three functions for one floating-point type, whose constants are fixed here.
+def sigmoid_slope(x: float) -> float:
+    """e / (1 + e)^2 with e = exp(-|x|)."""
 
-    `log2` is log(2) in two parts, the first with so few bits that its product with k is exact.
+
+def tanh_slope(x: float) -> float:
+    """4 e / (1 + e)^2 with e = exp(-2 |x|)."""
+
+
+def _curves(real, integer, above: tuple[int, ...], below: tuple[int, ...], log2: tuple[float, float]):
+    """The functions for one floating-point type, whose constants are fixed here.
+
+    tanh(y) = y `above`(y^2) / `below`(y^2), polynomials from the highest power down. `log2` is log(2) in two parts, the
+    first with so few bits that its product with k is exact.
     """
     info = np.finfo(real)
-    lowest = real((info.minexp - 0.9) * log(2))  # k is then below the smallest exponent, and all bits of 2^k are 0
-    rounder = real(1.5 * 2**info.nmant)  # adding it rounds to an integer and leaves that in the low bits
-    rounder_bits, bias, mantissa = rounder.view(integer), integer(info.maxexp - 1), integer(info.nmant)
-    log2e, high, low = real(1 / log(2)), *map(real, log2)
-    one, two, four = real(1), real(2), real(4)
-    first, *others = (real(1 / factorial(n)) for n in range(terms, 1, -1))
-    others = tuple(others)
+    lowest = real((info.minexp - 0.9) * log(2) / 2)  # k is then below the smallest exponent, and all bits of 2^k are 0
+    highest = real((info.nmant + 5) * log(2) / 2)  # 2^k + 1 = 2^k - 1, tanh is 1
+    mantissa = integer(info.nmant)
+    rounder = real(
+        1.5 * 2**info.nmant + info.maxexp - 1
+    )  # adding it rounds to k and leaves the bits of 2^k's exponent lowest
+    doublings, high, low = real(2 / log(2)), real(log2[0] / 2), real(log2[1] / 2)
+    half, one, four = real(0.5), real(1), real(4)
+    above, below = (tuple(map(real, coefficients)) for coefficients in (above, below))
+    (first_above, *above), (first_below, *below) = above, below
+    above, below = tuple(above), tuple(below)
+
+    @register_jitable(**SAFE)
+    def parts(x):
+        """p, q and 2^k, for x from `lowest` to `highest`."""
+        shifted = x * doublings + rounder
+        k = shifted - rounder
+        y = (x - k * high) - k * low
+        square = y * y
+        p, q = first_above, first_below
+        for coefficient in above:
+            p = p * square + coefficient
+        for coefficient in below:
+            q = q * square + coefficient
+        return p * y, q, real(integer(real(shifted).view(integer) << mantissa).view(real))
 
     @register_jitable(**SAFE)
     def exponential(x):
-        x = lowest if x < lowest else x  # this way round, NaN stays NaN
-        shifted = x * log2e + rounder
-        k = shifted - rounder
-        r = (x - k * high) - k * low
-        p = first
-        for coefficient in others:
-            p = p * r + coefficient
-        p = p * r * r + r  # exp(r) - 1
-        power = real(integer((real(shifted).view(integer) - rounder_bits + bias) << mantissa).view(real))  # 2^k
-        return power * p + power, power * p + (power - one)
+        x = half * x
+        p, q, power = parts(lowest if x < lowest else x)  # this way round, NaN stays NaN
+        return power * ((q + p) / (q - p))
 
     @register_jitable(**SAFE)
     def sigmoid(x):
-        e, _ = exponential(-abs(x))
-        larger = one / (one + e)
-        smaller = e * larger
-        return (larger if x >= 0 else smaller), larger * smaller
+        size = -half * abs(x)
+        p, q, power = parts(lowest if size < lowest else size)
+        up = power * (q + p)
+        smaller = up / (up + (q - p))
+        return smaller if x < 0 else one - smaller
 
     @register_jitable(**SAFE)
     def tanh(x):
-        e, e_less_one = exponential(-two * abs(x))
-        share = one / (two + e_less_one)
-        return copysign(-e_less_one * share, x), four * e * share * share
+        size = abs(x)
+        p, q, power = parts(highest if size > highest else size)
+        more, less = power + one, power - one
+        return copysign((p * more + q * less) / (q * more + p * less), x)
 
-    return {"exponential": exponential, "sigmoid": sigmoid, "tanh": tanh}
+    @register_jitable(**SAFE)
+    def tanh_slope(x):
+        x = -abs(x)
+        p, q, power = parts(lowest if x < lowest else x)
+        up, down = q + p, q - p
+        share = one / (down + power * up)
+        return four * (power * (up * share) * (down * share))
+
+    @register_jitable(**SAFE)
+    def sigmoid_slope(x):
+        return tanh_slope(half * x) / four
+
+    return {
+        "exponential": exponential,
+        "sigmoid": sigmoid,
+        "tanh": tanh,
+        "sigmoid_slope": sigmoid_slope,
+        "tanh_slope": tanh_slope,
+    }
 
 
 _CURVES = {
-    types.float32: _curves(np.float32, np.int32, terms=7, log2=(0.693359375, -2.1219444005469057e-4)),
-    types.float64: _curves(np.float64, np.int64, terms=13, log2=(6.93147180369123816490e-1, 1.90821492927058770002e-10)),
+    types.float32: _curves(np.float32, np.int32, (1, 15), (6, 15), log2=(0.693359375, -2.1219444005469057e-4)),
+    types.float64: _curves(
+        np.float64,
+        np.int64,
+        (21, 1260, 10395),
+        (1, 210, 4725, 10395),
+        log2=(6.93147180369123816490e-1, 1.90821492927058770002e-10),
+    ),
 }
 
 
-@overload(exponential, jit_options=SAFE)
-def _exponential(x):
-    return _CURVES[x]["exponential"]
+def _compile(function) -> None:
+    overload(function, jit_options=SAFE)(lambda x: _CURVES[x][function.__name__])
 
 
-@overload(sigmoid, jit_options=SAFE)
-def _sigmoid(x):
-    return _CURVES[x]["sigmoid"]
+for _function in (exponential, sigmoid, tanh, sigmoid_slope, tanh_slope):
+    _compile(_function)
 
 
-@overload(tanh, jit_options=SAFE)
-def _tanh(x):
-    return _CURVES[x]["tanh"]
+@intrinsic
+def full_width(typingctx):
+    """Let the function that calls this use the widest vectors that there are: LLVM prefers half of AVX-512's."""
+
+    def codegen(context, builder, signature, arguments):
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` knows no such words
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def normal(x: float) -> float:
+    """Products of numbers from this size and numbers from eps are normal."""
+
+
+@overload(normal)
+def _normal(x):
+    info = np.finfo(str(x))
+    smallest = info.dtype.type(info.tiny / info.eps)
+    return lambda x: smallest
+
+
+@register_jitable(**SAFE)
+def kinked(z, bend):
+    """z or bend[0] z; an infinite z of ReLU is still 0 below, and NaN stays NaN."""
+    zero, one = type(z)(0), type(z)(1)
+    return zero if z < zero and bend[0] == zero else z * (one if z > zero else bend[0])
+
+
+@register_jitable(**SAFE)
+def kinked_slope(z, bend):
+    zero, one = type(z)(0), type(z)(1)
+    return one if z > zero else (bend[0] if z < zero else bend[1])
 
 
 @compiled
 def activate(code, bend, Z, A):
-    """A = g(Z), and Z becomes g'(Z); `bend` is ReLU's derivative at zero or leaky ReLU's slope."""
-    zero, one = Z.dtype.type(0), Z.dtype.type(1)
-    if code == SOFTMAX:
-        softmax(Z, A)
-        return
+    """A = g(Z); `bend` holds a kinked activation's slope below 0 and derivative at 0. A may be Z."""
     for j in range(len(Z)):
         z, a = Z[j], A[j]
         if code == SIGMOID:
             for s in range(len(z)):
-                a[s], z[s] = sigmoid(z[s])
+                a[s] = sigmoid(z[s])
         elif code == TANH:
             for s in range(len(z)):
-                a[s], z[s] = tanh(z[s])
-        elif code == RELU:
-            for s in range(len(z)):
-                a[s] = zero if z[s] < zero else z[s]
-                z[s] = one if z[s] > zero else (zero if z[s] < zero else bend)
-        elif code == LEAKY_RELU:
-            for s in range(len(z)):
-                slope = one if z[s] > zero else bend
-                a[s], z[s] = slope * z[s], slope
+                a[s] = tanh(z[s])
         else:
             for s in range(len(z)):
-                a[s], z[s] = z[s], one
+                a[s] = kinked(z[s], bend)
+
+
+@compiled
+def slopes(code, bend, Z, S):
+    """S = g'(Z) with every digit right, as it is reported. S may be Z."""
+    for j in range(len(Z)):
+        z, slope = Z[j], S[j]
+        if code == SIGMOID:
+            for s in range(len(z)):
+                slope[s] = sigmoid_slope(z[s])
+        elif code == TANH:
+            for s in range(len(z)):
+                slope[s] = tanh_slope(z[s])
+        else:
+            for s in range(len(z)):
+                slope[s] = kinked_slope(z[s], bend)
 
 
 @compiled
 def softmax(Z, A):
-    """A = exp(Z) / sum over rows exp(Z); Z is left as it is."""
+    """A = exp(Z) / sum over rows exp(Z)."""
+    full_width()
     rows, width = Z.shape
     top, total = Z[0].copy(), np.zeros(width, Z.dtype)
     for c in range(1, rows):
@@ -144,7 +225,7 @@ def softmax(Z, A):
             top[s] = Z[c, s] if Z[c, s] > top[s] else top[s]
     for c in range(rows):
         for s in range(width):
-            A[c, s] = exponential(Z[c, s] - top[s])[0]
+            A[c, s] = exponential(Z[c, s] - top[s])
             total[s] += A[c, s]
     for c in range(rows):
         for s in range(width):

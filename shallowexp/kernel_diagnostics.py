@@ -4,7 +4,7 @@ from math import exp, log, log1p, sqrt
 
 import numpy as np
 
-from shallowexp.arithmetic import SOFTMAX, activate, compiled, summing
+from shallowexp.arithmetic import SOFTMAX, activate, compiled, softmax, summing
 from shallowexp.diagnostics import FLAT, TOLERANCE
 
 BINARY, MULTICLASS, REGRESSION = range(3)
@@ -12,11 +12,19 @@ TASKS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
 
 
 @compiled
+def in_float64(bend):
+    return np.float64(bend[0]), np.float64(bend[1])
+
+
+@compiled
 def loss_and_score(rules, Z2, Y):
-    """J, and accuracy or r2; Z2 is overwritten."""
+    """J, and accuracy or r2."""
     (n_y, m), A2 = Y.shape, np.empty(Y.shape)
     J = entropy(rules.output, Z2, Y) if rules.entropy else 0.0
-    activate(rules.output, 0.0, Z2, A2)
+    if rules.output == SOFTMAX:
+        softmax(Z2, A2)
+    else:
+        activate(rules.output, in_float64(rules.output_bend), Z2, A2)
     squares = squared_difference(A2, Y)
     if not rules.entropy:
         J = squares / 2
@@ -179,7 +187,7 @@ def effective_rank(A):
 
 @compiled
 def saturation(slopes, max_slope):
-    """Share saturated, share of dead units and mean slope; a negative `max_slope` means that nothing counts as saturated."""
+    """Share saturated, share of dead units and mean slope; with a negative `max_slope` nothing counts as saturated."""
     (n, m), flat, dead, total = slopes.shape, 0, 0, 0.0
     for j in range(n):
         zeros = 0

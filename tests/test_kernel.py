@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from shallowexp import activations, arithmetic, kernel, outputs
 from shallowexp.data import Data, Dataset
 from shallowexp.initializers import Duplicate, Random
+from shallowexp.jobs import Job
 from shallowexp.network import backward, forward
-from shallowexp.training import Job, train_one
+from shallowexp.training import train_one
 
 ACTIVATIONS = (
     activations.Sigmoid(),
@@ -67,7 +68,8 @@ def gradients(result, learning_rate) -> np.ndarray:
 
 def assert_same(a, b):
     for x, y in ((a.steps, b.steps), (a.metrics, b.metrics), *zip(a.final, b.final, strict=True)):
-        assert x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True)
+        assert x.dtype == y.dtype
+        assert np.array_equal(x, y, equal_nan=True)
     assert a.diverged_at == b.diverged_at
     assert (a.weights is None) == (b.weights is None)
     for x, y in zip(a.weights or (), b.weights or (), strict=True):
@@ -138,7 +140,7 @@ def test_a_result_depends_on_its_job_alone():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_x", [2, 3, 30, 64])
 def test_identical_units_stay_identical(dtype, n_x):
-    changes = dict(n_x=n_x, samples=90, dtype=dtype, steps=5, log_steps=(5,), learning_rate=0.5)
+    changes = {"n_x": n_x, "samples": 90, "dtype": dtype, "steps": 5, "log_steps": (5,), "learning_rate": 0.5}
     jobs = [
         make(output, hidden_size=n_h, activation=g, init=Duplicate(0.5, unique=2), **changes)
         for n_h in range(1, 65)
@@ -181,8 +183,9 @@ def test_curves_are_within_8_ulp(function, dtype):
         [np.geomspace(info.tiny * 4, 800, 1200), np.linspace(0, 2, 300), np.linspace(0, -np.log(info.tiny), 900)]
     )
     Z = np.concatenate([grid, -grid])[None].astype(dtype)
-    slopes, A = Z.copy(), np.empty_like(Z)
-    arithmetic.activate(CODES[function], Z.dtype.type(0), slopes, A)
+    slopes, A, bend = np.empty_like(Z), np.empty_like(Z), (Z.dtype.type(0), Z.dtype.type(0))
+    arithmetic.activate(CODES[function], bend, Z, A)
+    arithmetic.slopes(CODES[function], bend, Z, slopes)
     value, slope = CURVES[function]
     assert ulps(A[0], Z[0], value, info.tiny) <= 8
     assert ulps(slopes[0], Z[0], slope, 4 * info.tiny) <= 8  # tanh' = 4 exp(-2|z|), and the exponential must be normal
@@ -203,11 +206,15 @@ def test_a_network_that_diverges_ends_where_the_definition_says(dtype):
     )  # fmt: skip
     [found], defined = kernel.train_batch([job]), train_one(job)
     assert found.diverged_at == defined.diverged_at
-    assert np.array_equal(found.steps, defined.steps) and len(found.steps) == found.diverged_at
-    assert np.isfinite(found.metrics[:, 0]).all() and not np.isinf(found.metrics).any()
+    assert np.array_equal(found.steps, defined.steps)
+    assert len(found.steps) == found.diverged_at
+    assert np.isfinite(found.metrics[:, 0]).all()
+    assert not np.isinf(found.metrics).any()
     assert all(np.isfinite(p).all() for p in found.final)
     [silent], defined = kernel.train_batch([replace(job, log_steps=(60,))]), train_one(replace(job, log_steps=(60,)))
-    assert silent.diverged_at == defined.diverged_at and len(silent.steps) == 0 and silent.weights is None
+    assert silent.diverged_at == defined.diverged_at
+    assert len(silent.steps) == 0
+    assert silent.weights is None
     assert all(np.array_equal(p, q) for p, q in zip(silent.final, job.initial()[1], strict=True))
 
 
@@ -216,8 +223,11 @@ def test_the_weights_path_ends_at_the_final_parameters():
     [kept], [bare] = kernel.train_batch([job]), kernel.train_batch([replace(job, weights=False)])
     assert bare.weights is None
     for path, first, final, last in zip(kept.weights, job.initial()[1], kept.final, bare.final, strict=True):
-        assert path.shape == (3, *first.shape) and path.dtype == first.dtype
-        assert np.array_equal(path[0], first) and np.array_equal(path[-1], final) and np.array_equal(final, last)
+        assert path.shape == (3, *first.shape)
+        assert path.dtype == first.dtype
+        assert np.array_equal(path[0], first)
+        assert np.array_equal(path[-1], final)
+        assert np.array_equal(final, last)
 
 
 def test_what_the_kernel_does_not_know():
@@ -235,5 +245,7 @@ def test_blocks_hold_every_sample_once(m, n_x, n_h, n_y, itemsize):
     width = kernel._width(n_x, n_h, n_y, m, itemsize)
     a = np.arange(1, m + 1.0)[None]
     blocks = kernel._blocks(a, width)
-    assert width % kernel.LANES == 0 and blocks.shape[1:] == (1, width)
-    assert np.array_equal(blocks[blocks > 0], a[0]) and np.count_nonzero(blocks[-1]) > 0
+    assert width % kernel.LANES == 0
+    assert blocks.shape[1:] == (1, width)
+    assert np.array_equal(blocks[blocks > 0], a[0])
+    assert np.count_nonzero(blocks[-1]) > 0
