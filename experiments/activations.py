@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from shallowexp.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import legend, looks, median_and_band, replay, step_axis, styled
+from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
+from shallowexp.replay import replay
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 CURVES = {"sigmoid": Sigmoid(), "tanh": Tanh(), "relu": ReLU(), "leaky_relu": LeakyReLU()}

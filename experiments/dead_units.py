@@ -14,8 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import intervals, legend, looks, replay, step_axis, styled
+from shallowexp.figures import intervals, legend, looks, step_axis, styled
 from shallowexp.network import forward
+from shallowexp.replay import replay
 from shallowexp.statistics import complete, outcome, over_cells, over_seeds, paired, require, words
 
 LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"

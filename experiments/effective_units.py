@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
 from shallowexp.diagnostics import TOLERANCE, effective_units
-from shallowexp.figures import looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.figures import looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
+from shallowexp.replay import replay, with_weights
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import boundary, median_and_band, replay, styled, with_weights
+from shallowexp.figures import boundary, median_and_band, styled
 from shallowexp.network import forward
+from shallowexp.replay import replay, with_weights
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 PUBLISHED = {1: 67.5, 2: 67.25, 3: 90.75, 4: 90.5, 5: 91.25}  # %, training, data.seed=1, seed=2, 5000 steps
@@ -84,9 +85,9 @@ def _draw_table(ax, table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
 
 
 def verdict(runs: Runs) -> Verdict:
-    """Fixed before the runs, each paired by seed and with its whole 95% interval: ENOUGH units gain more than RISE in
-    training accuracy over FEW, and MANY lose more than FALL in test accuracy against ENOUGH. Supported if both hold,
-    refuted if neither does.
+    """Fixed before the runs, each paired by seed and with its whole 95% interval: 5 units gain more than 0.1 in
+    training accuracy over 1, and 50 lose more than 0.01 in test accuracy against 5. Supported if both hold, refuted if
+    neither does.
     """
     table = _checked(runs.table)
     rise, no_rise = complete(paired(table, "train/accuracy", "hidden_size", ENOUGH, FEW, ["seed", "data.seed"]))

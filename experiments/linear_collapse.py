@@ -16,9 +16,10 @@ from scipy.optimize import minimize
 
 from shallowexp.claims import Runs, Verdict
 from shallowexp.data import Dataset
-from shallowexp.figures import boundary, intervals, legend, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.figures import boundary, intervals, legend, median_and_band, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.outputs import Identity, Sigmoid, Softmax
+from shallowexp.replay import replay, with_weights
 from shallowexp.statistics import complete, outcome, over_cells, over_seeds, require, words
 
 OUTPUTS = {"binary": Sigmoid(), "multiclass": Softmax(), "regression": Identity()}

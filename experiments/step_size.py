@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import Replay, legend, looks, median_and_band, replay, step_axis, styled, with_weights
+from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.initializers import Parameters
 from shallowexp.network import backward, forward
 from shallowexp.outputs import Sigmoid
+from shallowexp.replay import Replay, replay, with_weights
 from shallowexp.statistics import estimate, outcome, require
 
 ROUNDING = 1e-12  # a rise relative to the loss that the last bits alone can make

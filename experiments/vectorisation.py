@@ -18,8 +18,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import legend, looks, replay, styled
+from shallowexp.figures import legend, looks, styled
 from shallowexp.network import forward, forward_by_sample
+from shallowexp.replay import replay
 from shallowexp.statistics import estimate, outcome, require
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal

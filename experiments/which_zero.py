@@ -15,7 +15,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import looks, styled, with_weights
+from shallowexp.figures import looks, styled
+from shallowexp.replay import with_weights
 from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"

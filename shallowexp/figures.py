@@ -6,20 +6,18 @@ colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figu
 call and process.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
-from shallowexp import activations, data
-from shallowexp.claims import Runs
-from shallowexp.initializers import Parameters
+from shallowexp import data
 from shallowexp.statistics import require
 
 STYLE = {
@@ -66,7 +64,9 @@ OTHERS = (
 )  # for other words: the rest of petroff10 and a near-black
 STYLES = ("-", "--", "-.", ":")
 CLASSES = ("#3f90da", "#bd1f01")
+UNIT = "#1b7a3d"  # a hidden unit in the input plane
 BAND = (0.1, 0.9)
+SCREEN_DPI, FRAME, LAST = 100, 350, 2500  # of an animation: pixels per inch, milliseconds of a frame and of the last
 
 styled = matplotlib.rc_context(STYLE)
 
@@ -135,45 +135,34 @@ def step_axis(ax: Axes) -> None:
 
 def boundary(ax: Axes, points: data.Dataset, score: Callable[[np.ndarray], np.ndarray]) -> None:
     """Two classes in the plane: the training points on the regions where `score`, of X (2, n), is above 0 or below."""
-    reach = 1.08 * np.abs(points.X).max()
-    line = np.linspace(-reach, reach, 201)
-    grid = np.stack(np.meshgrid(line, line)).reshape(2, -1)
+    line, grid = _grid(points, 201)
     Z = score(grid).reshape(len(line), -1)
     ax.contourf(line, line, Z, levels=[-np.inf, 0, np.inf], colors=CLASSES, alpha=0.22)
-    ax.contour(line, line, Z, levels=[0], colors="black", linewidths=0.9)
+    if Z.min() < 0 < Z.max():
+        ax.contour(line, line, Z, levels=[0], colors="black", linewidths=0.9)
     for label, (color, marker) in enumerate(zip(CLASSES, "ox", strict=True)):
         ax.scatter(*points.X[:, points.Y[0] == label], s=5, c=color, marker=marker, linewidths=0.6)
     ax.set(xticks=[], yticks=[], aspect="equal")
 
 
-class Replay(NamedTuple):
-    """A run whose weights were kept, as arrays again."""
+def unit_lines(ax: Axes, points: data.Dataset, z: Callable[[np.ndarray], np.ndarray], within: float = 0) -> None:
+    """Each hidden unit in the plane: its line z = 0 and the strip |z| < within; `z` of X (2, n) is (n_h, n).
 
-    data: data.Dataset
-    activation: activations.Activation
-    steps: np.ndarray  # (p,)
-    parameters: list[Parameters]  # p of them
-
-
-def with_weights(runs: Runs, table: pd.DataFrame, **choices) -> list[str]:
-    """Fingerprints of the rows of `table` that have these choices and whose weights were kept."""
-    kept = set(runs.weights)  # names only: each look into the mapping reads a file
-    matching = (table[list(choices)] == pd.Series(choices)).all(axis=1)
-    return [fingerprint for fingerprint in table.index[matching] if fingerprint in kept]
+    To be drawn before `boundary`, which goes on top.
+    """
+    line, grid = _grid(points, 2)  # z is linear: the corners say all
+    for Z in z(grid).reshape(-1, 2, 2):
+        if within:
+            ax.contourf(line, line, Z, levels=[-within, within], colors=UNIT, alpha=0.12)
+        if Z.min() < 0 < Z.max():
+            ax.contour(line, line, Z, levels=[0], colors=UNIT, linewidths=1.6)
 
 
-def replay(runs: Runs, fingerprint: str) -> Replay:
-    """The data, the activation and the parameters at each logged step of one of `runs.weights`."""
-    row, kept = runs.table.loc[fingerprint], runs.weights[fingerprint]
-    parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
-    return Replay(_choice(data, "data", row).load(), _choice(activations, "activation", row), kept["steps"], parameters)
-
-
-def _choice(module, group: str, row: pd.Series):
-    """The object that `row` names: its class is the choice's name without underscores, its keys are `group`.key."""
-    classes = {name.lower(): choice for name, choice in vars(module).items() if is_dataclass(choice)}
-    choice = classes[row[group].replace("_", "")]
-    return choice(**{key.name: key.type(row[f"{group}.{key.name}"]) for key in fields(choice)})
+def _grid(points: data.Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A square around the training points: its ticks (size,) and its points (2, size * size)."""
+    reach = 1.08 * np.abs(points.X).max()
+    line = np.linspace(-reach, reach, size)
+    return line, np.stack(np.meshgrid(line, line)).reshape(2, -1)
 
 
 def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[Path]:
@@ -191,3 +180,26 @@ def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[
         for path, note in zip(paths, notes.values(), strict=True):
             figure.savefig(path, metadata=note)
     return paths
+
+
+def save_animation(frames: Sequence[Figure], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write figures of one size as a GIF that rests on the last; `metadata` is its comment."""
+    images = [_screen(frame) for frame in frames]
+    strip = Image.fromarray(np.concatenate(images)).quantize(256)  # one palette for all: what rests does not flicker
+    palette, background = strip.getpalette(), 3 * strip.getpixel((0, 0))
+    palette[background : background + 3] = [255] * 3  # the palette rounds
+    strip.putpalette(palette)
+    height, width, _ = images[0].shape
+    first, *others = (strip.crop((0, i * height, width, (i + 1) * height)) for i in range(len(images)))
+    text = "; ".join(f"{key}: {value}" for key, value in metadata.items())
+    durations = [FRAME] * len(others) + [LAST]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, comment=text.encode())
+
+
+def _screen(figure: Figure) -> np.ndarray:
+    """Pixels (height, width, 3) as a screen shows them."""
+    with matplotlib.rc_context(STYLE):
+        figure.set_dpi(SCREEN_DPI)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

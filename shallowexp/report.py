@@ -6,7 +6,7 @@ entry was made from, so that only what changed is drawn again.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -99,7 +99,7 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
 
     Returns the exit status: 1 if a claim's own code failed, the others being drawn all the same.
     """
-    store, before = Store.open(), _previous(output)
+    store, before = Store.open(create=train), _previous(output)
     entries, failed = {}, 0
     for claim in claims:
         try:
@@ -171,7 +171,7 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     numbers.to_csv(_file(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(_file(output, claim, "-runs.csv"))
     batches = table[["start_time", "end_time"]].drop_duplicates()
-    _animate(module, runs, _file(output, claim, ".gif"))
+    _animate(module, runs, _file(output, claim, ".gif"), metadata)
     return Entry(
         claim=claim,
         folder=output,
@@ -192,9 +192,13 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     )
 
 
-def _animate(module: ModuleType, runs: Runs, path: Path) -> None:
-    if hasattr(module, "animation"):
-        figures.save_animation(module.animation(runs), path)
+def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, str]) -> None:
+    """Where the experiment has frames to show; else nothing is left of an animation from before."""
+    frames = module.animation(runs) if hasattr(module, "animation") else []
+    if frames:
+        figures.save_animation(frames, path, metadata)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write(entries: Sequence[Entry], output: Path) -> None:

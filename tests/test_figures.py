@@ -10,11 +10,18 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shallowexp.activations import LeakyReLU
-from shallowexp.claims import Runs
 from shallowexp.data import Flower
-from shallowexp.figures import LOOKS, boundary, looks, median_and_band, replay, save, step_axis, styled, with_weights
-from shallowexp.initializers import Random
+from shallowexp.figures import (
+    LOOKS,
+    boundary,
+    looks,
+    median_and_band,
+    save,
+    save_animation,
+    step_axis,
+    styled,
+    unit_lines,
+)
 
 NOTES = {"Title": "a claim", "Runs": "0123abcd"}
 
@@ -92,15 +99,36 @@ def test_a_missing_column_is_named():
         median_and_band(Figure().subplots(), pd.DataFrame({"step": [], "init": []}), "step", "train/r2", "init")
 
 
-def test_a_run_is_replayed_from_its_row_and_weights():
-    choices = {"data": "flower", "data.samples": 40.0, "data.balance": 0.3, "data.seed": 3.0}
-    choices |= {"activation": "leaky_relu", "activation.slope": 0.2, "activation.derivative_at_zero": np.nan}
-    parameters = Random()(2, 4, 1, 0)
-    kept = {"steps": np.array([0, 5]), **{name: np.stack([p, 2 * p]) for name, p in parameters._asdict().items()}}
-    runs = Runs(pd.DataFrame([choices] * 2, index=["a", "b"]), pd.DataFrame(), {"b": kept})
-    assert with_weights(runs, runs.table, activation="leaky_relu") == ["b"]
-    assert with_weights(runs, runs.table, activation="tanh") == []
-    run = replay(runs, "b")
-    assert run.activation == LeakyReLU(0.2)
-    np.testing.assert_array_equal(run.data.X, Flower(40, 0.3, 3).load().X)
-    np.testing.assert_array_equal(run.parameters[1].W1, 2 * parameters.W1)
+def plane(step: int) -> Figure:
+    figure = Figure(figsize=(4, 2))
+    for ax, within in zip(figure.subplots(1, 2), (0, 1), strict=True):
+        unit_lines(ax, Flower().load(), lambda X: np.stack([X[0] + step, 0 * X[0], X[1] - 99]), within)
+    figure.suptitle(f"step {step}")
+    return figure
+
+
+def test_a_unit_is_a_line_where_it_crosses_the_plane():
+    lines, strips = plane(0).axes
+    (line,) = lines.collections  # not of the unit without weights, nor of the one far away
+    assert np.all(line.get_paths()[0].vertices[:, 0] == 0)
+    assert len(strips.collections) == 4
+    strip = strips.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose((strip[:, 0].min(), strip[:, 0].max()), (-1, 1))
+
+
+def test_a_constant_score_has_no_boundary():
+    ax = Figure().subplots()
+    boundary(ax, Flower().load(), lambda X: 0 * X[0])
+    assert len(ax.collections) == 3  # regions and two classes of points
+
+
+def test_an_animation_is_its_frames_in_the_same_bytes(tmp_path):
+    for name in ("a.gif", "b.gif"):
+        save_animation([plane(step) for step in (0, 1, 2)], tmp_path / name, NOTES)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    with Image.open(tmp_path / "a.gif") as image:
+        assert (image.size, image.n_frames) == ((400, 200), 3)
+        assert image.info["comment"] == b"Title: a claim; Runs: 0123abcd"
+        assert image.convert("RGB").getpixel((399, 0)) == (255, 255, 255)
+        image.seek(2)
+        assert image.info["duration"] > 1000

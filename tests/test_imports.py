@@ -18,7 +18,7 @@ LAYERS = (
     "app",
 )
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules.split()}
-READABLE = {"claims", "figures", "statistics", "network", "diagnostics", *LAYERS[0].split()}
+READABLE = {"claims", "figures", "replay", "statistics", "network", "diagnostics", *LAYERS[0].split()}
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 HYDRA, MLFLOW = {"hydra", "omegaconf"}, {"mlflow"}
 FORBIDDEN = dict.fromkeys(["training", "kernel", "network", "diagnostics", "data"], HYDRA | MLFLOW)
