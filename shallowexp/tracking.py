@@ -84,7 +84,9 @@ class Store:
         uri = uri or mlflow.get_tracking_uri()
         with explained(uri):
             if not create and not tracking_sql.exists(uri):
-                raise TrackingError(f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI.")
+                raise TrackingError(
+                    f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI."
+                )
             tracking_sql.create_tables(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)  # is it there, and may we in
