@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from shallowexp import activations, data
 from shallowexp.claims import Runs
 from shallowexp.initializers import Parameters
+from shallowexp.palette import LOOKS, OTHERS, STYLES
 from shallowexp.statistics import require
 
 STYLE = {
@@ -43,28 +44,6 @@ STYLE = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "shallowexp",
 }
-LOOKS = {
-    "sigmoid": ("#832db6", "--"),
-    "tanh": ("#3f90da", "-"),
-    "relu": ("#bd1f01", "-."),
-    "leaky_relu": ("#ffa90e", (0, (6, 1, 1, 1, 1, 1))),
-    "identity": ("#717581", ":"),
-    "zero": ("#595959", ":"),
-    "constant": ("#FF800E", "--"),
-    "random": ("#006BA4", "-"),
-    "xavier": ("#5F9ED1", "-."),
-    "he": ("#C85200", (0, (4, 1))),
-    "lecun": ("#A2C8EC", (0, (3, 1, 1, 1, 1, 1))),
-    "duplicate": ("#898989", (0, (1, 1))),
-}
-OTHERS = (
-    "#e76300",
-    "#333333",
-    "#a96b59",
-    "#b9ac70",
-    "#92dadd",
-)  # for other words: the rest of petroff10 and a near-black
-STYLES = ("-", "--", "-.", ":")
 CLASSES = ("#3f90da", "#bd1f01")
 BAND = (0.1, 0.9)
 
