@@ -3,6 +3,8 @@
 All of it is tags, made here from runs and claims; none of it enters a fingerprint.
 """
 
+import csv
+import io
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from zlib import compress
 from shallowexp.claims import Claim, Verdict, find
 from shallowexp.config import Run
 from shallowexp.palette import colour
+from shallowexp.provenance import command
 
 NOTE, RUN_COLOUR, VIEW = "mlflow.note.content", "mlflow.runColor", "mlflow.sharedViewState."
 OVERVIEW = "shallowexp-overview"
@@ -47,25 +50,40 @@ own page says what was swept and, after `shallowexp-report`, shows the figure an
 `shallowexp -m +experiment={claim.name}`."""
 
 
-def run_tags(run: Run, diverged_at: int | None = None) -> dict[str, str]:
-    """Tags to filter by, the activation's colour, and on a run that diverged a description that says so."""
+def run_tags(run: Run) -> dict[str, str]:
+    """Tags to filter by and the activation's colour."""
     tags = {name: run.params[name] for name in ("activation", "init", "data")}
-    tags[RUN_COLOUR] = colour(run.params["activation"])
-    return tags if diverged_at is None else tags | {NOTE: _diverged(run, diverged_at)}
+    return tags | {RUN_COLOUR: colour(tags["activation"])}
 
 
-def _diverged(run: Run, step: int) -> str:
-    return f"""**Diverged at step {step} of {run.job.steps}.** Parameters or loss were no longer finite there (learning rate
-{run.job.learning_rate:g}, {run.job.dtype}). That is a result, not a failure: the history ends at the last finite values, the tag
-`outcome` is `diverged`, the metric `diverged/step` is {step}."""
+def diverged(run: Run, step: int) -> str:
+    """The description of a run that diverged."""
+    return f"""**Diverged at step {step} of {run.job.steps}.** From there on parameters or loss were not finite (learning rate
+{run.job.learning_rate:g}, {run.job.dtype}). That is a result, not a failure: the history ends with the last finite values,
+the tag `outcome` is `diverged`, the metric `diverged/step` is {step}."""
 
 
-def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], command: str) -> str:
-    """What was swept, what became of it, and the command."""
+def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: str) -> str:
+    """What was swept, what became of it, where to see it, and the command."""
     rows = [f"| `{name}` | {_listed(values)} |" for name, values in varied(runs).items() if len(values) > 1]
     table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
-    outcome = " · ".join(f"{n} {name}" for name, n in counts.items() if n)
-    return f"**{len(runs)} runs**: {outcome}\n\n{table}\n\nMade by\n\n    {command}"
+    outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
+    place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
+    link = f"[Charts of its cells]({place}) · " if saved_views() else ""
+    return f"{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
+
+
+def table(runs: Sequence[Run], run_ids: Mapping[str, str], failures: Mapping[str, str]) -> str:
+    """CSV of a sweep's runs: id and state, then what varies."""
+    names = list(varied(runs))
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["run_id", "name", "state", "fingerprint", *names])
+    for run in runs:
+        run_id = run_ids.get(run.fingerprint, "")
+        state = "finished" if run_id else "failed" if run.name in failures else "missing"
+        rows.writerow([run_id, run.name, state, run.fingerprint, *(run.params.get(name, "") for name in names)])
+    return file.getvalue()
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -94,11 +112,15 @@ def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
 
     The form of the state is not documented: it is what the page of MLflow 3.17 writes, and tests open it there.
     """
-    if tuple(map(int, version("mlflow").split(".")[:2])) < VIEWS_SINCE:
+    if not saved_views():
         return {}
     state = json.dumps(_state(runs), separators=(",", ":")).encode()
     packed = f"deflate;{b64encode(compress(state)).decode()}"
     return {VIEW + OVERVIEW: json.dumps({"name": _title(name), "createdAt": 0, "state": packed})}
+
+
+def saved_views() -> bool:
+    return tuple(map(int, version("mlflow").split(".")[:2])) >= VIEWS_SINCE
 
 
 def _title(name: str) -> str:
