@@ -24,7 +24,7 @@ CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
 GROUPS = 20  # more lines than these nobody can read; MLflow draws no more at once
 LISTED = 12  # values of a parameter in a description
-FIGURE = "\n\n## Figure and verdict\n\n"
+SWEPT = "### What was swept\n\n"
 KIND = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": "train/loss",
@@ -70,7 +70,7 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
     place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
     link = f"[Charts of its cells]({place}) · " if saved_views() else ""
-    return f"{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
+    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
 
 
 def table(runs: Sequence[Run], run_ids: Mapping[str, str], failures: Mapping[str, str]) -> str:
@@ -100,11 +100,14 @@ def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def with_figure(note: str, path: str, run_id: str, verdict: Verdict) -> str:
-    """A sweep's description with the figure among its artifacts and the verdict, in place of an earlier one."""
-    low, value, high = verdict.effect.low, verdict.effect.value, verdict.effect.high
-    words = f"**{verdict.outcome}**: {value:.3g} [{low:.3g}, {high:.3g}], {verdict.measure}. {verdict.condition}"
+    """A sweep's description under the verdict and the figure among its artifacts, in place of earlier ones.
+
+    MLflow shows a long description's first lines only, so these come first; it cannot scale an image.
+    """
+    value, low, high = verdict.effect
+    words = f"**{verdict.outcome}**: {value:.3g} [{low:.3g}, {high:.3g}], {verdict.measure}.\n\n{verdict.condition}"
     image = f"![{path}](get-artifact?path={path}&run_uuid={run_id})"
-    return f"{note.split(FIGURE)[0]}{FIGURE}{image}\n\n{words}"
+    return f"{words}\n\n{image}\n\n{SWEPT}{note.split(SWEPT)[-1]}"
 
 
 def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:

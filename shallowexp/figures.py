@@ -6,6 +6,7 @@ colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figu
 call and process.
 """
 
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from shallowexp import activations, data
 from shallowexp.claims import Runs
@@ -46,6 +48,7 @@ STYLE = {
 }
 CLASSES = ("#3f90da", "#bd1f01")
 BAND = (0.1, 0.9)
+SMALL = 720  # pixels: what MLflow's pages have room for
 
 styled = matplotlib.rc_context(STYLE)
 
@@ -170,3 +173,12 @@ def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[
         for path, note in zip(paths, notes.values(), strict=True):
             figure.savefig(path, metadata=note)
     return paths
+
+
+def small(path: Path) -> bytes:
+    """A saved PNG, no wider than SMALL."""
+    file = io.BytesIO()
+    with Image.open(path) as image:
+        image.thumbnail((SMALL, SMALL))
+        image.save(file, "png", optimize=True)
+    return file.getvalue()

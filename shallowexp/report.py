@@ -153,8 +153,10 @@ def _show_in_mlflow(entry: Entry, store: Store) -> None:
         return
     figure = _file(entry.folder, entry.claim, ".png")
     verdict = json.dumps(asdict(entry.verdict), indent=1, ensure_ascii=False)
-    sweep.log_artifacts({figure.name: figure.read_bytes(), "verdict.json": verdict.encode()})
-    note = browsing.with_figure(tags.get(browsing.NOTE, ""), figure.name, sweep.run_id, entry.verdict)
+    small = f"{entry.claim.name}-small.png"
+    files = {figure.name: figure.read_bytes(), small: figures.small(figure), "verdict.json": verdict.encode()}
+    sweep.log_artifacts(files)
+    note = browsing.with_figure(tags.get(browsing.NOTE, ""), small, sweep.run_id, entry.verdict)
     sweep.set_tags({browsing.NOTE: note, FIGURE: entry.inputs})
 
 

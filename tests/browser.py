@@ -87,5 +87,10 @@ class Browser:
         for part in parts:
             self.wait(f"document.body.innerText.includes({json.dumps(part)})")
 
+    def click(self, text: str) -> None:
+        """The first button or link with this text, as soon as there is one."""
+        words = f"[...document.querySelectorAll('button, a')].find(e => e.innerText.trim() == {json.dumps(text)})"
+        self.wait(words).click()
+
     def close(self) -> None:
         self.driver.quit()
