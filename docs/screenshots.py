@@ -37,7 +37,9 @@ def main() -> None:
 def take(browser: Browser, client: mlflow.MlflowClient) -> None:
     symmetry, (sweep,) = search(client, "symmetry", "tags.`shallowexp.digest` LIKE '%'")
     other, (diverged,) = search(client, "shallowexp", "tags.outcome = 'diverged'")
-    _, pair = search(client, "symmetry", "params.activation = 'tanh' AND params.hidden_size = '8' AND params.seed = '10'")
+    _, pair = search(
+        client, "symmetry", "params.activation = 'tanh' AND params.hidden_size = '8' AND params.seed = '10'"
+    )
     runs = f"experiments/{symmetry}/runs"
     browser.open(f"{runs}?searchFilter=params.hidden_size='8' AND params.init='random'")
     shoot(browser, "runs", "tanh · random ×0.01")
