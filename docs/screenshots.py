@@ -41,10 +41,10 @@ def take(browser: Browser, client: mlflow.MlflowClient) -> None:
         client, "symmetry", "params.activation = 'tanh' AND params.hidden_size = '8' AND params.seed = '10'"
     )
     runs = f"experiments/{symmetry}/runs"
-    browser.open(f"{runs}?searchFilter=params.hidden_size='8' AND params.init='random'")
+    browser.open(f"{runs}?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
     shoot(browser, "runs", "tanh · random ×0.01")
     browser.open(f"{runs}?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART")
-    shoot(browser, "view", "The claim (3)", "saturation/share")
+    shoot(browser, "view", "The claim", "saturation/share")
     browser.open(f"{runs}/{sweep.info.run_id}")
     browser.click("Show more")
     shoot(browser, "sweep", "What was swept")
