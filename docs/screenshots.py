@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import mlflow
-from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -20,7 +19,6 @@ SWEEPS = (
     ["shallowexp", "-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100"],
     ["shallowexp-report", "symmetry"],
 )
-COLOURS = 128  # keeps a picture well below 200 KB
 
 
 def main() -> None:
@@ -64,8 +62,6 @@ def shoot(browser: Browser, name: str, *parts: str) -> None:
     time.sleep(4)  # charts move into place
     path = ROOT / "docs" / "images" / f"mlflow-{name}.png"
     browser.driver.save_screenshot(str(path))
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 if __name__ == "__main__":
