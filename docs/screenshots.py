@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import mlflow
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -62,6 +63,8 @@ def shoot(browser: Browser, name: str, *parts: str) -> None:
     time.sleep(4)  # charts move into place
     path = ROOT / "docs" / "images" / f"mlflow-{name}.png"
     browser.driver.save_screenshot(str(path))
+    with Image.open(path) as image:  # 256 colours keep it below 200 KB
+        image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
