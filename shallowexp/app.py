@@ -60,7 +60,7 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     if config.dry_run:
         return print(forecast(runs, missing, threads))
     _save(composed, directory)
-    tally = tracked.sweep(runs, missing, threads)
+    tally = tracked.sweep(runs, missing, threads, _files(composed, directory))
     print(f"{tally}. {tracked}")
     if tally.failures:
         raise RunsFailed(tally.failures)
@@ -128,6 +128,15 @@ def _experiment(choices: Sequence[Mapping[str, str]]) -> str:
     if len(names) > 1:
         raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
     return names.pop()
+
+
+def _files(composed: Sequence, directory: Path) -> dict[str, bytes]:
+    """What the sweep's run in MLflow keeps of its configuration: Hydra's tree and each job's overrides."""
+    overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
+    first = OmegaConf.to_yaml(composed[0].config)
+    files = {"overrides.yaml": overrides.encode(), "config.yaml": first.encode()}
+    multirun = directory / "multirun.yaml"
+    return files | ({multirun.name: multirun.read_bytes()} if multirun.exists() else {})
 
 
 def _save(composed: Sequence, directory: Path) -> None:

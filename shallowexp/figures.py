@@ -6,6 +6,7 @@ colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figu
 call and process.
 """
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shallowexp import data
+from shallowexp.palette import LOOKS, OTHERS, STYLES
 from shallowexp.statistics import require
 
 STYLE = {
@@ -41,32 +43,11 @@ STYLE = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "shallowexp",
 }
-LOOKS = {
-    "sigmoid": ("#832db6", "--"),
-    "tanh": ("#3f90da", "-"),
-    "relu": ("#bd1f01", "-."),
-    "leaky_relu": ("#ffa90e", (0, (6, 1, 1, 1, 1, 1))),
-    "identity": ("#717581", ":"),
-    "zero": ("#595959", ":"),
-    "constant": ("#FF800E", "--"),
-    "random": ("#006BA4", "-"),
-    "xavier": ("#5F9ED1", "-."),
-    "he": ("#C85200", (0, (4, 1))),
-    "lecun": ("#A2C8EC", (0, (3, 1, 1, 1, 1, 1))),
-    "duplicate": ("#898989", (0, (1, 1))),
-}
-OTHERS = (
-    "#e76300",
-    "#333333",
-    "#a96b59",
-    "#b9ac70",
-    "#92dadd",
-)  # for other words: the rest of petroff10 and a near-black
-STYLES = ("-", "--", "-.", ":")
 CLASSES = ("#3f90da", "#bd1f01")
 UNIT = "#1b7a3d"  # a hidden unit in the input plane
 BAND = (0.1, 0.9)
 SCREEN_DPI, FRAME, LAST = 100, 350, 2500  # of an animation: pixels per inch, milliseconds of a frame and of the last
+SMALL = 720  # pixels: what MLflow's pages have room for
 
 styled = matplotlib.rc_context(STYLE)
 
@@ -203,3 +184,12 @@ def _screen(figure: Figure) -> np.ndarray:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def small(path: Path) -> bytes:
+    """A saved PNG, no wider than SMALL."""
+    file = io.BytesIO()
+    with Image.open(path) as image:
+        image.thumbnail((SMALL, SMALL))
+        image.save(file, "png", optimize=True)
+    return file.getvalue()

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def tags() -> dict[str, str]:
     """What every tracked run carries."""
     known = {"mlflow.source.git.commit": commit()} if commit() else {}
     return {"shallowexp.version": __version__, "shallowexp.machine": machine(), **known}
+
+
+def lock() -> dict[str, str]:
+    """Digest of the lock file beside the code, if there is one, as a tag."""
+    file = CONF.parent / "requirements.lock"
+    return {"shallowexp.lock": sha256(file.read_bytes()).hexdigest()} if file.exists() else {}
 
 
 @cache

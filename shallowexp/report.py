@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shallowexp import figures, page, plans, provenance
+from shallowexp import browsing, figures, page, plans, provenance
 from shallowexp.claims import Claim, Estimate, Runs, Verdict, find, first_paragraph
-from shallowexp.errors import UserError
+from shallowexp.errors import TrackingError, UserError
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow"}
+FIGURE = "shallowexp.figure"  # tag of a sweep: what its figure was made from
 SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
 console = Console(soft_wrap=True, highlight=False)
 
@@ -135,9 +136,28 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
     if not there:
         return None
     inputs = _digest([*there, *(finished[fingerprint] for fingerprint in there), plans.code(), claim.path.read_text()])
-    if before and before.inputs == inputs and all(_file(output, claim, suffix).exists() for suffix in SUFFIXES):
-        return before
-    return _make(claim, store.read(claim.name, there), len(planned), inputs, output)
+    if not (before and before.inputs == inputs and all(_file(output, claim, end).exists() for end in SUFFIXES)):
+        before = _make(claim, store.read(claim.name, there), len(planned), inputs, output)
+    try:
+        _show_in_mlflow(before, store)
+    except TrackingError as error:  # a report needs no more than to read
+        console.print(f"[yellow]{claim.name}: the figure is not in MLflow: {escape(str(error))}[/]")
+    return before
+
+
+def _show_in_mlflow(entry: Entry, store: Store) -> None:
+    """The figure and the verdict on the page of the experiment's newest sweep, once for each change."""
+    sweep = store.newest_sweep(store.find(entry.claim.name))
+    tags = sweep.tags() if sweep else {FIGURE: entry.inputs}
+    if tags.get(FIGURE) == entry.inputs:
+        return
+    figure = _file(entry.folder, entry.claim, ".png")
+    verdict = json.dumps(asdict(entry.verdict), indent=1, ensure_ascii=False)
+    small = f"{entry.claim.name}-small.png"
+    files = {figure.name: figure.read_bytes(), small: figures.small(figure), "verdict.json": verdict.encode()}
+    sweep.log_artifacts(files)
+    note = browsing.with_figure(tags.get(browsing.NOTE, ""), small, sweep.run_id, entry.verdict)
+    sweep.set_tags({browsing.NOTE: note, FIGURE: entry.inputs})
 
 
 def _finished(store: Store, claim: Claim) -> dict[str, str]:

@@ -4,25 +4,27 @@ Training stays in the calling thread (the compiled kernel uses all cores there),
 """
 
 import io
+import json
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
 
-from shallowexp import provenance
-from shallowexp.claims import find
+from shallowexp import browsing, provenance
 from shallowexp.config import Run
+from shallowexp.data import Data
 from shallowexp.diagnostics import metric_names
 from shallowexp.errors import Interrupted, RunsFailed
 from shallowexp.progress import Progress
-from shallowexp.tracking import Record, Store
+from shallowexp.tracking import DatasetInput, Record, Store, Sweep
 from shallowexp.training import Failure, Result, train
 
 BATCH_RUNS = 250
@@ -49,9 +51,12 @@ class Tally:
             self.finished += 1
             self.diverged += result.diverged_at is not None
 
+    def counts(self) -> dict[str, int]:
+        ended = {"finished": self.finished, "diverged": self.diverged, "failed": len(self.failures)}
+        return {"runs": self.total, "reused": self.reused} | ended
+
     def tags(self) -> dict[str, str]:
-        counts = {"runs": self.total, "reused": self.reused, "finished": self.finished, "diverged": self.diverged}
-        return {f"shallowexp.{name}": str(n) for name, n in (counts | {"failed": len(self.failures)}).items()}
+        return {f"shallowexp.{name}": str(n) for name, n in self.counts().items()}
 
     def __str__(self) -> str:
         diverged = f" ({self.diverged} of them diverged)" if self.diverged else ""
@@ -71,7 +76,7 @@ class Tracked:
     def open(cls, experiment: str, store: Store | None = None) -> "Tracked":
         """Raises TrackingError where the store cannot be used."""
         store = store or Store.open()
-        return cls(store, experiment, store.experiment(experiment, _experiment_tags(experiment)))
+        return cls(store, experiment, store.experiment(experiment, browsing.experiment_tags(experiment)))
 
     def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:
         """The runs that are not FINISHED there yet (with `fresh`, all)."""
@@ -91,8 +96,16 @@ class Tracked:
         )
         return row["train/loss"]
 
-    def sweep(self, runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> Tally:
+    def sweep(
+        self,
+        runs: Sequence[Run],
+        missing: Sequence[Run],
+        threads: int | None,
+        artifacts: Mapping[str, bytes] | None = None,
+    ) -> Tally:
         """Train `missing` and write it under one parent run; `runs` are all that the sweep asked for.
+
+        The parent gets the `artifacts`, path -> content, and at the end runs.csv.
 
         Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
         """
@@ -100,11 +113,13 @@ class Tracked:
         if not missing:
             return tally
         digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
-        tags = provenance.tags() | {"shallowexp.command": provenance.command()}
-        note = f"{len(runs)} runs, made by\n\n    {provenance.command()}"
+        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
+        note = browsing.sweep_note(runs, {"to train": len(missing), "already there": tally.reused}, self.experiment_id)
+        self.store.experiment(self.experiment, browsing.view_tags(self.experiment, runs))
         parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
         status = "FAILED"
         try:
+            parent.log_artifacts(artifacts or {})
             with _interruptible():
                 self._train_and_write(missing, parent.run_id, tally, threads)
             status = "FAILED" if tally.failures else "FINISHED"
@@ -112,8 +127,14 @@ class Tracked:
             status = "KILLED"
             raise Interrupted(tally, *(interrupt.args or (signal.SIGINT,))) from None
         finally:
-            parent.close(status, tally.tags())
+            self._close(parent, status, runs, tally)
         return tally
+
+    def _close(self, parent: Sweep, status: str, runs: Sequence[Run], tally: Tally) -> None:
+        table = browsing.table(runs, self.store.finished(self.experiment_id), tally.failures)
+        parent.log_artifacts({"runs.csv": table.encode()})
+        note = browsing.sweep_note(runs, tally.counts(), self.experiment_id)
+        parent.close(status, tally.tags() | {browsing.NOTE: note})
 
     def _train_and_write(self, runs: Sequence[Run], parent: str, tally: Tally, threads: int | None) -> None:
         """Writing goes on beside training; leaving, however, waits for the writes in flight."""
@@ -149,12 +170,6 @@ def _line(row) -> str:
     names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
     ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
     return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
-
-
-def _experiment_tags(name: str) -> dict[str, str]:
-    claim = find().get(name)
-    note = f"{claim.docstring}" if claim else "Runs and sweeps that belong to no claim of the chapter."
-    return {"mlflow.note.content": note, "mlflow.experimentKind": "custom_model_development"}
 
 
 @contextmanager
@@ -199,19 +214,37 @@ def work(run: Run) -> float:
 
 def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
     """The run as it will stand in MLflow; a divergence adds a last step that says when."""
-    choices = {name: run.params[name] for name in ("activation", "init", "data")}
-    tags = provenance.tags() | choices
+    tags = provenance.tags() | browsing.run_tags(run)
     common = {"fingerprint": run.fingerprint, "name": run.name, "params": run.params, "start": start, "end": end}
+    common["data"] = _dataset(run.params["data"], run.job.data)
     if isinstance(result, Failure):
         tags |= {"outcome": "failed", "shallowexp.error": result.error[:5000]}
         return Record(**common, tags=tags, steps=np.array([], int), metrics={}, artifacts={}, status="FAILED")
     steps, metrics = result.steps, dict(zip(metric_names(run.job.data.task), result.metrics.T, strict=True))
     if result.diverged_at is not None:
+        tags[browsing.NOTE] = browsing.diverged(run, result.diverged_at)
         steps = np.append(steps, result.diverged_at)
         metrics = {name: np.append(values, np.nan) for name, values in metrics.items()}
         metrics["diverged/step"] = np.append(np.full(len(steps) - 1, np.nan), result.diverged_at)
     tags["outcome"] = "finished" if result.diverged_at is None else "diverged"
     return Record(**common, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(result))
+
+
+@lru_cache(maxsize=256)
+def _dataset(name: str, data: Data) -> DatasetInput:
+    """The data set as MLflow's pages show it: columns as its schema, sizes as its profile."""
+    loaded = data.load()
+    inputs, outputs = ((letter, len(rows)) for letter, rows in zip("xy", loaded[:2], strict=True))
+    names = [f"{letter}{i + 1}" for letter, n in (inputs, outputs) for i in range(n)]
+    columns = [{"type": "double", "name": name, "required": True} for name in names]
+    sizes = {"num_rows": loaded.X.shape[1], "num_elements": loaded.X.size, "test_rows": loaded.X_test.shape[1]}
+    return DatasetInput(
+        name=name,
+        digest=loaded.digest,
+        source=json.dumps({"tags": {"shallowexp.data": repr(data)}}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps(sizes | {"task": loaded.task}),
+    )
 
 
 def _artifacts(result: Result) -> dict[str, bytes]:

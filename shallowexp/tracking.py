@@ -31,6 +31,18 @@ from shallowexp.tracking_sweep import Sweep
 
 
 @dataclass(frozen=True)
+class DatasetInput:
+    """The data set that a run was trained on, as MLflow's `datasets` hold it: name and digest tell two apart."""
+
+    name: str
+    digest: str
+    source: str  # JSON of what made it
+    schema: str  # JSON: its columns
+    profile: str  # JSON: its sizes
+    source_type: str = "code"
+
+
+@dataclass(frozen=True)
 class Record:
     """One run as it will stand in MLflow, whole."""
 
@@ -44,6 +56,7 @@ class Record:
     end: int
     artifacts: dict[str, bytes] = field(default_factory=dict)  # path -> content
     status: str = "FINISHED"  # or FAILED
+    data: DatasetInput | None = None
 
     def points(self) -> dict[str, list[tuple[int, float]]]:
         """The finite (step, value) points of each metric that has any."""
@@ -57,7 +70,7 @@ class Record:
         """The same with all the tags that it will have in MLflow, as a child of the run `parent` if there is one."""
         tags = system_tags() | {FINGERPRINT: self.fingerprint, "mlflow.runName": self.name}
         if parent:
-            tags[PARENT] = parent
+            tags |= {PARENT: parent, "sweep": parent[:8]}
         if WEIGHTS in self.artifacts:
             tags["shallowexp.weights"] = WEIGHTS  # spares a reader asking every run for its artifacts
         return replace(self, tags=tags | self.tags)
@@ -131,6 +144,10 @@ class Store:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
         return Sweep.open(self.uri, self.client, self._rows, experiment_id, digest, name, tags)
+
+    @tracked
+    def newest_sweep(self, experiment_id: str) -> Sweep | None:
+        return Sweep.newest(self.uri, self.client, self._rows, experiment_id)
 
     @tracked
     def read(self, name: str, fingerprints: Iterable[str]) -> Runs:

@@ -20,6 +20,7 @@ import pandas as pd
 from shallowexp.errors import TrackingError
 
 FINGERPRINT, PARENT, WEIGHTS = "shallowexp.fingerprint", "mlflow.parentRunId", "weights.npz"
+CONTEXT = "mlflow.data.context", "training"  # the tag of a run's data set
 RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"], ["run_id", "key", "value"]
 POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]
 ENVIRONMENT = {
@@ -137,6 +138,12 @@ def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]
             return dict(arrays)
 
 
+def _input(data):
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    return DatasetInput(Dataset(**vars(data)), [InputTag(*CONTEXT)])
+
+
 class OneByOne:
     """Writing and reading runs in any store, through MlflowClient."""
 
@@ -155,6 +162,8 @@ class OneByOne:
         points = record.points().items()
         metrics = [Metric(name, value, record.end, step) for name, values in points for step, value in values]
         self._client.log_batch(run.info.run_id, metrics, [Param(*param) for param in record.params.items()])
+        if record.data:
+            self._client.log_inputs(run.info.run_id, [_input(record.data)])
         put_artifacts(run.info.artifact_uri, self._uri, record.artifacts)
         self._client.set_terminated(run.info.run_id, record.status, record.end)
 

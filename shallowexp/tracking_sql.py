@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pandas as pd
 
-from shallowexp.tracking_client import FINGERPRINT, POINT_COLUMNS, RUN_COLUMNS, TEXT_COLUMNS, put_artifacts
+from shallowexp.tracking_client import CONTEXT, FINGERPRINT, POINT_COLUMNS, RUN_COLUMNS, TEXT_COLUMNS, put_artifacts
 
 TESTED = {"dc11669786a5"}  # schema revisions, in MLflow's words alembic versions: MLflow 3.17
 CHUNK = 1000  # run ids in one query: SQLite takes 32,766 variables, SQL Server 2,100
@@ -84,13 +84,14 @@ class Tables:
             artifact_uri = append_to_uri_path(experiment.artifact_location, run_id, "artifacts")
             put_artifacts(artifact_uri, self._uri, record.artifacts)
             runs.append((run_id, artifact_uri, record))
-        self._insert_patiently(_rows(experiment.experiment_id, runs))
+        used = [(run_id, record.data) for run_id, _, record in runs if record.data]
+        self._insert_patiently(_rows(experiment.experiment_id, runs), int(experiment.experiment_id), used)
 
-    def _insert_patiently(self, rows: dict) -> None:
+    def _insert_patiently(self, *rows) -> None:
         deadline, wait = time.monotonic() + self.patience, 0.5
         while True:
             try:
-                return self._insert(rows)
+                return self._insert(*rows)
             except Exception as error:
                 transient = getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE"
                 if not transient or time.monotonic() + wait > deadline:
@@ -98,7 +99,7 @@ class Tables:
             time.sleep(wait)
             wait *= 2
 
-    def _insert(self, rows: dict) -> None:
+    def _insert(self, rows: dict, experiment_id: int, used: list[tuple]) -> None:
         from sqlalchemy import insert, text
 
         with self._store.ManagedSessionMaker(read_only=False) as session:
@@ -108,6 +109,8 @@ class Tables:
                 return
             for table, values in rows.items():
                 session.execute(insert(table.__table__), values)  # the class itself would send them through the ORM
+            for table, values in _input_rows(session, experiment_id, used).items():
+                session.execute(insert(table.__table__), values)
 
     @staticmethod
     def _there(session, rows: dict) -> bool:
@@ -179,6 +182,37 @@ def _rows(experiment_id: str, runs: Iterable[tuple]) -> dict:
             rows[SqlMetric] += values
             rows[SqlLatestMetric].append(values[-1])
     return {table: values for table, values in rows.items() if values}
+
+
+def _input_rows(session, experiment_id: int, used: Iterable[tuple]) -> dict:
+    """Table -> rows that tie (run id, data set) pairs together, as MLflow's log_inputs leaves them.
+
+    A data set is there once in an experiment; SQLite's lock, taken by the runs' rows, keeps it so.
+    """
+    from mlflow.store.tracking.dbmodels.models import SqlDataset, SqlInput, SqlInputTag
+    from sqlalchemy import select
+
+    c = SqlDataset.__table__.c
+    names = {data.name for _, data in used}
+    there = select(c.name, c.digest, c.dataset_uuid).where(c.experiment_id == experiment_id, c.name.in_(names))
+    known = {(name, digest): uuid for name, digest, uuid in session.execute(there)} if names else {}
+    rows = defaultdict(list)
+    for run_id, data in used:
+        key = data.name, data.digest
+        if key not in known:
+            known[key] = uuid4().hex
+            rows[SqlDataset].append(_dataset(experiment_id, known[key], data))
+        use = {"input_uuid": uuid4().hex}
+        ends = {"source_type": "DATASET", "source_id": known[key], "destination_type": "RUN", "destination_id": run_id}
+        rows[SqlInput].append(use | ends | {"step": 0})
+        rows[SqlInputTag].append(use | dict(zip(("name", "value"), CONTEXT, strict=True)))
+    return rows
+
+
+def _dataset(experiment_id: int, uuid: str, data) -> dict:
+    key = {"experiment_id": experiment_id, "dataset_uuid": uuid, "name": data.name, "digest": data.digest}
+    text = {"source_type": data.source_type, "source": data.source, "schema": data.schema, "profile": data.profile}
+    return key | {f"dataset_{name}": value for name, value in text.items()}
 
 
 def _run(experiment_id: str, artifact_uri: str, record) -> dict:

@@ -46,11 +46,25 @@ class Sweep:
         client.update_run(same[0].info.run_id, status="RUNNING")
         return cls(uri, client, rows, experiment_id, same[0].info.run_id, resumed=True)
 
+    @classmethod
+    def newest(cls, uri: str, client, rows, experiment_id: str) -> "Sweep | None":
+        """The experiment's sweep that was opened last, whatever became of it."""
+        parent = next(search(client, experiment_id, f"tags.`{DIGEST}` LIKE '%'"), None)
+        return parent and cls(uri, client, rows, experiment_id, parent.info.run_id, resumed=True)
+
     @tracked
-    def log_artifact(self, path: str, content: bytes) -> None:
-        """Store `content` as an artifact of the parent run."""
+    def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
+        """Store path -> content as artifacts of the parent run."""
         run = self.client.get_run(self.run_id)
-        put_artifacts(run.info.artifact_uri, self.uri, {path: content})
+        put_artifacts(run.info.artifact_uri, self.uri, dict(artifacts))
+
+    @tracked
+    def tags(self) -> dict[str, str]:
+        return self.client.get_run(self.run_id).data.tags
+
+    @tracked
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        _set_tags(self.client, self.run_id, tags)
 
     @tracked
     def close(self, status: str = "FINISHED", tags: Mapping[str, str] | None = None) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from shallowexp import tracking_client, tracking_sql, tracking_sweep
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import Record, Store
+from shallowexp.tracking import DatasetInput, Record, Store
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -48,6 +48,7 @@ def record(i: int, **changes) -> Record:
         "start": 1_700_000_000_000 + i,
         "end": 1_700_000_001_000 + i,
         "artifacts": weights,
+        "data": DatasetInput("moons", f"d{i % 2}", '{"tags": {}}', '{"mlflow_colspec": []}', '{"num_rows": 9}'),
     }
     return Record(**values | changes)
 
@@ -187,13 +188,22 @@ def raw_rows(store: Store, experiment_id: str) -> dict[str, list]:
     with engine.connect() as connection:
         runs = connection.execute(sa.text(f"SELECT * FROM runs WHERE experiment_id = {int(experiment_id)}")).mappings()
         rows["runs"] = [{k: v for k, v in run.items() if k not in IDS} for run in runs]
+        for table, key in INPUTS.items():
+            joined = f"SELECT t.* FROM runs r JOIN inputs i ON i.destination_id = run_uuid JOIN {table} t ON {key}"
+            found = connection.execute(sa.text(f"{joined} WHERE r.experiment_id = {int(experiment_id)}"))
+            rows[table] = [{k: v for k, v in row.items() if k not in IDS} for row in found.mappings()]
         for table in ("tags", "params", "metrics", "latest_metrics"):
             found = connection.execute(sa.text(f"{query.format(table)} WHERE experiment_id = {int(experiment_id)}"))
             rows[table] = [{k: v for k, v in row.items() if k not in IDS} for row in found.mappings()]
     return {table: sorted(map(repr, found)) for table, found in rows.items()}
 
 
-IDS = ("run_uuid", "experiment_id", "artifact_uri")
+IDS = ("run_uuid", "experiment_id", "artifact_uri", "dataset_uuid", "input_uuid", "source_id", "destination_id")
+INPUTS = {
+    "datasets": "t.dataset_uuid = i.source_id",
+    "inputs": "t.input_uuid = i.input_uuid",
+    "input_tags": "t.input_uuid = i.input_uuid",
+}
 
 
 def assert_same_runs(one, other) -> None:
@@ -231,6 +241,8 @@ def test_bulk_rows_and_the_client_leave_the_same(sql_store, other, request):
     assert len(bulk) == 4
     assert bulk == single
     pd.testing.assert_frame_equal(bulk_table, single_table)
+    for store, experiment in zip((sql_store, client), ids, strict=True):
+        store.write(experiment, [record(4)])  # its data set is known there
     if other == "client":
         assert raw_rows(sql_store, ids[0]) == raw_rows(client, ids[1])
 
@@ -365,7 +377,7 @@ def test_a_sweep_is_a_parent_run(any_store):
     assert run.data.tags["shallowexp.pid"] == str(os.getpid())
     assert run.data.tags["mlflow.note.content"] == "What it is"
     any_store.write(experiment, [record(0)], sweep.run_id)
-    sweep.log_artifact("list.csv", b"1,2")
+    sweep.log_artifacts({"list.csv": b"1,2"})
     sweep.close("FINISHED", {"shallowexp.failed": "0"})
     run = any_store.client.get_run(sweep.run_id)
     assert run.info.status == "FINISHED"

@@ -1,0 +1,189 @@
+"""A small real sweep as a user meets it in MLflow's own pages, in headless Chromium; and what those pages are made of."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from base64 import b64decode
+from zlib import decompress
+
+import mlflow
+import pytest
+
+from shallowexp import browsing, plans
+from shallowexp.claims import Estimate, Verdict
+from shallowexp.palette import LOOKS, colour
+from tests.browser import CHROMIUM, DRIVER, Browser, serving
+from tests.conftest import COMMANDS, command
+
+in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
+SWEEP = ("-m", "+experiment=symmetry", "seed=10,11", "train.engine=compiled")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, empty_store):
+    """A store with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
+    folder = tmp_path_factory.mktemp("browsing")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    diverging = ("-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
+    for words in (("shallowexp", *SWEEP), ("shallowexp", *diverging), ("shallowexp-report", "symmetry")):
+        done = command(*words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(place):
+    return mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def browser(place, tmp_path_factory):
+    with serving(place / "mlflow.db") as url:
+        browser = Browser(url, tmp_path_factory.mktemp("profile"))
+        yield browser
+        browser.close()
+
+
+def search(client, experiment, condition):
+    found = client.get_experiment_by_name(experiment).experiment_id
+    return found, client.search_runs([found], condition)
+
+
+def sweep_of(client):
+    experiment, (sweep,) = search(client, "symmetry", "tags.`shallowexp.digest` LIKE '%'")
+    return experiment, sweep
+
+
+@in_browser
+def test_the_table_lists_runs_under_readable_names(browser, client):
+    experiment, _ = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs")
+    browser.wait_for_text("Hidden units that start equal stay equal", "sweep · 130 runs")
+    browser.open(f"experiments/{experiment}/runs?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
+    browser.wait_for_text("tanh · random ×0.01 · 8 units · seed")
+
+
+@in_browser
+def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
+    experiment, _ = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={browsing.OVERVIEW}&compareRunsMode=CHART")
+    browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *browsing.CHARTS)
+    browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length > 20")
+
+
+@in_browser
+def test_a_sweeps_page_shows_description_and_figure(browser, client):
+    experiment, sweep = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs/{sweep.info.run_id}")
+    browser.click("Show more")
+    browser.wait_for_text("random minus constant", "What was swept", "1, 2, 4, 8", "About this run")
+    browser.wait("[...document.images].some(i => i.src.includes('symmetry-small.png') && i.naturalWidth == 720)")
+
+
+@in_browser
+def test_two_runs_are_compared(browser, client):
+    experiment, runs = search(client, "symmetry", "params.hidden_size = '8' AND params.init = 'random'")
+    browser.compare(experiment, [run.info.run_id for run in runs[:2]])
+    browser.wait_for_text("Comparing 2 Runs", runs[0].info.run_name, runs[1].info.run_name, "Show diff only")
+
+
+@in_browser
+def test_a_diverged_runs_page_opens(browser, client):
+    experiment, (run,) = search(client, "shallowexp", "tags.outcome = 'diverged'")
+    browser.open(f"experiments/{experiment}/runs/{run.info.run_id}")
+    browser.wait_for_text(run.info.run_name, "Diverged at step", "diverged/step", "diabetes")
+
+
+def test_a_sweep_keeps_what_made_it(client):
+    _, sweep = sweep_of(client)
+    files = {file.path for file in client.list_artifacts(sweep.info.run_id)}
+    assert files == {"config.yaml", "multirun.yaml", "overrides.yaml", "runs.csv", "symmetry.png"} | {
+        "symmetry-small.png",
+        "verdict.json",
+    }
+    rows = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/runs.csv").splitlines()
+    assert len(rows) == 131
+    assert rows[0].startswith("run_id,name,state,fingerprint,")
+    assert all(len(row.split(",")[0]) == 32 for row in rows[1:])
+    assert len(sweep.data.tags["shallowexp.lock"]) == 64
+
+
+def test_the_figure_is_logged_once_for_each_change(place, client):
+    _, before = sweep_of(client)
+    command("shallowexp-report", "symmetry", cwd=place)
+    _, after = sweep_of(client)
+    assert after.data.tags == before.data.tags
+    assert after.data.tags[browsing.NOTE].count("get-artifact") == 1
+
+
+def test_every_run_names_its_data_set_and_has_its_activations_colour(client):
+    _, runs = search(client, "symmetry", "params.activation = 'tanh'")
+    assert {run.data.tags[browsing.RUN_COLOUR] for run in runs} == {LOOKS["tanh"][0]}
+    (dataset,) = (used.dataset for used in runs[0].inputs.dataset_inputs)
+    assert dataset.name == "flower"
+    assert [column["name"] for column in json.loads(dataset.schema)["mlflow_colspec"]] == ["x1", "x2", "y1"]
+    assert json.loads(dataset.profile)["num_rows"] == 400
+    digests = {run.inputs.dataset_inputs[0].dataset.digest for run in runs}
+    assert len(digests) == 2 + 2  # two seeds, two balances
+
+
+def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    words = ("-m", "seed=range(30)", "train.steps=500", "train.engine=compiled")
+    impatient = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    with serving(tmp_path / "mlflow.db") as url:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
+        environment |= impatient | {"MLFLOW_TRACKING_URI": url}
+        start = [str(COMMANDS / "shallowexp"), *words]
+        process = subprocess.Popen(start, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        while not (found := store.get_experiment_by_name("shallowexp")) or len(_finished(store, found)) < 3:
+            assert process.poll() is None
+            time.sleep(0.2)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "nothing is lost" in message
+    assert "Traceback" not in message
+    with serving(tmp_path / "mlflow.db") as url:
+        done = command("shallowexp", *words, cwd=tmp_path, MLFLOW_TRACKING_URI=url)
+    assert done.returncode == 0, done.stderr
+    runs = _finished(store, found)
+    assert len({run.data.tags["shallowexp.fingerprint"] for run in runs}) == len(runs) == 30
+    assert len({run.data.tags["mlflow.parentRunId"] for run in runs}) == 1
+
+
+def _finished(store, experiment):
+    condition = "attributes.status = 'FINISHED' AND tags.`shallowexp.fingerprint` LIKE '%'"
+    return store.search_runs([experiment.experiment_id], condition)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return plans.runs("symmetry")
+
+
+def test_cells_are_told_apart_by_the_fewest_parameters(runs):
+    assert browsing.cell_params(runs) == ["activation", "init", "hidden_size", "data.balance"]
+    assert browsing.cell_params(runs[:1]) == []
+
+
+def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
+    (packed,) = browsing.view_tags("symmetry", runs).values()
+    state = json.loads(decompress(b64decode(json.loads(packed)["state"].removeprefix("deflate;"))))
+    assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(browsing.CHARTS)
+    assert len(packed) < 5000  # the longest tag of an experiment
+    monkeypatch.setattr(browsing, "version", lambda name: "3.14.1")
+    assert browsing.view_tags("symmetry", runs) == {}
+
+
+def test_a_new_figure_takes_the_place_of_the_old_one():
+    verdict = Verdict("supported", "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
+    once = browsing.with_figure("What was swept", "a.png", "1", verdict)
+    assert browsing.with_figure(once, "a.png", "1", verdict) == once
+    assert "0.2 [0.1, 0.3], a gain" in once
+
+
+def test_a_users_own_activation_has_one_colour():
+    assert colour("mine") == colour("mine") != colour("tanh")
