@@ -87,7 +87,9 @@ def _curves(real, integer, terms: int, log2: tuple[float, float]):
 
 _CURVES = {
     types.float32: _curves(np.float32, np.int32, terms=7, log2=(0.693359375, -2.1219444005469057e-4)),
-    types.float64: _curves(np.float64, np.int64, terms=13, log2=(6.93147180369123816490e-1, 1.90821492927058770002e-10)),
+    types.float64: _curves(
+        np.float64, np.int64, terms=13, log2=(6.93147180369123816490e-1, 1.90821492927058770002e-10)
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from shallowexp.claims import find
 from shallowexp.config import Run
 from shallowexp.diagnostics import metric_names
 from shallowexp.errors import Interrupted, RunsFailed
+from shallowexp.models import Best, log_models
 from shallowexp.progress import Progress
 from shallowexp.tracking import Record, Store
 from shallowexp.training import Failure, Result, train
@@ -41,12 +42,14 @@ class Tally:
     finished: int = 0
     diverged: int = 0
     failures: dict[str, str] = field(default_factory=dict)  # name -> error
+    best: Best = field(default_factory=Best)
 
     def count(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure):
             self.failures[run.name] = result.error
         else:
             self.finished += 1
+            self.best.see(run, result)
             self.diverged += result.diverged_at is not None
 
     def tags(self) -> dict[str, str]:
@@ -80,11 +83,14 @@ class Tracked:
 
     def one(self, run: Run, missing: Sequence[Run]) -> float:
         """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
+        best = Best()
         for batch in batches(missing):
             records, results = train_batch(batch)
             self.store.write(self.experiment_id, records)
             if isinstance(results[0], Failure):
                 raise RunsFailed({run.name: results[0].error})
+            best.see(run, results[0])
+        log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
         print(
             _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
@@ -97,8 +103,12 @@ class Tracked:
         Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
         """
         tally = Tally(len(runs), reused=len(runs) - len(missing))
-        if not missing:
-            return tally
+        if missing:
+            self._sweep(runs, missing, threads, tally)
+        log_models(self.store, self.experiment_id, runs, tally.best)
+        return tally
+
+    def _sweep(self, runs: Sequence[Run], missing: Sequence[Run], threads: int | None, tally: Tally) -> None:
         digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
         tags = provenance.tags() | {"shallowexp.command": provenance.command()}
         note = f"{len(runs)} runs, made by\n\n    {provenance.command()}"
@@ -113,7 +123,6 @@ class Tracked:
             raise Interrupted(tally, *(interrupt.args or (signal.SIGINT,))) from None
         finally:
             parent.close(status, tally.tags())
-        return tally
 
     def _train_and_write(self, runs: Sequence[Run], parent: str, tally: Tally, threads: int | None) -> None:
         """Writing goes on beside training; leaving, however, waits for the writes in flight."""
