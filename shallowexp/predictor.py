@@ -30,7 +30,7 @@ class Predictor(PythonModel):
             self.mean, self.scale = arrays["mean"], arrays["scale"]
         self.g, self.output = (_instance(**config[part]) for part in ("activation", "output"))
 
-    def predict(self, model_input):
+    def predict(self, model_input: np.ndarray) -> np.ndarray:
         X = (np.asarray(model_input, dtype=np.float64).T - self.mean) / self.scale
         X = np.ascontiguousarray(X, dtype=self.parameters.W1.dtype)
         return np.ascontiguousarray(self.output(forward(X, self.parameters, self.g).Z2).T)

@@ -4,6 +4,7 @@ A model is PENDING until its files and its link are there, then READY. One that 
 again, so a run never has two. Only the public client is used, which leaves the run itself as it is.
 """
 
+import logging
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -77,10 +78,9 @@ def save(model, folder: Path, **ids: str) -> None:
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
 
-    for path, content in {
-        **{f"code/{path}": c for path, c in model.code.items()},
-        "parameters.npz": model.parameters,
-    }.items():
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    files = {f"code/{path}": content for path, content in model.code.items()} | {"parameters.npz": model.parameters}
+    for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
