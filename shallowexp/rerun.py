@@ -57,7 +57,7 @@ def _check(run_id: str, stored) -> None:
 
 def compose(params: dict[str, str]) -> Run:
     """The run that these params describe: they are named as the overrides that set them. Raises Hydra's errors."""
-    overrides = [f"{key}={value}" for key, value in params.items()]
+    overrides = [f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()]
     with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
         config = GlobalHydra.instance().config_loader().load_configuration("config", overrides, RunMode.RUN)
     choices = OmegaConf.to_container(config.hydra.runtime.choices)

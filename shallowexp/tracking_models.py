@@ -58,8 +58,8 @@ class Models:
         """Make the run's model a version of the registered model `name`, once."""
         if name not in [found.name for found in self.client.search_registered_models(f"name = '{name}'")]:
             self.client.create_registered_model(name)
-        model_id = self._find(run_id).model_id
-        if model_id not in [found.model_id for found in self.client.search_model_versions(f"name = '{name}'")]:
+        if not self.client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
+            model_id = self._find(run_id).model_id
             self.client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
 
     def _find(self, run_id: str):
