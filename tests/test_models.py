@@ -93,20 +93,20 @@ def test_a_fresh_process_predicts_the_same_bits_from_measured_features(tracked, 
     monkeypatch.syspath_prepend(tmp_path / "user")
     own = run(activation___target_="my_swish.Swish", activation__beta=1.5)
     single = run(data="diabetes", train__dtype="float32", train__learning_rate=0.05, output="relu")
-    rows = {
-        run(data="wine", activation="sigmoid", hidden_size=3, init__scale=0.5): measured("wine"),
-        single: measured("diabetes", stratify=None),
-        own: own.job.data.load().X_test.T,
-    }
-    for number, (wanted, measurements) in enumerate(rows.items()):
+    asked = [
+        (run(data="wine", activation="sigmoid", hidden_size=3, init__scale=0.5), measured("wine")),
+        (single, measured("diabetes", stratify=None)),
+        (own, own.job.data.load().X_test.T),
+    ]
+    for number, (wanted, measurements) in enumerate(asked):
         np.save(tmp_path / f"rows{number}.npy", measurements)
         tracked.one(wanted, [wanted])
     logged = {model.tags["shallowexp.fingerprint"]: folder(model) for model in models(tracked)}
-    paths = [logged[wanted.fingerprint] for wanted in rows]
+    paths = [logged[wanted.fingerprint] for wanted, _ in asked]
     done = command("python", "-c", LOAD, *map(str, paths), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(paths[0] / "code" / "shallowexp" / "network.py")
-    for number, wanted in enumerate(rows):
+    for number, (wanted, _) in enumerate(asked):
         got, expected = np.load(tmp_path / f"out{number}.npy"), predictions(wanted)
         assert got.dtype == expected.dtype and np.array_equal(got, expected)
 
@@ -173,7 +173,7 @@ def test_a_model_is_registered_when_asked_and_once(tracked):
     for _ in range(2):
         tracked.one(asked, tracked.missing([asked]))
     (version,) = tracked.store.client.search_model_versions("name = 'flowers'")
-    assert version.model_id == models(tracked)[0].model_id
+    assert version.source == f"models:/{models(tracked)[0].model_id}"
 
 
 def test_what_is_logged_changes_neither_fingerprint_nor_params():
