@@ -81,8 +81,11 @@ class Store:
         self._rows = rows  # Tables or OneByOne
 
     @classmethod
-    def open(cls, uri: str | None = None) -> "Store":
-        """The store at `uri`, else at MLFLOW_TRACKING_URI, else MLflow's default: ./mlflow.db, made if missing."""
+    def open(cls, uri: str | None = None, create: bool = True) -> "Store":
+        """The store at `uri`, else at MLFLOW_TRACKING_URI, else MLflow's default, ./mlflow.db.
+
+        A SQLite file that is missing is made, or without `create` a TrackingError.
+        """
         quiet_environment()
         import mlflow
 
@@ -90,6 +93,8 @@ class Store:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
         with explained(uri):
+            if not create and not tracking_sql.exists(uri):
+                raise TrackingError(f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI.")
             tracking_sql.create_tables(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)  # is it there, and may we in

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from uuid import uuid4
 
 import pandas as pd
@@ -37,6 +38,14 @@ def tables_of(uri: str) -> "Tables | None":
         )
         return None
     return Tables(store, uri)
+
+
+def exists(uri: str) -> bool:
+    """False only for a SQLite file that is not there."""
+    from sqlalchemy.engine import make_url
+
+    database = make_url(uri).database if uri.startswith("sqlite") else None
+    return database is None or Path(database).exists()
 
 
 def create_tables(uri: str) -> None:

@@ -11,12 +11,16 @@ import pytest
 COMMANDS = Path(sys.executable).parent
 
 
-def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without what mlflow.set_tracking_uri leaves in it for child processes."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))} | more
+
+
+def command(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
     """Run shallowexp or shallowexp-report as a user would, with MLflow's default store in `cwd`."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
     program, *rest = arguments
     return subprocess.run(
-        [str(COMMANDS / program), *rest], cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=300
+        [str(COMMANDS / program), *rest], cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=300
     )
 
 

@@ -1,6 +1,5 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from shallowexp import CONF, plans
 from shallowexp.claims import Verdict, find, first_paragraph
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
-from tests.conftest import command
+from tests.conftest import command, environment
 
 
 def small(claim, workplace):
@@ -104,9 +103,9 @@ def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path
 
     def run(program, *arguments):
         code = f"from shallowexp.app import {'report' if program.endswith('report') else 'main'} as f; f()"
-        environment = os.environ | {"PYTHONPATH": f"{tree}:{tree / 'shallowexp' / 'plugin'}"}
+        here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
         process = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(process, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
 
     assert_found(run, workplace)
 

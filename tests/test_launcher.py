@@ -2,6 +2,7 @@
 
 import pytest
 from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import (
@@ -9,8 +10,15 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*Hydra:UserWarning")  # the suites use what Hydra deprecates
+
+
+@pytest.fixture(autouse=True)
+def no_version_base():
+    """The suites' applications set none; another test of this process may have."""
+    Singleton._instances.pop(VersionBase, None)
 
 
 def test_hydra_discovers_the_plugins():

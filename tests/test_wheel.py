@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import environment
+
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> Path:
+def commands(tmp_path_factory) -> Path:
     """Folder of the commands of an environment that holds the wheel, and sees the libraries of this one."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
@@ -27,23 +29,24 @@ def environment(tmp_path_factory) -> Path:
     return folder / "env" / "bin"
 
 
-def run(environment, *arguments, cwd):
-    done = subprocess.run([str(environment / arguments[0]), *arguments[1:]], cwd=cwd, capture_output=True, text=True)
+def run(commands, *arguments, cwd):
+    process = [str(commands / arguments[0]), *arguments[1:]]
+    done = subprocess.run(process, cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_package_comes_from_the_wheel(environment, tmp_path):
+def test_the_package_comes_from_the_wheel(commands, tmp_path):
     code = "import shallowexp, hydra_plugins.batched_launcher as l; print(shallowexp.CONF, shallowexp.EXPERIMENTS, l.__file__)"
-    paths = run(environment, "python", "-c", code, cwd=tmp_path).split()
-    assert all(path.startswith(str(environment.parent)) for path in paths)
+    paths = run(commands, "python", "-c", code, cwd=tmp_path).split()
+    assert all(path.startswith(str(commands.parent)) for path in paths)
 
 
-def test_the_commands_work_from_an_empty_directory(environment, workplace):
-    assert "symmetry" in run(environment, "shallowexp", "--help", cwd=workplace)
-    assert "symmetry" in run(environment, "shallowexp-report", "--list", cwd=workplace)
-    small = ("seed=0,1", "hidden_size=2", "init=zero,random", "activation=tanh,sigmoid")
-    out = run(environment, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
+def test_the_commands_work_from_an_empty_directory(commands, workplace):
+    assert "symmetry" in run(commands, "shallowexp", "--help", cwd=workplace)
+    assert "symmetry" in run(commands, "shallowexp-report", "--list", cwd=workplace)
+    small = ("seed=10,11", "hidden_size=8", "init=zero,random", "activation=tanh,sigmoid")
+    out = run(commands, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
     assert " 0 already there" in out
-    run(environment, "shallowexp-report", "symmetry", cwd=workplace)
+    run(commands, "shallowexp-report", "symmetry", cwd=workplace)
     assert (workplace / "report" / "symmetry.png").stat().st_size > 10_000

@@ -1,0 +1,51 @@
+"""What the documents point at is there."""
+
+import re
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+from shallowexp import CONF
+from shallowexp.claims import find
+from shallowexp.diagnostics import METRICS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CHAPTER = (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
+
+
+def column(index):
+    """What is between backticks in one column of the chapter's tables."""
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in CHAPTER.splitlines() if line.startswith("| ")]
+    assert {len(row) for row in rows} == {4}
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row[index])}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_relative_links(path):
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    missing = {link for link in links if "://" not in link and not (path.parent / link).exists()}
+    assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(column(1)))
+def test_code_of_the_chapter(name):
+    if "/" in name:
+        assert name in METRICS
+        return
+    package, *rest = name.split(".") if name.startswith("experiments.") else ("shallowexp", *name.split("."))
+    attrgetter(".".join(rest[1:]))(import_module(f"{package}.{rest[0]}"))
+
+
+@pytest.mark.parametrize("name", sorted(column(2)))
+def test_config_of_the_chapter(name):
+    for key, value in re.findall(r"(\w+)=(\w+)", re.sub(r"\S+\.\S+=\S+", "", name)):
+        assert not (CONF / key).is_dir() or (CONF / key / f"{value}.yaml").is_file()
+
+
+def test_experiments_of_the_chapter():
+    assert set(re.findall(r"\]\(\.\./experiments/(\w+)\.py\)", CHAPTER)) == set(find())
+    assert set(re.findall(r"`\+experiment=(\w+)`", CHAPTER)) == set(find())
+    assert {int(number) for number in re.findall(r"^\| Claim (\d+)", CHAPTER, re.MULTILINE)} == set(range(1, 16))
