@@ -34,7 +34,7 @@ def rerun(run_id: str) -> int:
     """0 if every metric is the same at every step, else 1. Writes nothing to the store."""
     from shallowexp.tracking import Store
 
-    stored = Store.open().run(run_id)
+    stored = Store.open(create=False).run(run_id)
     _check(run_id, stored)
     planned = compose(stored.params)
     for line in _warnings(planned, stored.tags):
