@@ -35,6 +35,7 @@ OUTPUTS = {
 }
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 SHARED = ("activations", "data", "diagnostics", "initializers", "jobs", "training")
+NO_PARAMS = ("fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
 COMPUTES = {  # the modules whose content can change a result, by engine
     "numpy": (*SHARED, "network", "outputs"),
     "compiled": (*SHARED, "arithmetic", "kernel", "kernel_diagnostics"),
@@ -48,6 +49,8 @@ class Run:
     job: Job
     params: Mapping[str, str]  # named as the overrides that set them
     weights: str  # none, first or all
+    model: str  # none, best or all
+    register: str | None  # the name for the best model
 
     @property
     def name(self) -> str:
@@ -109,7 +112,8 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         dtype=train["dtype"],
     )
     train["engine"] = resolve_engine(job, train["engine"])
-    return Run(replace(job, engine=train["engine"]), _params(c, names), c["log"]["weights"])
+    log = c["log"]
+    return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
 
 
 def _params(c: dict, names: Mapping[str, str]) -> dict[str, str]:
@@ -118,9 +122,9 @@ def _params(c: dict, names: Mapping[str, str]) -> dict[str, str]:
     for key, value in c.items():
         if isinstance(value, dict):
             params |= {f"{key}.{k}": str(v) for k, v in value.items() if k != "_target_" and v is not None}
-        elif key not in ("fresh", "dry_run"):
+        else:
             params[key] = str(value)
-    return params
+    return {key: value for key, value in params.items() if key not in NO_PARAMS}
 
 
 def _check(c: dict) -> None:
@@ -136,6 +140,10 @@ def _check(c: dict) -> None:
     choose("train.dtype", train["dtype"], ("float64", "float32"))
     choose("train.engine", train["engine"], ENGINES)
     choose("log.weights", log["weights"], ("none", "first", "all"))
+    choose("log.model", log["model"], ("none", "best", "all"))
+    require(
+        "log.register", log["register"], not log["register"] or log["model"] == "best", "only beside log.model=best"
+    )
     require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
     require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")
     steps = log["steps"] or ()

@@ -21,6 +21,8 @@ class Dataset(NamedTuple):
     X_test: np.ndarray
     Y_test: np.ndarray
     task: str  # binary, multiclass or regression
+    mean: np.ndarray | float = 0.0  # (n_x, 1): X is (what was measured - mean) / scale
+    scale: np.ndarray | float = 1.0
 
     @property
     def digest(self) -> str:
@@ -217,7 +219,8 @@ class Real(Data):
             raise ValueError(f"data.test_size={self.test_size} leaves no usable split: {error}") from None
         scaler = StandardScaler().fit(X)
         X, X_test = (np.ascontiguousarray(scaler.transform(part).T) for part in (X, X_test))
-        return Dataset(X, self.targets(y, y), X_test, self.targets(y_test, y), self.task)
+        measured = scaler.mean_[:, None], scaler.scale_[:, None]
+        return Dataset(X, self.targets(y, y), X_test, self.targets(y_test, y), self.task, *measured)
 
     def targets(self, y: np.ndarray, train: np.ndarray) -> np.ndarray:
         """Y (n_y, m) of labels or values y (m,); `train` are the training ones."""

@@ -24,6 +24,8 @@ class LogSchema:
     every: int | None = None
     steps: list[int] | None = None
     weights: str = MISSING
+    model: str = MISSING
+    register: str | None = None
 
 
 @dataclass

@@ -23,6 +23,7 @@ from shallowexp.config import Run
 from shallowexp.data import Data
 from shallowexp.diagnostics import metric_names
 from shallowexp.errors import Interrupted, RunsFailed
+from shallowexp.models import Best, log_models
 from shallowexp.progress import Progress
 from shallowexp.tracking import DatasetInput, Record, Store, Sweep
 from shallowexp.training import Failure, Result, train
@@ -43,12 +44,14 @@ class Tally:
     finished: int = 0
     diverged: int = 0
     failures: dict[str, str] = field(default_factory=dict)  # name -> error
+    best: Best = field(default_factory=Best)
 
     def count(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure):
             self.failures[run.name] = result.error
         else:
             self.finished += 1
+            self.best.see(run, result)
             self.diverged += result.diverged_at is not None
 
     def counts(self) -> dict[str, int]:
@@ -85,11 +88,14 @@ class Tracked:
 
     def one(self, run: Run, missing: Sequence[Run]) -> float:
         """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
+        best = Best()
         for batch in batches(missing):
             records, results = train_batch(batch)
             self.store.write(self.experiment_id, records)
             if isinstance(results[0], Failure):
                 raise RunsFailed({run.name: results[0].error})
+            best.see(run, results[0])
+        log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
         print(
             _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
@@ -110,8 +116,12 @@ class Tracked:
         Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
         """
         tally = Tally(len(runs), reused=len(runs) - len(missing))
-        if not missing:
-            return tally
+        if missing:
+            self._sweep(runs, missing, threads, tally, artifacts or {})
+        log_models(self.store, self.experiment_id, runs, tally.best)
+        return tally
+
+    def _sweep(self, runs, missing, threads: int | None, tally: Tally, artifacts: Mapping[str, bytes]) -> None:
         digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
         note = browsing.sweep_note(runs, {"to train": len(missing), "already there": tally.reused}, self.experiment_id)
@@ -119,7 +129,7 @@ class Tracked:
         parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
         status = "FAILED"
         try:
-            parent.log_artifacts(artifacts or {})
+            parent.log_artifacts(artifacts)
             with _interruptible():
                 self._train_and_write(missing, parent.run_id, tally, threads)
             status = "FAILED" if tally.failures else "FINISHED"
@@ -128,7 +138,6 @@ class Tracked:
             raise Interrupted(tally, *(interrupt.args or (signal.SIGINT,))) from None
         finally:
             self._close(parent, status, runs, tally)
-        return tally
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], tally: Tally) -> None:
         table = browsing.table(runs, self.store.finished(self.experiment_id), tally.failures)

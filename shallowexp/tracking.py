@@ -10,6 +10,7 @@ MLflow is imported late: that alone takes 2 s.
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,6 +77,15 @@ class Record:
         return replace(self, tags=tags | self.tags)
 
 
+class Stored(NamedTuple):
+    """A run as it stands in MLflow."""
+
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: dict[str, list[tuple[int, float]]]  # of each metric, as `Record.points` has them
+
+
 class Store:
     """An MLflow tracking store. Its methods raise TrackingError when it fails."""
 
@@ -136,6 +146,14 @@ class Store:
         records = [record.complete(parent) for record in records]
         if records:
             self._rows.write(self.client.get_experiment(experiment_id), records)
+
+    @tracked
+    def run(self, run_id: str) -> "Stored":
+        """A run of any kind. Raises TrackingError if there is none with this id."""
+        run = self.client.get_run(run_id)
+        histories = [self.client.get_metric_history(run_id, name) for name in run.data.metrics]
+        points = {name: [(m.step, m.value) for m in h] for name, h in zip(run.data.metrics, histories, strict=True)}
+        return Stored(run.info.status, run.data.params, run.data.tags, points)
 
     @tracked
     def open_sweep(

@@ -91,11 +91,11 @@ def tracked(method: Callable) -> Callable:
     return run
 
 
-def search(client, experiment_id: str, condition: str) -> Iterator:
-    """Every run of the experiment for which an MLflow filter holds, newest first, over all pages."""
+def search(client, experiment_id: str, condition: str, order: list[str] | None = None, page_size=1000) -> Iterator:
+    """Every run of the experiment for which an MLflow filter holds, newest first unless ordered, over all pages."""
     token = None
     while token != "":
-        page = client.search_runs([experiment_id], condition, max_results=1000, page_token=token)
+        page = client.search_runs([experiment_id], condition, 1, page_size, order, token)
         yield from page
         token = page.token or ""
 

@@ -22,6 +22,7 @@ READABLE = {"claims", "figures", "replay", "statistics", "network", "diagnostics
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 HYDRA, MLFLOW = {"hydra", "omegaconf"}, {"mlflow"}
 FORBIDDEN = dict.fromkeys(["training", "kernel", "network", "diagnostics", "data"], HYDRA | MLFLOW)
+FORBIDDEN["predictor"] = HYDRA  # not imported: MLflow runs it, in a process that loads a model
 
 
 def imported(path):

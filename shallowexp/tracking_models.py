@@ -1,0 +1,98 @@
+"""Trained networks as MLflow models, each linked to the run that trained it.
+
+A model is PENDING until its files and its link are there, then READY. One that a killed process left PENDING is taken up
+again, so a run never has two. Only the public client is used, which leaves the run itself as it is.
+"""
+
+import logging
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+from shallowexp.tracking_client import FINGERPRINT, search, tracked
+
+PREDICTOR, TYPE = Path(__file__).with_name("predictor.py"), "shallowexp"
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of one MLflow experiment. Its methods raise TrackingError when the store fails."""
+
+    uri: str
+    client: object  # MlflowClient
+    experiment_id: str
+
+    @tracked
+    def ranked(self, fingerprints: Collection[str], count: int) -> list[tuple[str, str]]:
+        """Fingerprint and run id of the `count` best runs: FINISHED, not diverged, the lowest train/loss first."""
+        condition = "attributes.status = 'FINISHED' AND tags.outcome = 'finished'"
+        found = search(self.client, self.experiment_id, condition, ["metrics.`train/loss`"], 20 if count == 1 else 1000)
+        pairs = ((run.data.tags.get(FINGERPRINT), run.info.run_id) for run in found)
+        return list(islice((pair for pair in pairs if pair[0] in fingerprints), count))
+
+    @tracked
+    def has(self, run_id: str) -> bool:
+        """Whether the run's model is there, whole."""
+        found = self._find(run_id)
+        return found is not None and found.status == "READY"
+
+    @tracked
+    def log(self, run_id: str, model) -> None:
+        """Write the run's model (a `models.Model`), or write anew what a killed process has begun."""
+        from mlflow.entities import LoggedModelOutput
+
+        logged = self._find(run_id) or self._create(run_id, model)
+        with tempfile.TemporaryDirectory() as folder:
+            save(model, Path(folder), run_id=run_id, model_id=logged.model_id)
+            self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        outputs = self.client.get_run(run_id).outputs
+        if logged.model_id not in [output.model_id for output in (outputs.model_outputs if outputs else ())]:
+            self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        self.client.finalize_logged_model(logged.model_id, "READY")
+
+    @tracked
+    def register(self, run_id: str, name: str) -> None:
+        """Make the run's model a version of the registered model `name`, once."""
+        if name not in [found.name for found in self.client.search_registered_models(f"name = '{name}'")]:
+            self.client.create_registered_model(name)
+        if not self.client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
+            model_id = self._find(run_id).model_id
+            self.client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
+
+    def _find(self, run_id: str):
+        condition = f"source_run_id = '{run_id}' AND model_type = '{TYPE}'"
+        return next(iter(self.client.search_logged_models([self.experiment_id], condition)), None)
+
+    def _create(self, run_id: str, model):
+        tags = {FINGERPRINT: model.fingerprint}
+        return self.client.create_logged_model(self.experiment_id, model.name, run_id, tags, model.params, TYPE)
+
+
+def save(model, folder: Path, **ids: str) -> None:
+    """Write MLflow's folder `model` for it: predictor.py, its modules, the parameters, what goes in and comes out."""
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import Schema, TensorSpec
+
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    files = {f"code/{path}": content for path, content in model.code.items()} | {"parameters.npz": model.parameters}
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
+    save_model(
+        folder / "model",
+        python_model=str(PREDICTOR),
+        artifacts={"parameters": str(folder / "parameters.npz")},
+        code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
+        model_config=model.config,
+        signature=ModelSignature(*(Schema([spec]) for spec in wide)),
+        input_example=model.example,
+        pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
+        metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
+        mlflow_model=Model(**ids),
+    )
