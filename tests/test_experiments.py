@@ -46,7 +46,7 @@ def test_contract(claim, workplace):
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_enough_seeds(claim):
     cells = pd.Series([run.cell for run in plans.runs(claim.name)]).value_counts()
-    assert cells.median() >= 10
+    assert cells.median() >= 20
 
 
 NEW = '''"""Eight tanh units end below four.
