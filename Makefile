@@ -25,7 +25,7 @@ bench: .venv/ready  ## side by side with what a user would take instead
 	touch $@
 
 lock:  ## exact versions with hashes, for every platform and Python that pyproject.toml allows
-	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
 	rm -rf .venv build dist

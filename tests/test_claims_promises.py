@@ -127,8 +127,8 @@ def test_the_sharpness_is_the_largest_eigenvalue():
 def network(W1):
     from shallowexp.activations import Tanh
     from shallowexp.data import Moons
-    from shallowexp.figures import Replay
     from shallowexp.initializers import Parameters
+    from shallowexp.replay import Replay
 
     points = Moons(samples=20).draw()
     parameters = Parameters(W1, np.zeros((2, 1)), np.array([[1.0, -0.5]]), np.zeros((1, 1)))

@@ -45,7 +45,7 @@ def test_the_package_comes_from_the_wheel(commands, tmp_path):
 def test_the_commands_work_from_an_empty_directory(commands, workplace):
     assert "symmetry" in run(commands, "shallowexp", "--help", cwd=workplace)
     assert "symmetry" in run(commands, "shallowexp-report", "--list", cwd=workplace)
-    small = ("seed=10,11", "hidden_size=8", "init=zero,random", "activation=tanh,sigmoid")
+    small = ("seed=10,11", "hidden_size=8", "init=constant,random", "activation=tanh,sigmoid")
     out = run(commands, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
     assert " 0 already there" in out
     run(commands, "shallowexp-report", "symmetry", cwd=workplace)
