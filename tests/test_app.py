@@ -22,7 +22,10 @@ SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
 def tracked(folder: Path, experiment="shallowexp"):
     """All runs, parents and children, as MLflow's public search gives them."""
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    return mlflow.search_runs(experiment_names=[experiment], max_results=50_000)
+    try:
+        return mlflow.search_runs(experiment_names=[experiment], max_results=50_000)
+    finally:
+        mlflow.set_tracking_uri(None)  # it would reach every later test of this process, and their child processes
 
 
 def children(folder, experiment="shallowexp"):
