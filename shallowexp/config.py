@@ -38,7 +38,7 @@ SHARED = ("activations", "data", "diagnostics", "initializers", "jobs", "trainin
 NO_PARAMS = ("fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
 COMPUTES = {  # the modules whose content can change a result, by engine
     "numpy": (*SHARED, "network", "outputs"),
-    "compiled": (*SHARED, "arithmetic", "kernel", "kernel_diagnostics"),
+    "compiled": (*SHARED, "arithmetic", "kernel", "kernel_descent", "kernel_diagnostics"),
 }
 
 

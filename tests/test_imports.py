@@ -11,7 +11,7 @@ LAYERS = (
     "activations initializers outputs data arithmetic",
     "network jobs",
     "diagnostics",
-    "kernel kernel_diagnostics",
+    "kernel kernel_descent kernel_diagnostics",
     "training",
     "config",
     "sweep",
@@ -21,7 +21,7 @@ LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in mod
 READABLE = {"claims", "figures", "replay", "statistics", "network", "diagnostics", *LAYERS[0].split()}
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 HYDRA, MLFLOW = {"hydra", "omegaconf"}, {"mlflow"}
-FORBIDDEN = dict.fromkeys(["training", "kernel", "network", "diagnostics", "data"], HYDRA | MLFLOW)
+FORBIDDEN = dict.fromkeys(["training", "kernel", "kernel_descent", "network", "diagnostics", "data"], HYDRA | MLFLOW)
 FORBIDDEN["predictor"] = HYDRA  # not imported: MLflow runs it, in a process that loads a model
 
 
