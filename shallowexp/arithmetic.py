@@ -182,36 +182,28 @@ def kinked_slope(z, bend):
     return one if z > zero else (bend[0] if z < zero else bend[1])
 
 
-@compiled
-def activate(code, bend, Z, A):
-    """A = g(Z); `bend` holds a kinked activation's slope below 0 and derivative at 0. A may be Z."""
-    for j in range(len(Z)):
-        z, a = Z[j], A[j]
-        if code == SIGMOID:
-            for s in range(len(z)):
-                a[s] = sigmoid(z[s])
-        elif code == TANH:
-            for s in range(len(z)):
-                a[s] = tanh(z[s])
-        else:
-            for s in range(len(z)):
-                a[s] = kinked(z[s], bend)
+def _elementwise(of_sigmoid, of_tanh, of_kinked):
+    @compiled
+    def apply(code, bend, Z, A):
+        for j in range(len(Z)):
+            z, a = Z[j], A[j]
+            if code == SIGMOID:
+                for s in range(len(z)):
+                    a[s] = of_sigmoid(z[s])
+            elif code == TANH:
+                for s in range(len(z)):
+                    a[s] = of_tanh(z[s])
+            else:
+                for s in range(len(z)):
+                    a[s] = of_kinked(z[s], bend)
+
+    return apply
 
 
-@compiled
-def slopes(code, bend, Z, S):
-    """S = g'(Z) with every digit right, as it is reported. S may be Z."""
-    for j in range(len(Z)):
-        z, slope = Z[j], S[j]
-        if code == SIGMOID:
-            for s in range(len(z)):
-                slope[s] = sigmoid_slope(z[s])
-        elif code == TANH:
-            for s in range(len(z)):
-                slope[s] = tanh_slope(z[s])
-        else:
-            for s in range(len(z)):
-                slope[s] = kinked_slope(z[s], bend)
+# (code, bend, Z, A): A = g(Z), and A = g'(Z) with every digit right, as it is reported; `bend` holds a kinked
+# activation's slope below 0 and derivative at 0. A may be Z.
+activate = _elementwise(sigmoid, tanh, kinked)
+slopes = _elementwise(sigmoid_slope, tanh_slope, kinked_slope)
 
 
 @compiled
