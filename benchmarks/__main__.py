@@ -1,8 +1,8 @@
-"""`make bench`: everything measured in one run, as a table and as benchmarks/results/<date>.json."""
+"""`make bench`: everything measured in one run, as tables and as benchmarks/results/<date>.json."""
 
 import argparse
 import json
-import platform
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import sweeps, training
+from shallowexp.provenance import about
 
 PARTS = {"training": training.rows, "sweeps": sweeps.rows}
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -19,22 +21,21 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    rows = [row for part in arguments.parts for row in PARTS[part](arguments.rounds)]
-    machine = {
-        "date": datetime.now().isoformat(timespec="seconds"),
-        "machine": platform.processor() or platform.machine(),
-    }
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    path = results / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"
-    path.write_text(json.dumps(machine | {"python": platform.python_version(), "rows": rows}, indent=1))
-    show(rows)
-    print(f"written: {path}")
+    made = about() | {"Date": f"{datetime.now():%Y-%m-%d %H:%M}", "Load before": f"{os.getloadavg()[0]:.1f}"}
+    rows = []
+    for part in arguments.parts:
+        found = PARTS[part](arguments.rounds)
+        show(part, found)
+        rows += found
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"
+    path.write_text(json.dumps(made | {"rows": rows}, indent=1))
+    print("\n".join(f"{name}: {value}" for name, value in made.items()), f"written: {path}", sep="\n")
 
 
-def show(rows: list[dict]) -> None:
+def show(title: str, rows: list[dict]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(*columns)
+    table = Table(*columns, title=title)
     for row in rows:
         table.add_row(*(_cell(row.get(column, "")) for column in columns))
     Console(width=200, soft_wrap=True).print(table)

@@ -1,16 +1,12 @@
 """How long a step of training takes, beside what a user would take instead: ns per hidden unit, sample and step.
 
-    python benchmarks/training.py [--rounds 5]
-
 Everyone gets the same work: the same data and initial parameters, full-batch gradient descent with one learning rate. Before
 anything is timed, each contender's parameters after the first steps are compared with network.py's. Rounds alternate between
 contenders, so that a busy machine troubles all of them alike; the median and the range of the rounds are reported. Slow
 contenders get fewer networks or steps; `work` says which.
 """
 
-import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -224,8 +220,8 @@ def jax_scan(jobs: list[Job]) -> list[Parameters]:
 
 # Contender, what it is called, and its share of the work on the flower and on the digits: (networks, steps).
 CONTENDERS = {
-    "shallowexp kernel": (this_kernel, (64, 500), (8, 60)),
-    "JAX, jit of vmap of scan, warm": (jax_scan, (64, 500), (8, 60)),
+    "shallowexp kernel": (this_kernel, (64, 2000), (8, 200)),
+    "JAX, jit of vmap of scan, warm": (jax_scan, (64, 2000), (8, 200)),
     "PyTorch, networks stacked": (torch_stacked, (64, 10), (8, 3)),
     "PyTorch, one by one": (torch_one_by_one, (8, 20), (2, 4)),
     "NumPy, the chapter's code": (chapter, (16, 30), (2, 5)),
@@ -285,23 +281,3 @@ def compare(data: str, curve: str, dtype: str, rounds: int) -> list[dict]:
         row["cpu_ns"] = float(np.median(cpu))  # of all threads together: what a busy machine disturbs least
         row["times_the_kernel"] = row["ns"] / found[0]["ns"]
     return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    for row in rows(parser.parse_args().rounds):
-        label = f"{row['data']:7}{row['activation']:8}{row['dtype']:8} {row['contender']:32}"
-        if "missing" in row:
-            print(f"{label} not installed: {row['missing']}")
-        else:
-            spread = f"{row['ns']:8.2f} ns ({row['ns_min']:.2f} to {row['ns_max']:.2f})"
-            print(
-                f"{label} {spread}, {row['times_the_kernel']:6.1f} x, cpu {row['cpu_ns']:.2f} ns; "
-                f"first call {row['first_call_s']:.1f} s; {row['work']}, {row['threads']} threads",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
