@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 from shallowexp.tracking_client import FINGERPRINT, search, tracked
 
@@ -77,6 +78,7 @@ def save(model, folder: Path, **ids: str) -> None:
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
+    from mlflow.utils import environment
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     files = {f"code/{path}": content for path, content in model.code.items()} | {"parameters.npz": model.parameters}
@@ -84,15 +86,17 @@ def save(model, folder: Path, **ids: str) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
-    save_model(
-        folder / "model",
-        python_model=str(PREDICTOR),
-        artifacts={"parameters": str(folder / "parameters.npz")},
-        code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
-        model_config=model.config,
-        signature=ModelSignature(*(Schema([spec]) for spec in wide)),
-        input_example=model.example,
-        pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
-        metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
-        mlflow_model=Model(**ids),
-    )
+    # MLflow would look through all that is installed, 0.5 s long, whether these two versions, read from it, are there
+    with patch.object(environment, "warn_dependency_requirement_mismatches", create=True):
+        save_model(
+            folder / "model",
+            python_model=str(PREDICTOR),
+            artifacts={"parameters": str(folder / "parameters.npz")},
+            code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
+            model_config=model.config,
+            signature=ModelSignature(*(Schema([spec]) for spec in wide)),
+            input_example=model.example,
+            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
+            metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
+            mlflow_model=Model(**ids),
+        )
