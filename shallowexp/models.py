@@ -59,7 +59,12 @@ def log_models(store: Store, experiment_id: str, runs: Sequence[Run], best: Best
     if runs[0].model == "none":
         return
     planned, models = {run.fingerprint: run for run in runs}, Models(store.uri, store.client, experiment_id)
-    for fingerprint, run_id in models.ranked(planned, 1 if runs[0].model == "best" else len(planned)):
+    results = store.results(experiment_id, planned)
+    ranked = sorted(
+        (f for f in results if results[f].outcome == "finished"), key=lambda f: results[f].metrics["train/loss"]
+    )
+    for fingerprint in ranked[:1] if runs[0].model == "best" else ranked:
+        run_id = results[fingerprint].run_id
         if not models.has(run_id):
             models.log(run_id, model(planned[fingerprint], best))
         if runs[0].register:

@@ -6,14 +6,13 @@ again, so a run never has two. Only the public client is used, which leaves the 
 
 import logging
 import tempfile
-from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from unittest.mock import patch
 
-from shallowexp.tracking_client import FINGERPRINT, search, tracked
+from shallowexp.tracking_client import FINGERPRINT
+from shallowexp.tracking_errors import explained_artifacts, tracked
 
 PREDICTOR, TYPE = Path(__file__).with_name("predictor.py"), "shallowexp"
 
@@ -25,14 +24,6 @@ class Models:
     uri: str
     client: object  # MlflowClient
     experiment_id: str
-
-    @tracked
-    def ranked(self, fingerprints: Collection[str], count: int) -> list[tuple[str, str]]:
-        """Fingerprint and run id of the `count` best runs: FINISHED, not diverged, the lowest train/loss first."""
-        condition = "attributes.status = 'FINISHED' AND tags.outcome = 'finished'"
-        found = search(self.client, self.experiment_id, condition, ["metrics.`train/loss`"], 20 if count == 1 else 1000)
-        pairs = ((run.data.tags.get(FINGERPRINT), run.info.run_id) for run in found)
-        return list(islice((pair for pair in pairs if pair[0] in fingerprints), count))
 
     @tracked
     def has(self, run_id: str) -> bool:
@@ -48,7 +39,8 @@ class Models:
         logged = self._find(run_id) or self._create(run_id, model)
         with tempfile.TemporaryDirectory() as folder:
             save(model, Path(folder), run_id=run_id, model_id=logged.model_id)
-            self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
+            with explained_artifacts(logged.artifact_location):
+                self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
         outputs = self.client.get_run(run_id).outputs
         if logged.model_id not in [output.model_id for output in (outputs.model_outputs if outputs else ())]:
             self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

@@ -326,6 +326,12 @@ def test_bulk_and_client_read_the_same(sql_store, server):
     bulk = sql_store.read("both ways", fingerprints)
     assert_same_runs(bulk, by_client(sql_store.uri).read("both ways", fingerprints))
     assert_same_runs(bulk, remote.read("both ways", fingerprints))
+    asked = [*fingerprints[1:], "absent"]
+    for store in (sql_store, by_client(sql_store.uri), remote):
+        results = store.results(store.experiment("both ways"), asked)
+        assert {key: ended.metrics for key, ended in results.items()} == {
+            r.fingerprint: {name: points[-1][1] for name, points in r.points().items()} for r in records[1:]
+        }
 
 
 def test_nothing_found_reads_as_nothing(sql_store):
