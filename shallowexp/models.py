@@ -29,6 +29,7 @@ class Model:
     """A trained network: what predictor.py needs to predict as it did."""
 
     name: str
+    note: str  # its description
     fingerprint: str
     params: dict[str, str]
     parameters: bytes  # npz: W1, b1, W2, b2, and the features' mean and scale
@@ -79,6 +80,7 @@ def model(run: Run, best: Best) -> Model:
     parts = {"activation": _described(job.activation), "output": _described(job.output)}
     return Model(
         name=f"{run.params['activation']}-{run.params['init']}-{job.hidden_size}",
+        note=f"The network of *{run.name}*, trained on {run.params['data']}: features as measured in, predictions out.",
         fingerprint=run.fingerprint,
         params=dict(run.params),
         parameters=parameters,

@@ -41,9 +41,10 @@ class Models:
             save(model, Path(folder), run_id=run_id, model_id=logged.model_id)
             with explained_artifacts(logged.artifact_location):
                 self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
-        outputs = self.client.get_run(run_id).outputs
-        if logged.model_id not in [output.model_id for output in (outputs.model_outputs if outputs else ())]:
+        run = self.client.get_run(run_id)
+        if logged.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else ())]:
             self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        self.client.log_batch(run_id, _measured(run, logged.model_id))
         self.client.finalize_logged_model(logged.model_id, "READY")
 
     @tracked
@@ -60,8 +61,21 @@ class Models:
         return next(iter(self.client.search_logged_models([self.experiment_id], condition)), None)
 
     def _create(self, run_id: str, model):
-        tags = {FINGERPRINT: model.fingerprint}
+        tags = {FINGERPRINT: model.fingerprint, "mlflow.note.content": model.note}
         return self.client.create_logged_model(self.experiment_id, model.name, run_id, tags, model.params, TYPE)
+
+
+def _measured(run, model_id: str) -> list:
+    """The run's last losses and accuracies as the model's too, on the run's data set: so MLflow links the two.
+
+    The run has these very points, so it stays as it is.
+    """
+    from mlflow.entities import Metric
+
+    data, step = run.inputs.dataset_inputs[0].dataset, int(run.data.params["train.steps"])
+    last = {name: value for name, value in run.data.metrics.items() if name.startswith(("train/", "test/"))}
+    on = {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest, "run_id": run.info.run_id}
+    return [Metric(name, value, run.info.end_time, step, **on) for name, value in last.items()]
 
 
 def save(model, folder: Path, **ids: str) -> None:

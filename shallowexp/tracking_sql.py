@@ -79,8 +79,8 @@ class Tables:
         from mlflow.utils.uri import append_to_uri_path
 
         runs = []
-        for record in records:
-            run_id = uuid4().hex
+        ids = sorted(uuid4().hex for _ in records)  # MLflow lists runs that began together by id: in the sweep's order
+        for run_id, record in zip(ids, records, strict=True):
             artifact_uri = append_to_uri_path(experiment.artifact_location, run_id, "artifacts")
             put_artifacts(artifact_uri, self._uri, record.artifacts)
             runs.append((run_id, artifact_uri, record))

@@ -123,6 +123,13 @@ def test_the_best_run_of_a_sweep_gets_one_model_linked_to_it(tracked):
     assert model.tags["shallowexp.fingerprint"] == best
     assert model.params == stored.data.params
     assert [output.model_id for output in stored.outputs.model_outputs] == [model.model_id]
+    (data,) = (used.dataset for used in stored.inputs.dataset_inputs)
+    assert {(m.dataset_name, m.dataset_digest) for m in model.metrics} == {(data.name, data.digest)}
+    assert {m.key: m.value for m in model.metrics}["test/accuracy"] == stored.data.metrics["test/accuracy"]
+    histories = {
+        name: tracked.store.client.get_metric_history(model.source_run_id, name) for name in stored.data.metrics
+    }
+    assert {len(histories[metric.key]) for metric in model.metrics} == {len(runs[0].job.log_steps)}
     assert stored.info.status == "FINISHED" and stored.info.end_time == table.end_time[best]
     assert not tracked.store.client.search_registered_models()
 

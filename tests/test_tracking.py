@@ -257,6 +257,14 @@ def test_undefined_values_are_not_in_the_store(sql_store):
     assert run.data.metrics["symmetry/cosine"] == 0.5
 
 
+def test_runs_of_a_batch_are_listed_in_the_sweeps_order(sql_store):
+    experiment = sql_store.experiment("in order")
+    sql_store.write(experiment, [record(i, start=7) for i in range(9)])
+    for order in (None, ["params.activation"]):
+        runs = sql_store.client.search_runs([experiment], order_by=order)
+        assert [run.data.params["hidden_size"] for run in runs] == [str(i + 1) for i in range(9)]
+
+
 def test_a_bulk_write_is_all_or_nothing(sql_store):
     experiment = sql_store.experiment("all or nothing")
     with pytest.raises(TrackingError, match="bad name"):
