@@ -17,7 +17,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
-from shallowexp import CONF, __version__
+from shallowexp import CONF, __version__, provenance
 from shallowexp.config import nearest, plan
 from shallowexp.errors import ConfigError, RunsFailed, UserError
 
@@ -60,7 +60,9 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     if config.dry_run:
         return print(forecast(runs, missing, threads))
     _save(composed, directory)
-    tally = tracked.sweep(runs, missing, threads, _files(composed, directory))
+    multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
+    files = provenance.configuration(composed, multirun.read_text() if multirun.exists() else "")
+    tally = tracked.sweep(runs, missing, threads, files)
     print(f"{tally}. {tracked}")
     if tally.failures:
         raise RunsFailed(tally.failures)
@@ -128,15 +130,6 @@ def _experiment(choices: Sequence[Mapping[str, str]]) -> str:
     if len(names) > 1:
         raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
     return names.pop()
-
-
-def _files(composed: Sequence, directory: Path) -> dict[str, bytes]:
-    """What the sweep's run in MLflow keeps of its configuration: Hydra's tree and each job's overrides."""
-    overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
-    first = OmegaConf.to_yaml(composed[0].config)
-    files = {"overrides.yaml": overrides.encode(), "config.yaml": first.encode()}
-    multirun = directory / "multirun.yaml"
-    return files | ({multirun.name: multirun.read_bytes()} if multirun.exists() else {})
 
 
 def _save(composed: Sequence, directory: Path) -> None:

@@ -15,6 +15,7 @@ from shallowexp.claims import Claim, Verdict, find
 from shallowexp.config import Run
 from shallowexp.palette import colour
 from shallowexp.provenance import command
+from shallowexp.tracking import Ended
 
 NOTE, RUN_COLOUR, VIEW = "mlflow.note.content", "mlflow.runColor", "mlflow.sharedViewState."
 OVERVIEW = "shallowexp-overview"
@@ -73,16 +74,18 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     return f"{SWEPT}{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
 
 
-def table(runs: Sequence[Run], run_ids: Mapping[str, str], failures: Mapping[str, str]) -> str:
-    """CSV of a sweep's runs: id and state, then what varies."""
+def table(runs: Sequence[Run], results: Mapping[str, Ended], failures: Mapping[str, str]) -> str:
+    """CSV of a sweep's runs: id and outcome, then what varies, then the last value of each metric."""
     names = list(varied(runs))
+    metrics = sorted({name for ended in results.values() for name in ended.metrics})
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["run_id", "name", "state", "fingerprint", *names])
+    rows.writerow(["run_id", "name", "outcome", "fingerprint", *names, *metrics])
     for run in runs:
-        run_id = run_ids.get(run.fingerprint, "")
-        state = "finished" if run_id else "failed" if run.name in failures else "missing"
-        rows.writerow([run_id, run.name, state, run.fingerprint, *(run.params.get(name, "") for name in names)])
+        ended = results.get(run.fingerprint, Ended("", {}))
+        outcome = ended.outcome if ended.run_id else "failed" if run.name in failures else "missing"
+        values = [run.params.get(name, "") for name in names] + [ended.metrics.get(name, "") for name in metrics]
+        rows.writerow([ended.run_id, run.name, outcome, run.fingerprint, *values])
     return file.getvalue()
 
 

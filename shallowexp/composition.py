@@ -103,11 +103,11 @@ class _Groups:
         return self.known[key]
 
 
-def compose_experiment(name: str, overrides: Sequence[str] = ()) -> list[Composed]:
-    """Every job of conf/experiment/<name>.yaml, as `shallowexp -m +experiment=<name> <overrides>` composes them."""
+def compose_experiment(name: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, list[Composed]]:
+    """Hydra's tree and every job of conf/experiment/<name>.yaml, as `shallowexp -m +experiment=<name> <overrides>` has."""
     command_line = [f"+experiment={name}", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", command_line, RunMode.MULTIRUN)
         jobs = united_products(master.hydra.sweeper.params, [_parse(override) for override in command_line])
-        return compose(loader, master, jobs)
+        return master, compose(loader, master, jobs)

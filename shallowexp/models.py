@@ -29,6 +29,7 @@ class Model:
     """A trained network: what predictor.py needs to predict as it did."""
 
     name: str
+    note: str  # its description
     fingerprint: str
     params: dict[str, str]
     parameters: bytes  # npz: W1, b1, W2, b2, and the features' mean and scale
@@ -59,7 +60,12 @@ def log_models(store: Store, experiment_id: str, runs: Sequence[Run], best: Best
     if runs[0].model == "none":
         return
     planned, models = {run.fingerprint: run for run in runs}, Models(store.uri, store.client, experiment_id)
-    for fingerprint, run_id in models.ranked(planned, 1 if runs[0].model == "best" else len(planned)):
+    results = store.results(experiment_id, planned)
+    ranked = sorted(
+        (f for f in results if results[f].outcome == "finished"), key=lambda f: results[f].metrics["train/loss"]
+    )
+    for fingerprint in ranked[:1] if runs[0].model == "best" else ranked:
+        run_id = results[fingerprint].run_id
         if not models.has(run_id):
             models.log(run_id, model(planned[fingerprint], best))
         if runs[0].register:
@@ -74,6 +80,7 @@ def model(run: Run, best: Best) -> Model:
     parts = {"activation": _described(job.activation), "output": _described(job.output)}
     return Model(
         name=f"{run.params['activation']}-{run.params['init']}-{job.hidden_size}",
+        note=f"The network of *{run.name}*, trained on {run.params['data']}: features as measured in, predictions out.",
         fingerprint=run.fingerprint,
         params=dict(run.params),
         parameters=parameters,

@@ -6,7 +6,9 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-from shallowexp import CONF
+from omegaconf import OmegaConf
+
+from shallowexp import CONF, provenance
 from shallowexp.claims import Claim
 from shallowexp.composition import compose_experiment
 from shallowexp.config import Run, plan
@@ -16,7 +18,14 @@ LIBRARIES = ("hydra-core", "matplotlib", "numpy", "omegaconf", "pandas", "scipy"
 
 def runs(name: str) -> list[Run]:
     """The runs that conf/experiment/<name>.yaml composes. Raises Hydra's errors and ConfigError."""
-    return plan((job.config, job.choices) for job in compose_experiment(name))
+    return sweep(name)[0]
+
+
+def sweep(name: str) -> tuple[list[Run], dict[str, bytes]]:
+    """Those runs, and the files of the configuration that made them."""
+    tree, composed = compose_experiment(name)
+    files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
+    return plan((job.config, job.choices) for job in composed), files
 
 
 def fingerprints(claim: Claim, folder: Path) -> set[str]:

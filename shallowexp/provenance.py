@@ -5,10 +5,14 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import yaml
+from omegaconf import OmegaConf
 
 from shallowexp import CONF, __version__
 
@@ -34,6 +38,17 @@ def tags() -> dict[str, str]:
     """What every tracked run carries."""
     known = {"mlflow.source.git.commit": commit()} if commit() else {}
     return {"shallowexp.version": __version__, "shallowexp.machine": machine(), **known}
+
+
+def configuration(composed: Sequence, multirun: str) -> dict[str, bytes]:
+    """What a sweep's run keeps of its configuration: Hydra's tree, the first job's and each job's overrides."""
+    overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
+    files = {
+        "overrides.yaml": overrides,
+        "config.yaml": OmegaConf.to_yaml(composed[0].config),
+        "multirun.yaml": multirun,
+    }
+    return {name: text.encode() for name, text in files.items() if text}
 
 
 def lock() -> dict[str, str]:

@@ -166,10 +166,10 @@ def _finished(store: Store, claim: Claim) -> dict[str, str]:
 
 
 def _train(claim: Claim, store: Store) -> None:
-    runs, tracked = plans.runs(claim.name), Tracked.open(claim.name, store)
+    (runs, files), tracked = plans.sweep(claim.name), Tracked.open(claim.name, store)
     missing = tracked.missing(runs)
     console.print(f"[bold]{claim.name}[/]: {len(missing)} of {len(runs)} runs to train")
-    tracked.sweep(runs, missing, None)
+    tracked.sweep(runs, missing, None, files)
 
 
 def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> None:

@@ -22,7 +22,7 @@ from shallowexp import browsing, provenance
 from shallowexp.config import Run
 from shallowexp.data import Data
 from shallowexp.diagnostics import metric_names
-from shallowexp.errors import Interrupted, RunsFailed
+from shallowexp.errors import Interrupted, RunsFailed, TrackingError
 from shallowexp.models import Best, log_models
 from shallowexp.progress import Progress
 from shallowexp.tracking import DatasetInput, Record, Store, Sweep
@@ -55,7 +55,7 @@ class Tally:
             self.diverged += result.diverged_at is not None
 
     def counts(self) -> dict[str, int]:
-        ended = {"finished": self.finished, "diverged": self.diverged, "failed": len(self.failures)}
+        ended = {"finished": self.finished - self.diverged, "diverged": self.diverged, "failed": len(self.failures)}
         return {"runs": self.total, "reused": self.reused} | ended
 
     def tags(self) -> dict[str, str]:
@@ -140,10 +140,15 @@ class Tracked:
             self._close(parent, status, runs, tally)
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], tally: Tally) -> None:
-        table = browsing.table(runs, self.store.finished(self.experiment_id), tally.failures)
-        parent.log_artifacts({"runs.csv": table.encode()})
+        results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
         note = browsing.sweep_note(runs, tally.counts(), self.experiment_id)
-        parent.close(status, tally.tags() | {browsing.NOTE: note})
+        try:
+            parent.log_artifacts({"runs.csv": browsing.table(runs, results, tally.failures).encode()})
+        except TrackingError:
+            status = "FAILED"
+            raise
+        finally:
+            parent.close(status, tally.tags() | {browsing.NOTE: note})
 
     def _train_and_write(self, runs: Sequence[Run], parent: str, tally: Tally, threads: int | None) -> None:
         """Writing goes on beside training; leaving, however, waits for the writes in flight."""

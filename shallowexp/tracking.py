@@ -22,11 +22,10 @@ from shallowexp.tracking_client import (
     PARENT,
     WEIGHTS,
     OneByOne,
-    explained,
     quiet_environment,
     system_tags,
-    tracked,
 )
+from shallowexp.tracking_errors import explained, tracked
 from shallowexp.tracking_frames import runs_of
 from shallowexp.tracking_sweep import Sweep
 
@@ -86,6 +85,17 @@ class Stored(NamedTuple):
     points: dict[str, list[tuple[int, float]]]  # of each metric, as `Record.points` has them
 
 
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    run_id: str
+    metrics: dict[str, float]  # their last values
+
+    @property
+    def outcome(self) -> str:
+        return "diverged" if "diverged/step" in self.metrics else "finished"
+
+
 class Store:
     """An MLflow tracking store. Its methods raise TrackingError when it fails."""
 
@@ -139,6 +149,14 @@ class Store:
     def finished(self, experiment_id: str) -> dict[str, str]:
         """Fingerprint -> run id of its newest FINISHED run, over the whole experiment."""
         return {fingerprint: run_id for _, run_id, fingerprint in sorted(self._rows.finished(experiment_id))}
+
+    @tracked
+    def results(self, experiment_id: str, fingerprints: Iterable[str]) -> dict[str, "Ended"]:
+        """Fingerprint -> how the newest FINISHED run of each fingerprint that has one ended."""
+        newest = self.finished(experiment_id)
+        found = {fingerprint: newest[fingerprint] for fingerprint in fingerprints if fingerprint in newest}
+        last = self._rows.last(experiment_id, list(found.values()))
+        return {fingerprint: Ended(run_id, last[run_id]) for fingerprint, run_id in found.items()}
 
     @tracked
     def write(self, experiment_id: str, records: Iterable[Record], parent: str | None = None) -> None:

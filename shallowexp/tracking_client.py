@@ -1,27 +1,24 @@
-"""Reaching MLflow through its public client: quietly, not for ever, with errors in one sentence, one run at a time.
+"""Reaching MLflow through its public client: quietly, not for ever, one run at a time.
 
 `OneByOne` writes and reads runs in any store; `tracking_sql.Tables` does it in bulk where the store is a SQL database.
 """
 
 import os
-import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import wraps
 from getpass import getuser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from shallowexp.errors import TrackingError
+from shallowexp.tracking_artifacts import put_artifacts
 
 FINGERPRINT, PARENT, WEIGHTS = "shallowexp.fingerprint", "mlflow.parentRunId", "weights.npz"
 CONTEXT = "mlflow.data.context", "training"  # the tag of a run's data set
 RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"], ["run_id", "key", "value"]
+CHUNK = 1000  # run ids in one query: SQLite takes 32,766 variables, SQL Server 2,100
 POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -31,25 +28,6 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "PGCONNECT_TIMEOUT": "10",
 }
-ADVICE = (  # the first pattern found in MLflow's error says what to do
-    (
-        "out-of-date database schema",
-        "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
-    ),
-    ("locked", "Something else is writing to it: start again when that has ended, nothing is lost."),
-    (
-        r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED",
-        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN.",
-    ),
-    (
-        "authentication failed|no password supplied|role .* does not exist",
-        "Check the user and the password in the URI.",
-    ),
-    ("No module named", "Install that package, which MLflow needs for this kind of store."),
-    ("readonly|unable to open|[Pp]ermission denied", "Check that you may write there."),
-    ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Start again then, nothing is lost."),
-    ("", "Is MLFLOW_TRACKING_URI right?"),
-)
 
 
 def quiet_environment() -> None:
@@ -64,78 +42,13 @@ def system_tags() -> dict[str, str]:
     return {"mlflow.user": getuser(), "mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
 
 
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow, SQLAlchemy, requests or the disk say into one TrackingError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        reason = re.split(r"\n\[SQL|\n*\(Background on", str(error))[0].strip()
-        text = f"{getattr(error, 'error_code', '')} {reason}"
-        advice = next(words for pattern, words in ADVICE if re.search(pattern, text))
-        message = f"MLflow store {uri}: {reason}\n{advice}"
-        raise TrackingError(re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", message)) from error
-
-
-def tracked(method: Callable) -> Callable:
-    """A method of something with a `uri`, under `explained`."""
-
-    @wraps(method)
-    def run(self, *args, **kwargs):
-        with explained(self.uri):
-            return method(self, *args, **kwargs)
-
-    return run
-
-
-def search(client, experiment_id: str, condition: str, order: list[str] | None = None, page_size=1000) -> Iterator:
-    """Every run of the experiment for which an MLflow filter holds, newest first unless ordered, over all pages."""
+def search(client, experiment_id: str, condition: str) -> Iterator:
+    """Every run of the experiment for which an MLflow filter holds, newest first, over all pages."""
     token = None
     while token != "":
-        page = client.search_runs([experiment_id], condition, 1, page_size, order, token)
+        page = client.search_runs([experiment_id], condition, 1, 1000, page_token=token)
         yield from page
         token = page.token or ""
-
-
-def _folder(artifact_uri: str) -> Path | None:
-    """The folder, if artifacts under this URI are files of this machine."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-    from mlflow.utils.uri import is_local_uri
-
-    local = is_local_uri(artifact_uri, is_tracking_or_registry_uri=False)
-    return Path(local_file_uri_to_path(artifact_uri)) if local else None
-
-
-def _repository(artifact_uri: str, uri: str):
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    return get_artifact_repository(artifact_uri, tracking_uri=uri)
-
-
-def put_artifacts(artifact_uri: str, uri: str, artifacts: dict[str, bytes]) -> None:
-    """Store path -> content under a run's artifact URI; files of this machine are written directly."""
-    if not artifacts:
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = _folder(artifact_uri)
-        for path, content in artifacts.items():
-            file = (folder or Path(temporary)) / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        if folder is None:
-            _repository(artifact_uri, uri).log_artifacts(temporary)
-
-
-def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz artifact."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = _folder(artifact_uri)
-        file = folder / path if folder else _repository(artifact_uri, uri).download_artifacts(path, temporary)
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
 
 
 def _input(data):
@@ -174,6 +87,15 @@ class OneByOne:
 
     def _finished(self, experiment_id: str) -> Iterator:
         return search(self._client, experiment_id, f"attributes.status = 'FINISHED' AND tags.`{FINGERPRINT}` LIKE '%'")
+
+    def last(self, experiment_id: str, run_ids: list[str]) -> dict[str, dict[str, float]]:
+        """Run id -> the last value of each metric."""
+        found = {}
+        for i in range(0, len(run_ids), CHUNK):
+            ids = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + CHUNK])
+            runs = search(self._client, experiment_id, f"attributes.run_id IN ({ids})")
+            found |= {run.info.run_id: run.data.metrics for run in runs}
+        return found
 
     def frames(self, experiment_id: str, run_ids: list[str]) -> tuple[pd.DataFrame, ...]:
         """These runs, their params, tags and metric points, in long form: RUN_, TEXT_, TEXT_ and POINT_COLUMNS."""

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from shallowexp.claims import Runs
-from shallowexp.tracking_client import FINGERPRINT, PARENT, WEIGHTS, load_arrays, tracked
+from shallowexp.tracking_artifacts import load_arrays
+from shallowexp.tracking_client import FINGERPRINT, PARENT, WEIGHTS
+from shallowexp.tracking_errors import tracked
 
 COMMIT = "mlflow.source.git.commit"
 

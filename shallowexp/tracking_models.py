@@ -6,13 +6,13 @@ again, so a run never has two. Only the public client is used, which leaves the 
 
 import logging
 import tempfile
-from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
-from shallowexp.tracking_client import FINGERPRINT, search, tracked
+from shallowexp.tracking_client import FINGERPRINT
+from shallowexp.tracking_errors import explained_artifacts, tracked
 
 PREDICTOR, TYPE = Path(__file__).with_name("predictor.py"), "shallowexp"
 
@@ -24,14 +24,6 @@ class Models:
     uri: str
     client: object  # MlflowClient
     experiment_id: str
-
-    @tracked
-    def ranked(self, fingerprints: Collection[str], count: int) -> list[tuple[str, str]]:
-        """Fingerprint and run id of the `count` best runs: FINISHED, not diverged, the lowest train/loss first."""
-        condition = "attributes.status = 'FINISHED' AND tags.outcome = 'finished'"
-        found = search(self.client, self.experiment_id, condition, ["metrics.`train/loss`"], 20 if count == 1 else 1000)
-        pairs = ((run.data.tags.get(FINGERPRINT), run.info.run_id) for run in found)
-        return list(islice((pair for pair in pairs if pair[0] in fingerprints), count))
 
     @tracked
     def has(self, run_id: str) -> bool:
@@ -47,10 +39,12 @@ class Models:
         logged = self._find(run_id) or self._create(run_id, model)
         with tempfile.TemporaryDirectory() as folder:
             save(model, Path(folder), run_id=run_id, model_id=logged.model_id)
-            self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
-        outputs = self.client.get_run(run_id).outputs
-        if logged.model_id not in [output.model_id for output in (outputs.model_outputs if outputs else ())]:
+            with explained_artifacts(logged.artifact_location):
+                self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        run = self.client.get_run(run_id)
+        if logged.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else ())]:
             self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        self.client.log_batch(run_id, _measured(run, logged.model_id))
         self.client.finalize_logged_model(logged.model_id, "READY")
 
     @tracked
@@ -67,8 +61,21 @@ class Models:
         return next(iter(self.client.search_logged_models([self.experiment_id], condition)), None)
 
     def _create(self, run_id: str, model):
-        tags = {FINGERPRINT: model.fingerprint}
+        tags = {FINGERPRINT: model.fingerprint, "mlflow.note.content": model.note}
         return self.client.create_logged_model(self.experiment_id, model.name, run_id, tags, model.params, TYPE)
+
+
+def _measured(run, model_id: str) -> list:
+    """The run's last losses and accuracies as the model's too, on the run's data set: so MLflow links the two.
+
+    The run has these very points, so it stays as it is.
+    """
+    from mlflow.entities import Metric
+
+    data, step = run.inputs.dataset_inputs[0].dataset, int(run.data.params["train.steps"])
+    last = {name: value for name, value in run.data.metrics.items() if name.startswith(("train/", "test/"))}
+    on = {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest, "run_id": run.info.run_id}
+    return [Metric(name, value, run.info.end_time, step, **on) for name, value in last.items()]
 
 
 def save(model, folder: Path, **ids: str) -> None:
@@ -77,6 +84,7 @@ def save(model, folder: Path, **ids: str) -> None:
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
+    from mlflow.utils import environment
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     files = {f"code/{path}": content for path, content in model.code.items()} | {"parameters.npz": model.parameters}
@@ -84,15 +92,17 @@ def save(model, folder: Path, **ids: str) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
-    save_model(
-        folder / "model",
-        python_model=str(PREDICTOR),
-        artifacts={"parameters": str(folder / "parameters.npz")},
-        code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
-        model_config=model.config,
-        signature=ModelSignature(*(Schema([spec]) for spec in wide)),
-        input_example=model.example,
-        pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
-        metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
-        mlflow_model=Model(**ids),
-    )
+    # MLflow would look through all that is installed, 0.5 s long, whether these two versions, read from it, are there
+    with patch.object(environment, "warn_dependency_requirement_mismatches", create=True):
+        save_model(
+            folder / "model",
+            python_model=str(PREDICTOR),
+            artifacts={"parameters": str(folder / "parameters.npz")},
+            code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
+            model_config=model.config,
+            signature=ModelSignature(*(Schema([spec]) for spec in wide)),
+            input_example=model.example,
+            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
+            metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
+            mlflow_model=Model(**ids),
+        )

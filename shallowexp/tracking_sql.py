@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import pandas as pd
 
-from shallowexp.tracking_client import CONTEXT, FINGERPRINT, POINT_COLUMNS, RUN_COLUMNS, TEXT_COLUMNS, put_artifacts
+from shallowexp.tracking_artifacts import put_artifacts
+from shallowexp.tracking_client import CHUNK, CONTEXT, FINGERPRINT, POINT_COLUMNS, RUN_COLUMNS, TEXT_COLUMNS
 
 TESTED = {"dc11669786a5"}  # schema revisions, in MLflow's words alembic versions: MLflow 3.17
-CHUNK = 1000  # run ids in one query: SQLite takes 32,766 variables, SQL Server 2,100
 log = logging.getLogger(__name__)
 
 
@@ -79,8 +79,8 @@ class Tables:
         from mlflow.utils.uri import append_to_uri_path
 
         runs = []
-        for record in records:
-            run_id = uuid4().hex
+        ids = sorted(uuid4().hex for _ in records)  # MLflow lists runs that began together by id: in the sweep's order
+        for run_id, record in zip(ids, records, strict=True):
             artifact_uri = append_to_uri_path(experiment.artifact_location, run_id, "artifacts")
             put_artifacts(artifact_uri, self._uri, record.artifacts)
             runs.append((run_id, artifact_uri, record))
@@ -130,6 +130,16 @@ class Tables:
         )
         with self._store.ManagedSessionMaker() as session:
             return [tuple(row) for row in session.execute(query)]
+
+    def last(self, experiment_id: str, run_ids: list[str]) -> dict[str, dict[str, float]]:
+        """Run id -> the last value of each metric."""
+        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
+
+        found = {run_id: {} for run_id in run_ids}
+        with self._store.ManagedSessionMaker() as session:
+            for run_id, key, value in _read(session, SqlLatestMetric, ["run_id", "key", "value"], run_ids).values:
+                found[run_id][key] = value
+        return found
 
     def frames(self, experiment_id: str, run_ids: list[str]) -> tuple[pd.DataFrame, ...]:
         """These runs, their params, tags and metric points, as in `OneByOne.frames`."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import psutil
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking_client import FINGERPRINT, PARENT, put_artifacts, search, system_tags, tracked
+from shallowexp.tracking_artifacts import put_artifacts
+from shallowexp.tracking_client import FINGERPRINT, PARENT, search, system_tags
+from shallowexp.tracking_errors import tracked
 
 DIGEST, HOST, PID, STARTED = (f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start"))
 

@@ -105,7 +105,7 @@ def test_a_sweep_keeps_what_made_it(client):
     }
     rows = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/runs.csv").splitlines()
     assert len(rows) == 131
-    assert rows[0].startswith("run_id,name,state,fingerprint,")
+    assert rows[0].startswith("run_id,name,outcome,fingerprint,activation,") and "train/loss" in rows[0]
     assert all(len(row.split(",")[0]) == 32 for row in rows[1:])
     assert len(sweep.data.tags["shallowexp.lock"]) == 64
 

@@ -43,7 +43,7 @@ def assert_same(loader, master, jobs):
 
 @pytest.mark.parametrize("name", claims.find())
 def test_every_experiment_composes_as_hydra_does(name):
-    jobs = [job.overrides for job in compose_experiment(name)]
+    jobs = [job.overrides for job in compose_experiment(name)[1]]
     with hydra_loader() as loader:
         master = loader.load_configuration("config", [f"+experiment={name}"], RunMode.MULTIRUN)
         assert_same(loader, master, Random(0).sample(jobs, min(len(jobs), 5)))

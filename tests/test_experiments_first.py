@@ -19,7 +19,7 @@ STEPS = (0, 1, 5, 20)
 
 @cache
 def sweep(name):
-    return plan((job.config, job.choices) for job in compose_experiment(name))
+    return plan((job.config, job.choices) for job in compose_experiment(name)[1])
 
 
 def small(name, seeds=3, **choices) -> Runs:

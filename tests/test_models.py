@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ from shallowexp.network import forward
 from shallowexp.rerun import compose
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
-from shallowexp.tracking_models import Models
 from shallowexp.training import train_one
 from tests.conftest import command
 from tests.test_tracking import free_port
@@ -123,6 +123,13 @@ def test_the_best_run_of_a_sweep_gets_one_model_linked_to_it(tracked):
     assert model.tags["shallowexp.fingerprint"] == best
     assert model.params == stored.data.params
     assert [output.model_id for output in stored.outputs.model_outputs] == [model.model_id]
+    (data,) = (used.dataset for used in stored.inputs.dataset_inputs)
+    assert {(m.dataset_name, m.dataset_digest) for m in model.metrics} == {(data.name, data.digest)}
+    assert {m.key: m.value for m in model.metrics}["test/accuracy"] == stored.data.metrics["test/accuracy"]
+    histories = {
+        name: tracked.store.client.get_metric_history(model.source_run_id, name) for name in stored.data.metrics
+    }
+    assert {len(histories[metric.key]) for metric in model.metrics} == {len(runs[0].job.log_steps)}
     assert stored.info.status == "FINISHED" and stored.info.end_time == table.end_time[best]
     assert not tracked.store.client.search_registered_models()
 
@@ -248,9 +255,9 @@ def test_mlflow_serves_it(tracked, tmp_path):
         process.wait(30)
 
 
-def test_only_as_many_runs_are_read_as_needed(tracked):
-    runs = [run(seed=seed, log__model="none") for seed in range(3)]
-    sweep(tracked, runs)
-    store = tracked.store
-    ranked = Models(store.uri, store.client, tracked.experiment_id).ranked({runs[2].fingerprint}, 1)
-    assert [fingerprint for fingerprint, _ in ranked] == [runs[2].fingerprint]
+def test_a_sweep_looks_for_its_best_run_among_its_own(tracked):
+    runs = [run(seed=seed) for seed in range(4)]
+    sweep(tracked, [replace(run, model="none") for run in runs])
+    ranked = sorted(runs, key=lambda run: train_one(run.job).metrics[-1, 0])
+    sweep(tracked, ranked[1:])
+    assert [model.tags["shallowexp.fingerprint"] for model in models(tracked)] == [ranked[1].fingerprint]

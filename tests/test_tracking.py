@@ -257,6 +257,14 @@ def test_undefined_values_are_not_in_the_store(sql_store):
     assert run.data.metrics["symmetry/cosine"] == 0.5
 
 
+def test_runs_of_a_batch_are_listed_in_the_sweeps_order(sql_store):
+    experiment = sql_store.experiment("in order")
+    sql_store.write(experiment, [record(i, start=7) for i in range(9)])
+    for order in (None, ["params.activation"]):
+        runs = sql_store.client.search_runs([experiment], order_by=order)
+        assert [run.data.params["hidden_size"] for run in runs] == [str(i + 1) for i in range(9)]
+
+
 def test_a_bulk_write_is_all_or_nothing(sql_store):
     experiment = sql_store.experiment("all or nothing")
     with pytest.raises(TrackingError, match="bad name"):
@@ -326,6 +334,12 @@ def test_bulk_and_client_read_the_same(sql_store, server):
     bulk = sql_store.read("both ways", fingerprints)
     assert_same_runs(bulk, by_client(sql_store.uri).read("both ways", fingerprints))
     assert_same_runs(bulk, remote.read("both ways", fingerprints))
+    asked = [*fingerprints[1:], "absent"]
+    for store in (sql_store, by_client(sql_store.uri), remote):
+        results = store.results(store.experiment("both ways"), asked)
+        assert {key: ended.metrics for key, ended in results.items()} == {
+            r.fingerprint: {name: points[-1][1] for name, points in r.points().items()} for r in records[1:]
+        }
 
 
 def test_nothing_found_reads_as_nothing(sql_store):

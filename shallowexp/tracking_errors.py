@@ -1,0 +1,75 @@
+"""What MLflow, its databases and its artifact stores raise, as one message that says what to do."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+
+from shallowexp.errors import TrackingError
+
+ADVICE = (  # the first pattern found in MLflow's error says what to do
+    (
+        "out-of-date database schema",
+        "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
+    ),
+    ("locked", "Something else is writing to it: start again when that has ended, nothing is lost."),
+    (
+        r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN.",
+    ),
+    (
+        "authentication failed|no password supplied|role .* does not exist",
+        "Check the user and the password in the URI.",
+    ),
+    ("No module named", "Install that package, which MLflow needs for this kind of store."),
+    ("readonly|unable to open|[Pp]ermission denied", "Check that you may write there."),
+    ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Start again then, nothing is lost."),
+    ("", "Is MLFLOW_TRACKING_URI right?"),
+)
+ARTIFACTS = (
+    "Is it there, and may you write there? Start again then, nothing is lost; "
+    "a run whose file is gone is trained anew with fresh=true."
+)
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn what MLflow, SQLAlchemy, requests or the disk say into one TrackingError."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        text = f"{getattr(error, 'error_code', '')} {_reason(error)}"
+        advice = next(words for pattern, words in ADVICE if re.search(pattern, text))
+        raise TrackingError(_without_password(f"MLflow store {uri}: {_reason(error)}\n{advice}")) from error
+
+
+@contextmanager
+def explained_artifacts(uri: str) -> Iterator[None]:
+    """Turn what an artifact store raises into one TrackingError: each kind has exceptions of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise TrackingError(_without_password(f"MLflow artifact store {uri}: {_reason(error)}\n{ARTIFACTS}")) from error
+
+
+def tracked(method: Callable) -> Callable:
+    """A method of something with a `uri`, under `explained`."""
+
+    @wraps(method)
+    def run(self, *args, **kwargs):
+        with explained(self.uri):
+            return method(self, *args, **kwargs)
+
+    return run
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without SQLAlchemy's statement and links."""
+    return re.split(r"\n\[SQL|\n*\(Background on", str(error))[0].strip()
+
+
+def _without_password(message: str) -> str:
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", message)
