@@ -18,7 +18,7 @@ from shallowexp.diagnostics import FLAT
 from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
 from shallowexp.network import forward
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, optional, over_each, over_seeds, paired, require, words
 
 CURVED = ("sigmoid", "tanh")
 SMALL, LARGE = 0.01, 10.0
@@ -63,7 +63,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 def _with_design(frame: pd.DataFrame) -> pd.DataFrame:
     require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/share", "gradient/W1_relative")
-    own = frame["init.output_scale"].notna() if "init.output_scale" in frame else False
+    own = optional(frame, "init.output_scale")["init.output_scale"].notna()
     return frame.assign(design=np.where(own, SMALL_W2, AS_W1))
 
 
@@ -152,14 +152,13 @@ def verdict(runs: Runs) -> Verdict:
     results = {}
     for (measure, step), holds in checks.items():
         pairs, lost = complete(_pairs(runs, step, measure))
-        for (design, activation), part in pairs.groupby(level=["design", "activation"]):
-            effect = over_seeds(part)
+        for (design, activation), effect in over_each(pairs, "design", "activation").items():
             results[f"{measure} at step {step}, {activation}, {design}: {words(effect)}{lost}"] = holds(effect)
     judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
     pairs, lost = complete(_pairs(runs, judged, "train/loss"))
     exceptions = [part for part, held in results.items() if not held]
     return Verdict(
-        outcome(results.values()),
+        results.values(),
         f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
         f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
         over_seeds(pairs),

@@ -20,7 +20,7 @@ from shallowexp.initializers import Parameters
 from shallowexp.network import backward, forward
 from shallowexp.outputs import Sigmoid
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import estimate, outcome, require
+from shallowexp.statistics import estimate, require
 
 ROUNDING = 1e-12  # a rise relative to the loss that the last bits alone can make
 DATA, RATE = "flower", 1.2  # the course's, where the effect is reported and the sharpness measured
@@ -115,7 +115,7 @@ def verdict(runs: Runs) -> Verdict:
     shares = steps.groupby(["data", "train.learning_rate"])["rise"].mean()
     judged = _judged(steps)
     return Verdict(
-        outcome(shares == 0),
+        shares == 0,
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
         f"Every step lowers the loss in {(shares == 0).sum()} of {len(shares)} cells; share of rises by cell: "

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import isnan, nan
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -20,12 +21,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from shallowexp import browsing, figures, page, plans, provenance
-from shallowexp.claims import Claim, Estimate, Runs, Verdict, find, first_paragraph
+from shallowexp.claims import UNDECIDED, Claim, Estimate, Runs, Undecided, Verdict, find, first_paragraph
 from shallowexp.errors import TrackingError, UserError
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
 
-COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow"}
+COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", UNDECIDED: "dim"}
 FIGURE = "shallowexp.figure"  # tag of a sweep: what its figure was made from
 SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
 console = Console(soft_wrap=True, highlight=False)
@@ -71,21 +72,25 @@ class Entry:
         """Of claims.csv: flat."""
         claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
         verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "condition")}
+        counts = {"holds": sum(self.verdict.parts), "parts": len(self.verdict.parts)}
         kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
-        return claim | verdict | self.verdict.effect._asdict() | kept
+        return claim | verdict | counts | _written(self.verdict.effect)._asdict() | kept
 
     def to_json(self) -> dict[str, object]:
         kept = {name: getattr(self, name) for name in KEPT}
         lists = {"commits": self.commits, "versions": self.versions}
-        return self.row() | kept | lists | {"verdict": asdict(self.verdict)}
+        return self.row() | kept | lists | {"verdict": _plain(self.verdict)}
 
     @classmethod
     def from_json(cls, row: dict, folder: Path) -> "Entry":
         """Raises KeyError where the claim is gone or the file is of another form."""
         kept = {name: row[name] for name in KEPT}
-        effect = {"effect": Estimate(*row["verdict"]["effect"])}
+        effect = Estimate(*(nan if value is None else value for value in row["verdict"]["effect"]))
+        verdict = Verdict(
+            **{key: value for key, value in row["verdict"].items() if key != "outcome"} | {"effect": effect}
+        )
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
-        return cls(find()[row["name"]], folder, **kept | {"verdict": Verdict(**row["verdict"] | effect)} | dates)
+        return cls(find()[row["name"]], folder, **kept | {"verdict": verdict} | dates)
 
 
 KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "folder")]
@@ -101,7 +106,7 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
     Returns the exit status: 1 if a claim's own code failed, the others being drawn all the same.
     """
     store, before = Store.open(create=train), _previous(output)
-    entries, failed = {}, 0
+    entries, absent, failed = {}, [], 0
     for claim in claims:
         try:
             entry = _entry(claim, store, output, before.pop(claim.name, None), train)
@@ -112,10 +117,11 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
             console.print(f"[red]{claim.name}: {escape(_where(error, claim))}[/]")
         else:
             entries |= {claim.name: entry} if entry else {}
+            absent += [] if entry else [claim.name]
     if entries:
-        _write([*before.values(), *entries.values()], output)
+        _write([*before.values(), *entries.values()], absent, output)
     elif not failed:
-        raise NothingToReport(f"no tracked runs in {store.uri}: launch a sweep first, e.g. {command(claims[0])}")
+        raise NothingToReport(f"no runs of these sweeps in {store.uri}: launch one first, e.g. {command(claims[0])}")
     return int(failed > 0)
 
 
@@ -145,14 +151,24 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
     return before
 
 
+def _plain(verdict: Verdict) -> dict[str, object]:
+    """For JSON."""
+    return {"outcome": verdict.outcome, **asdict(verdict), "effect": _written(verdict.effect)}
+
+
+def _written(effect: Estimate) -> Estimate:
+    """None where there is no interval: NaN is no JSON."""
+    return Estimate(*(None if isnan(value) else value for value in effect))
+
+
 def _show_in_mlflow(entry: Entry, store: Store) -> None:
-    """The figure and the verdict on the page of the experiment's newest sweep, once for each change."""
+    """The figure and the verdict, once decided, on the page of the experiment's newest sweep, once for each change."""
     sweep = store.newest_sweep(store.find(entry.claim.name))
     tags = sweep.tags() if sweep else {FIGURE: entry.inputs}
-    if tags.get(FIGURE) == entry.inputs:
+    if tags.get(FIGURE) == entry.inputs or entry.verdict.outcome == UNDECIDED:
         return
     figure = _file(entry.folder, entry.claim, ".png")
-    verdict = json.dumps(asdict(entry.verdict), indent=1, ensure_ascii=False)
+    verdict = json.dumps(_plain(entry.verdict), indent=1, ensure_ascii=False)
     small = f"{entry.claim.name}-small.png"
     files = {figure.name: figure.read_bytes(), small: figures.small(figure), "verdict.json": verdict.encode()}
     sweep.log_artifacts(files)
@@ -182,7 +198,7 @@ def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> Non
 def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> Entry:
     module = claim.load()
     table, digest = runs.table, _digest(runs.table.index)
-    verdict = module.verdict(runs)
+    verdict = _judge(module, runs)
     commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
     metadata = {"Title": claim.sentence, "Runs": digest, "Commit": ", ".join(commits), "Command": command(claim)}
     output.mkdir(parents=True, exist_ok=True)
@@ -212,6 +228,14 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     )
 
 
+def _judge(module: ModuleType, runs: Runs) -> Verdict:
+    """The one place where runs that cannot decide a claim become the verdict that says so."""
+    try:
+        return module.verdict(runs)
+    except Undecided as lack:
+        return Verdict((), "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
+
+
 def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, str]) -> None:
     """Where the experiment has frames to show; else nothing is left of an animation from before."""
     frames = module.animation(runs) if hasattr(module, "animation") else []
@@ -221,19 +245,19 @@ def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, 
         path.unlink(missing_ok=True)
 
 
-def _write(entries: Sequence[Entry], output: Path) -> None:
+def _write(entries: Sequence[Entry], absent: Sequence[str], output: Path) -> None:
     rows = [entry.to_json() for entry in entries]
     text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat)
     _claims_json(output).write_text(text + "\n", encoding="utf-8")
     pd.DataFrame([entry.row() for entry in entries]).to_csv(output / "claims.csv", index=False)
-    about = provenance.about()
-    path = page.write(entries, output, about)
-    table = Table("experiment", "verdict", "effect [95% interval]", "runs")
+    path = page.write(entries, output, provenance.about(), absent)
+    table = Table("experiment", "verdict", "parts", "effect [95% interval]", "runs")
     for entry in entries:
-        outcome = entry.verdict.outcome
+        outcome, parts = entry.verdict.outcome, entry.verdict.parts
         table.add_row(
             entry.claim.name,
             f"[{COLOURS[outcome]}]{outcome}[/]",
+            f"{sum(parts)}/{len(parts)}",
             escape(page.interval(entry.verdict.effect)),
             str(entry.runs),
         )
