@@ -78,7 +78,7 @@ def _draw_table(ax, table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
     drawn = ax.table(text, **labels, cellLoc="center", loc="upper center", edges="horizontal")
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(9)
-    drawn.scale(1, 1.9)
+    drawn.scale(1, 3)
     ax.set_title(f"Accuracy in % by hidden units ({table['seed'].nunique()} seeds)")
     ax.axis("off")
     return numbers.rename_axis("hidden_size").reset_index().melt("hidden_size", var_name="set", value_name="percent")

@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import legend, looks, median_and_band, styled
-from shallowexp.statistics import complete, optional, over_each, over_seeds, paired, require, words
+from shallowexp.figures import intervals, legend, looks, median_and_band, styled
+from shallowexp.statistics import complete, optional, over_cells, over_each, over_seeds, paired, require, words
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
 LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
@@ -31,17 +31,18 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     page = Figure(figsize=(12, 3.7))
     left, middle, right = page.subplots(1, 3)
     lead = paired(classes, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "init.output_scale", "seed"])
-    lead = complete(lead)[0].rename("lead").reset_index()
+    lead = over_cells(lead, "init.output_scale", "data")
     drawn = [
         median_and_band(left, classes, "init.output_scale", "gradient/W2 at the start", "output", LOSSES.get),
-        median_and_band(middle, lead, "init.output_scale", "lead", "data"),
+        intervals(middle, lead.assign(start=lead["init.output_scale"].map("W2 × {:g}".format)), "start", "data"),
         _draw_scores(right, positive),
     ]
     left.set(title="Two classes: ||dW2|| at the start", xscale="log", yscale="log", xlabel="scale of W2")
-    middle.set(title="Accuracy, cross-entropy minus squared error", xscale="log", xlabel="scale of W2")
-    middle.axhline(0, color="black", linewidth=0.9)
+    middle.set(
+        title="Accuracy, cross-entropy minus squared error", xlabel="mean over seeds; right: cross-entropy is better"
+    )
     right.set(title="Positive targets: training r² of each seed", xlabel="hidden activation", ylim=(-4.3, 1))
-    for ax, place in ((left, "lower left"), (middle, "upper left"), (right, "center right")):
+    for ax, place in ((left, "lower left"), (middle, "upper right"), (right, "center right")):
         legend(ax, loc=place)
     return page, pd.concat(drawn, ignore_index=True)
 

@@ -69,7 +69,7 @@ def _condensation(page, runs: Runs) -> pd.DataFrame:
     step_axis(curve)
     kept = next((runs.weights[key] for key in wide["fingerprint"].unique() if key in runs.weights), None)
     for ax, step in zip(maps, (0, peak, wide["step"].max()), strict=True):
-        ax.set(title=f"|cosine|, step {step}", xlabel="hidden unit", xticks=[], yticks=[])
+        ax.set(title=f"|cosine| of {wide['hidden_size'].max()} units, step {step}", xticks=[], yticks=[])
         ax.grid(False)
         if kept is not None and step in kept["steps"]:
             image = ax.imshow(_cosines(kept, step), cmap="cividis", vmin=0, vmax=1)

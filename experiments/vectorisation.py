@@ -81,7 +81,7 @@ def _draw_times(middle, right, times: dict) -> pd.DataFrame:
         f"{times['machine']},\n{times['date']}; {units}".replace(", Python", ",\nPython"),
         transform=right.transAxes,
         va="top",
-        fontsize=7,
+        fontsize=8,
     )
     return rows.drop(columns="rounds")
 

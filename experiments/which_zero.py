@@ -84,9 +84,10 @@ def _cells(ax, table: pd.DataFrame, measure: str, title: str, form: str) -> pd.D
     means = table.pivot_table(index="kind", columns=["start", "set"], values=measure)
     columns = [(start, name) for start in STARTS for name in SETS if (start, name) in means]
     means = means.reindex(index=[kind for kind in KINDS if kind in means.index], columns=columns)
-    ax.imshow(means, cmap="cividis", aspect="auto", alpha=0.7)
+    shades = ax.imshow(means, cmap="cividis", aspect="auto", alpha=0.7)
     for (row, column), value in np.ndenumerate(means.to_numpy()):
-        ax.text(column, row, "" if np.isnan(value) else form.format(value), ha="center", va="center")
+        ink = "white" if shades.norm(value) < 0.35 else "black"
+        ax.text(column, row, "" if np.isnan(value) else form.format(value), ha="center", va="center", color=ink)
     labels = [f"{start}\n{SETS[name]}" for start, name in columns]
     ax.set_xticks(range(len(columns)), labels, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(means)), [KINDS[kind] for kind in means.index])

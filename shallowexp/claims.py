@@ -121,5 +121,6 @@ def find() -> dict[str, Claim]:
 
 
 def first_paragraph(function: Callable) -> str:
-    """Of its docstring: what to see in a figure, what a verdict tests."""
-    return " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+    """Of its docstring: what to see in a figure, what a verdict tests, with its module's constants as their values."""
+    text = " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+    return re.sub(r"\b[A-Z]{3,}\b", lambda name: str(function.__globals__.get(name[0], name[0])), text)
