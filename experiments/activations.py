@@ -14,11 +14,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.activations import LeakyReLU, ReLU, Sigmoid, Tanh
-from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import complete, over_each, over_seeds, paired, require, words
 
 CURVES = {"sigmoid": Sigmoid(), "tanh": Tanh(), "relu": ReLU(), "leaky_relu": LeakyReLU()}
 DRAWN, SECOND = "flower", "iris"  # the second has the largest offsets of tanh
@@ -100,7 +100,7 @@ def verdict(runs: Runs) -> Verdict:
     stats = statistics(runs)
     steps = sorted({min(stats["step"].unique(), key=lambda step: abs(step - b), default=np.nan) for b in BUDGETS})
     judged = stats[stats["step"].isin(steps)].set_index(["step", "data", "activation", "seed"])["offset"]
-    effects = {key: over_seeds(part) for key, part in judged.groupby(level=["step", "data", "activation"])}
+    effects = over_each(judged, "step", "data", "activation")
     holds = {
         key: effect.high < CENTRED if key[2] == "tanh" else effect.low > CENTRED for key, effect in effects.items()
     }
@@ -113,9 +113,9 @@ def verdict(runs: Runs) -> Verdict:
     last = stats[stats["step"] == steps[-1]].assign(outcome="finished")
     pairs, lost = complete(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
     return Verdict(
-        outcome(holds.values()),
+        holds.values(),
         f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]:g}, mean of data, by seed{lost}",
-        over_seeds(pairs) if len(pairs) else Estimate(*[np.nan] * 3),
+        over_seeds(pairs),
         f"{sum(holds.values())} of {len(holds)} parts hold. Offset of tanh, centred below {CENTRED:g}: "
         f"{', '.join(tanh) or 'no runs'}. Others not above it: {', '.join(others) or 'none'}.",
     )

@@ -17,7 +17,7 @@ from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay
-from shallowexp.statistics import complete, outcome, over_cells, over_seeds, paired, require, words
+from shallowexp.statistics import complete, optional, over_cells, over_seeds, paired, require, words
 
 LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"
 CHAPTER = 0.01  # the chapter's lambda, that is judged; 0 is ReLU
@@ -62,8 +62,8 @@ def _name(leak: float) -> str:
 def _with_leak(frame: pd.DataFrame) -> pd.DataFrame:
     """With the column `leak`, lambda, which is 0 for ReLU."""
     require(frame, "activation", "seed", LOSS, DEAD, *CELL)
-    slope = frame.get("activation.slope", np.nan)
-    return frame.assign(leak=np.where(frame["activation"] == "relu", 0, slope))
+    frame = optional(frame, "activation.slope")
+    return frame.assign(leak=frame["activation.slope"].where(frame["activation"] != "relu", 0))
 
 
 def _silent(runs: Runs) -> pd.DataFrame:
@@ -101,12 +101,12 @@ def verdict(runs: Runs) -> Verdict:
     died = over_cells(ends[ends["leak"] == 0].set_index([*CELL, "seed"])[DEAD], *CELL)
     died = died[died["low"] > 0]
     silent, loss = (_where(_against_relu(ends, measure), died) for measure in ("silent", LOSS))
-    woken, gained = (over_cells(pairs[CHAPTER], *CELL) for pairs in (silent, loss))
-    judged, lost = complete(silent[CHAPTER])
+    woken, gained = (over_cells(_chapters(pairs), *CELL) for pairs in (silent, loss))
+    judged, lost = complete(_chapters(silent))
     leaky = ends[ends["leak"] > 0]
     parts = [*(woken["high"] < 0), *(gained["high"] < -MARGIN)] if len(died) else [False] * bool(len(judged))
     return Verdict(
-        outcome(parts),
+        parts,
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         over_seeds(judged),
@@ -114,6 +114,10 @@ def verdict(runs: Runs) -> Verdict:
         f"g' = 0 everywhere. With lambda {CHAPTER:g}, silent: {_told(woken)}; loss: {_told(gained)}. Mean of these cells by "
         f"lambda: {_over_leaks(silent, loss)}. Diverged: {_diverged(leaky)} leaky, {_diverged(ends[ends['leak'] == 0])} ReLU.",
     )
+
+
+def _chapters(pairs: pd.Series) -> pd.Series:
+    return pairs[pairs.index.get_level_values("leak") == CHAPTER]
 
 
 def _where(pairs: pd.Series, died: pd.DataFrame) -> pd.Series:

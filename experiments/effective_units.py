@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
 from shallowexp.diagnostics import TOLERANCE, effective_units
-from shallowexp.figures import looks, median_and_band, step_axis, styled
+from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, require
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy within which repeated units are worth as many alone
@@ -40,7 +40,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn = [median_and_band(paths, locked, "step", UNITS, "init.repeat", KINDS.get), _counts(counts, runs)]
     paths.set(title="tanh, 2 of 8 units different: effective units", ylim=(0, None))
     step_axis(paths)
-    paths.legend()
+    legend(paths)
     table = _named(runs.table)
     table = table[(table["activation"] == "tanh") & table["kind"].isin([REPEATED, BLURRED, ALONE])]
     for ax, (name, part) in zip(curves, table.groupby("data"), strict=False):
@@ -49,19 +49,19 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
         ax.set(title=f"{name}, tanh", xlabel="different units at the start", xticks=sorted(part["units"].unique()))
         ax.xaxis.set_major_formatter("{x:.0f}")
     curves[0].set_ylabel("training accuracy")
-    curves[0].legend(loc="lower right")
+    legend(curves[0], loc="lower right")
     return page, pd.concat(drawn, ignore_index=True)
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
     """With the columns kind and units: how many differ at the start, and what became of the others."""
     require(frame, "data", "activation", "init", "init.scale", "hidden_size", "seed", UNITS, ACCURACY)
-    require(frame, "init.unique", "init.repeat", "init.noise")
+    frame = optional(frame, "init.unique", "init.repeat", "init.noise")
     duplicate, blurred = frame["init"] == "duplicate", frame["init.noise"] > 0
     both = duplicate & (frame["init.repeat"] == "both")
     cases = {REPEATED: both & ~blurred, BLURRED: both & blurred, HALF: duplicate, ALONE: frame["init.scale"] > 0}
     kind = np.select(list(cases.values()), list(cases), ZERO)
-    return frame.assign(kind=kind, units=frame["init.unique"].fillna(frame["hidden_size"]))
+    return frame.assign(kind=kind, units=frame["init.unique"].fillna(frame["hidden_size"]).astype(int))
 
 
 def _counts(ax, runs: Runs) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _counts(ax, runs: Runs) -> pd.DataFrame:
         ax.bar_label(bars, fmt="{:.0f}")
     ax.set_xticks(range(len(counted)), counted.index)
     ax.set(title="Three counts of the same 8 units at the end", ylim=(0, 11.5))
-    ax.legend(ncols=3, loc="upper left")
+    legend(ax, ncols=3, loc="upper left")
     ax.grid(False)
     return counted.rename_axis("case").reset_index()
 
@@ -103,19 +103,19 @@ def verdict(runs: Runs) -> Verdict:
     """
     table, kept = _named(runs.table), _kept(_named(runs.histories))
     pairs, lost = _pairs(table, REPEATED, ALONE)
-    worths = {f"{data} {u:.0f}": over_seeds(part) for (data, u), part in pairs.groupby(level=["data", "units"])}
+    worths = over_each(pairs, "data", "units")
     alike = [max(-effect.low, effect.high) < MARGIN for effect in worths.values()]
     repeated = table[(table["kind"] == REPEATED) & table["units"].isin([1, 8])]
     few, unpaired = complete(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
     both, rows = (kept[kept.index.get_level_values("init.repeat") == repeat] for repeat in ("both", "W1"))
     return Verdict(
-        outcome([*both, *rows, *alike]),
+        [*both, *rows, *alike],
         "training accuracy, 8 tanh units of which 1 differs minus 8 that all do, mean over the data sets, paired by "
         f"seed{unpaired}",
         over_seeds(few),
         f"Units stay together with W1 and W2 repeated in {both.sum()} of {len(both)} cells (activation, data), with "
         f"only W1 repeated in {rows.sum()} of {len(rows)}. Accuracy of 8 units minus that of as many alone as "
-        f"differ{lost}: {', '.join(f'{name} {words(effect)}' for name, effect in worths.items())}. {_noise(table)}",
+        f"differ{lost}: {listed(worths)}. {_noise(table)}",
     )
 
 
@@ -137,5 +137,4 @@ def _kept(histories: pd.DataFrame) -> pd.Series:
 def _noise(table: pd.DataFrame) -> str:
     """What noise gains where a single unit differs."""
     pairs, lost = _pairs(table[table["units"] == 1], BLURRED, REPEATED)
-    gains = [f"{name} {words(over_seeds(part))}" for name, part in pairs.groupby(level="data")]
-    return f"What noise gains where 1 unit differs{lost}: {', '.join(gains)}."
+    return f"What noise gains where 1 unit differs{lost}: {listed(over_each(pairs, 'data')) or 'not in these runs'}."

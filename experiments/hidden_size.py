@@ -14,7 +14,7 @@ from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import boundary, median_and_band, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import complete, over_seeds, paired, require, words
 
 PUBLISHED = {1: 67.5, 2: 67.25, 3: 90.75, 4: 90.5, 5: 91.25}  # %, training, data.seed=1, seed=2, 5000 steps
 FEW, ENOUGH, MANY = 1, 5, 50
@@ -78,7 +78,7 @@ def _draw_table(ax, table: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
     drawn = ax.table(text, **labels, cellLoc="center", loc="upper center", edges="horizontal")
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(9)
-    drawn.scale(1, 1.9)
+    drawn.scale(1, 3)
     ax.set_title(f"Accuracy in % by hidden units ({table['seed'].nunique()} seeds)")
     ax.axis("off")
     return numbers.rename_axis("hidden_size").reset_index().melt("hidden_size", var_name="set", value_name="percent")
@@ -95,7 +95,7 @@ def verdict(runs: Runs) -> Verdict:
     gained, changed = over_seeds(rise), over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
-        outcome([rises, overfits]),
+        [rises, overfits],
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
         f"From {FEW} to {ENOUGH} units training accuracy changes by {words(gained)}{no_rise}; on fresh points {MANY} "

@@ -20,7 +20,7 @@ from shallowexp.figures import boundary, intervals, legend, median_and_band, ste
 from shallowexp.network import forward
 from shallowexp.outputs import Identity, Sigmoid, Softmax
 from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, outcome, over_cells, over_seeds, require, words
+from shallowexp.statistics import complete, over_cells, over_seeds, require, words
 
 OUTPUTS = {"binary": Sigmoid(), "multiclass": Softmax(), "regression": Identity()}
 MARGIN = 0.02  # of training loss: nats, or for a regression half variances of the target
@@ -117,7 +117,7 @@ def verdict(runs: Runs) -> Verdict:
     exceptions = [f"{row.data} with {row.network} {words(row)}" for row in effects[~equal].itertuples()]
     gaps, lost = complete(table[identity & (table["init"] != ZERO)].set_index(["data", "seed"])["gap"])
     return Verdict(
-        outcome(equal),
+        equal,
         f"training loss of the identity network minus the best linear model's, mean of data sets and sizes{lost}",
         over_seeds(gaps),
         f"Within {MARGIN:g} in {equal.sum()} of {len(equal)} cells; not: {', '.join(exceptions) or 'none'} (fewer "

@@ -9,13 +9,12 @@ every sample nothing is ever learnt, and a hidden layer whose activations are al
 with one sign of Z2 for all samples.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import legend, looks, median_and_band, styled
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.claims import Runs, Verdict
+from shallowexp.figures import intervals, legend, looks, median_and_band, styled
+from shallowexp.statistics import complete, optional, over_cells, over_each, over_seeds, paired, require, words
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
 LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
@@ -32,34 +31,35 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     page = Figure(figsize=(12, 3.7))
     left, middle, right = page.subplots(1, 3)
     lead = paired(classes, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "init.output_scale", "seed"])
-    lead = complete(lead)[0].rename("lead").reset_index()
+    lead = over_cells(lead, "init.output_scale", "data")
     drawn = [
         median_and_band(left, classes, "init.output_scale", "gradient/W2 at the start", "output", LOSSES.get),
-        median_and_band(middle, lead, "init.output_scale", "lead", "data"),
+        intervals(middle, lead.assign(start=lead["init.output_scale"].map("W2 × {:g}".format)), "start", "data"),
         _draw_scores(right, positive),
     ]
     left.set(title="Two classes: ||dW2|| at the start", xscale="log", yscale="log", xlabel="scale of W2")
-    middle.set(title="Accuracy, cross-entropy minus squared error", xscale="log", xlabel="scale of W2")
-    middle.axhline(0, color="black", linewidth=0.9)
+    middle.set(
+        title="Accuracy, cross-entropy minus squared error", xlabel="mean over seeds; right: cross-entropy is better"
+    )
     right.set(title="Positive targets: training r² of each seed", xlabel="hidden activation", ylim=(-4.3, 1))
-    for ax, place in ((left, "lower left"), (middle, "upper left"), (right, "center right")):
+    for ax, place in ((left, "lower left"), (middle, "upper right"), (right, "center right")):
         legend(ax, loc=place)
     return page, pd.concat(drawn, ignore_index=True)
 
 
 def _classes(runs: Runs) -> pd.DataFrame:
     """The runs on two classes, with the gradient they started from and the accuracy they gained."""
-    require(runs.table, "output", "data", "activation", "seed", "init.output_scale", "outcome")
-    require(runs.histories, "fingerprint", "step", "output", "train/accuracy", "gradient/W2")
-    first = runs.histories[runs.histories["step"] == 0].set_index("fingerprint")
-    table = runs.table[runs.table["output"].isin(LOSSES)]
+    require(runs.table, "output", "data", "activation", "seed", "outcome")
+    require(runs.histories, "fingerprint", "step", "output", "gradient/W2")
+    first = optional(runs.histories[runs.histories["step"] == 0].set_index("fingerprint"), "train/accuracy")
+    table = optional(runs.table, "init.output_scale", "train/accuracy")
+    table = table[table["output"].isin(LOSSES)]
     gain = table["train/accuracy"] - first["train/accuracy"].reindex(table.index)
     return table.assign(**{"gain": gain, "gradient/W2 at the start": first["gradient/W2"].reindex(table.index)})
 
 
 def _positive(runs: Runs) -> pd.DataFrame:
-    table = runs.table[runs.table["output"].isin(POSITIVE)]
-    return table if "train/r2" in table else table.assign(**{"train/r2": float("nan")})
+    return optional(runs.table[runs.table["output"].isin(POSITIVE)], "train/r2")
 
 
 def _draw_scores(ax, table: pd.DataFrame) -> pd.DataFrame:
@@ -94,9 +94,9 @@ def verdict(runs: Runs) -> Verdict:
     }
     dead = positive[(positive["output"] == "relu") & (positive["train/r2"] < 0)].groupby("activation").size()
     return Verdict(
-        outcome(parts.values()),
+        parts.values(),
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
-        over_seeds(accuracy) if len(accuracy) else Estimate(*[np.nan] * 3),
+        over_seeds(accuracy),
         f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}. ReLU outputs worse than a constant: "
         f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
     )
@@ -113,7 +113,7 @@ def _by_seed(table: pd.DataFrame, measure: str, by: str) -> pd.Series:
 
 def _parts(values: pd.Series, text: str, holds) -> dict[str, bool]:
     """A part of the claim for each value of the first level, in words with its effect, and whether it holds."""
-    effects = {name: over_seeds(part) for name, part in values.groupby(level=0)}
+    effects = over_each(values, values.index.names[0])
     return {f"{text.format(name)} {words(effect)}": holds(effect) for name, effect in effects.items()}
 
 

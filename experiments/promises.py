@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, outcome, over_cells, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, optional, over_cells, over_each, over_seeds, paired, require, words
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
 EARLY = 100  # steps; the nearest logged step is judged
@@ -50,7 +50,8 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 def _scales(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs of the first promise, with a name for each start."""
-    require(frame, "activation", "init", "init.scale", "data", "seed", "train/loss")
+    require(frame, "activation", "init", "data", "seed", "train/loss")
+    frame = optional(frame, "init.scale")
     part = frame[frame["activation"].isin(CURVED) & (frame["init"] == "random")]
     return part.assign(start=part["activation"].astype(str) + part["init.scale"].map(" × {:g}".format).astype(str))
 
@@ -80,10 +81,6 @@ def _halves(table: pd.DataFrame) -> pd.Series:
     return paired(chosen, "test/accuracy", "activation", "relu", "leaky_relu", ["data", "train.learning_rate", "seed"])
 
 
-def _effects(values: pd.Series, by: list[str]) -> dict[tuple, Estimate]:
-    return {key: over_seeds(part) for key, part in values.groupby(level=by)}
-
-
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs, for each data set, with whole 95% intervals. With sigmoid and with tanh: small weights
     have the lower training loss after EARLY steps and at the end, and at least MOST of their runs end within NEAR of
@@ -96,8 +93,8 @@ def verdict(runs: Runs) -> Verdict:
     halves, unpaired = complete(_halves(runs.table))
     arrived = (table[GAP] < NEAR).groupby([table["data"], table["activation"], table["init.scale"]]).mean()
     arrived = arrived.unstack()
-    sooner, lower = (_effects(part, ["data", "activation"]) for part in (early, late))
-    little = _effects(halves, ["data", "train.learning_rate"])
+    sooner, lower = (over_each(part, "data", "activation") for part in (early, late))
+    little = over_each(halves, "data", "train.learning_rate")
     parts = {
         **{f"lower after {step} steps: {_name(key)} {words(e)}": e.high < 0 for key, e in sooner.items()},
         **{f"lower at the end: {_name(key)} {words(e)}": e.high < 0 for key, e in lower.items()},
@@ -106,9 +103,9 @@ def verdict(runs: Runs) -> Verdict:
     }
     shares = ", ".join(f"x {scale:g} {share:.0%}" for scale, share in arrived.mean().items())
     return Verdict(
-        outcome(parts.values()),
+        parts.values(),
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
-        over_seeds(late) if len(late) else Estimate(*[np.nan] * 3),
+        over_seeds(late),
         f"{sum(parts.values())} of {len(parts)} parts hold. Runs that end within {NEAR:g} of the best loss: {shares}. "
         f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}{unpaired}.",
     )

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+from shallowexp.figures import legend, median_and_band, step_axis, styled
+from shallowexp.statistics import at_step, complete, listed, over_each, over_seeds, paired, require, words
 
 KINDS = ("relu", "leaky_relu")
 SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
@@ -40,11 +40,9 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
         _by_scale(ax, flower, budget, LOSS, f"Flower: loss after {budget} steps")
         for ax, budget in zip(top[1:], budgets, strict=True)
     ]
-    if len(drawn[0]):
-        top[0].legend()
+    legend(top[0])
     drawn += [_by_step(ax, runs, name) for ax, name in zip(bottom, SETS, strict=True)]
-    if len(drawn[-len(SETS)]):
-        bottom[0].legend()
+    legend(bottom[0])
     bottom[0].set_ylabel("training loss")
     return page, pd.concat(drawn, ignore_index=True)
 
@@ -87,7 +85,7 @@ def verdict(runs: Runs) -> Verdict:
     pairs = _pairs(runs, PLAIN, BUDGETS[-1], KINDS)
     judged, lost = complete(pairs[pairs.index.get_level_values("data") != "diabetes"])
     return Verdict(
-        outcome(holds for holds, _ in parts.values()),
+        (holds for holds, _ in parts.values()),
         f"training loss in nats after {BUDGETS[-1]} steps, randn × {PLAIN:g} minus × {SMALL}, mean over ReLU, leaky "
         f"ReLU and the two-class data sets, paired by seed{lost}",
         over_seeds(judged),
@@ -115,8 +113,8 @@ def _costs(runs: Runs, scale: float, budget: int):
 def _others(runs: Runs) -> str:
     """The same for the curved activations, for comparison."""
     pairs = _pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")).dropna()
-    costs = [f"{name} {words(over_seeds(part))}" for name, part in pairs.groupby(level="activation")]
-    return f"× {PLAIN:g} minus × {SMALL} for the curved ones: {', '.join(costs)}." if costs else ""
+    costs = listed(over_each(pairs, "activation"))
+    return f"× {PLAIN:g} minus × {SMALL} for the curved ones: {costs}." if costs else ""
 
 
 def _diverged(table: pd.DataFrame) -> str:

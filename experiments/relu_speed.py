@@ -12,9 +12,9 @@ the flower tanh stays far ahead after its mean slope has fallen below ReLU's.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, outcome, over_cells, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, over_cells, over_each, paired, require, words
 
 RIVALS = ("sigmoid", "tanh")
 LOSS, SLOPE = "train/loss", "saturation/slope"
@@ -74,10 +74,12 @@ def verdict(runs: Runs) -> Verdict:
     effects = _effects(runs, JUDGED)
     faster = effects["high"] < -MARGIN
     differences, lost = complete(_differences(runs, JUDGED))
-    means = {rival: over_seeds(part) for rival, part in differences.groupby(level="rival")}
-    result, rival = outcome(faster), max(means)  # tanh, the harder one, where it was tried
+    means = over_each(differences, "rival")
+    if not means:
+        raise Undecided("no run of ReLU has a rival of the same task and seed")
+    rival = max(means)  # tanh, the harder one, where it was tried
     return Verdict(
-        result,
+        faster,
         f"training loss in nats after {JUDGED} steps, ReLU minus {rival}, mean of tasks, paired by seed{lost}",
         means[rival],
         f"{' '.join(_sentence(effects, rival, mean) for rival, mean in means.items())} {_later(runs)}",

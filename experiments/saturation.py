@@ -18,7 +18,7 @@ from shallowexp.diagnostics import FLAT
 from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
 from shallowexp.network import forward
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import at_step, complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, optional, over_each, over_seeds, paired, require, words
 
 CURVED = ("sigmoid", "tanh")
 SMALL, LARGE = 0.01, 10.0
@@ -34,36 +34,26 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     """Larger weights carry z into the flat part, where slopes and gradients vanish; the loss is best in between."""
     runs = Runs(_with_design(runs.table), _with_design(runs.histories), runs.weights)
     histories = runs.histories[runs.histories["design"] == AS_W1]
-    start, tanh = histories[histories["step"] == 0], histories[histories["activation"] == "tanh"]
-    page = Figure(figsize=(13, 6))
-    top, bottom = (part.subplots(1, columns) for part, columns in zip(page.subfigures(2, 1), (4, 5), strict=True))
+    start = histories[histories["step"] == 0]
+    page = Figure(figsize=(12, 6.4))
+    top, bottom = page.subplots(2, 3)
     drawn = [
-        _distributions(top[:2], runs),
-        median_and_band(top[2], start, "init.scale", "saturation/share", "activation"),
-        median_and_band(top[3], start, "init.scale", "gradient/W1_relative", "activation"),
-        median_and_band(bottom[0], tanh, "step", "saturation/share", "init.scale", _times),
-        median_and_band(bottom[1], tanh, "step", "gradient/W1_relative", "init.scale", _times),
+        _slopes(top[0], runs),
+        median_and_band(top[1], start, "init.scale", "saturation/share", "activation"),
+        median_and_band(top[2], start, "init.scale", "gradient/W1_relative", "activation"),
     ]
     panels = [("sigmoid", AS_W1), ("tanh", AS_W1), ("tanh", SMALL_W2)]
-    drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom[2:], panels, strict=True)]
-    top[2].set(title="Share with a flat slope", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
-    top[3].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
-    legend(top[3])
-    bottom[0].set(title="tanh: share with a flat slope", ylim=(-0.03, 1.03))
-    bottom[1].set(title="tanh: ||dW1|| / ||W1||", yscale="log")
-    for ax in bottom[:2]:
-        step_axis(ax)
-    legend(bottom[2])
-    lines, labels = bottom[0].get_legend_handles_labels()
-    page.legend(
-        lines, labels, title="tanh by scale of W", ncols=max(len(lines), 1), alignment="left", loc="outside upper left"
-    )
+    drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom, panels, strict=True)]
+    top[1].set(title="Share with a flat slope at the start", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
+    top[2].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
+    legend(top[2])
+    legend(bottom[0])
     return page, pd.concat(drawn, ignore_index=True)
 
 
 def _with_design(frame: pd.DataFrame) -> pd.DataFrame:
     require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/share", "gradient/W1_relative")
-    own = frame["init.output_scale"].notna() if "init.output_scale" in frame else False
+    own = optional(frame, "init.output_scale")["init.output_scale"].notna()
     return frame.assign(design=np.where(own, SMALL_W2, AS_W1))
 
 
@@ -71,8 +61,8 @@ def _times(scale: float) -> str:
     return f"× {scale:g}"
 
 
-def _distributions(axes, runs: Runs) -> pd.DataFrame:
-    """Cumulative distributions of |z| and g'(z) before the first step, over units and samples of tanh."""
+def _slopes(ax, runs: Runs) -> pd.DataFrame:
+    """Cumulative distributions of g'(z) before the first step, over units and samples of tanh."""
     chosen = {
         runs.table.loc[f, "init.scale"]: f for f in with_weights(runs, runs.table, activation="tanh", design=AS_W1)
     }
@@ -80,14 +70,14 @@ def _distributions(axes, runs: Runs) -> pd.DataFrame:
     for scale, style in looks(chosen).items():
         run = replay(runs, chosen[scale])
         Z1 = forward(run.data.X, run.parameters[0], run.activation).Z1
-        quantiles = [np.quantile(values, share) for values in (np.abs(Z1), run.activation.derivative(Z1))]
-        for ax, values in zip(axes, quantiles, strict=True):
-            ax.plot(values, share, label=_times(scale), **style)
-        drawn.append(pd.DataFrame({"share": share, "|z|": quantiles[0], "slope": quantiles[1], "init.scale": scale}))
-    axes[0].set(title="tanh: |z| at the start", xscale="log", xlabel="|z|", ylabel="share below", xlim=(1e-4, 1e3))
-    axes[1].set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", xlim=(1e-6, 1.5))
-    axes[1].axvspan(1e-6, FLAT, color="0.92", zorder=0)
-    axes[1].text(FLAT / 2, 0.02, "flat", ha="right")
+        slopes = np.quantile(run.activation.derivative(Z1), share)
+        ax.plot(slopes, share, label=_times(scale), **style)
+        drawn.append(pd.DataFrame({"share": share, "slope": slopes, "init.scale": scale}))
+    ax.set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", ylabel="share below")
+    ax.set(xlim=(1e-6, 1.5), ylim=(-0.03, 1.6), yticks=(0, 0.25, 0.5, 0.75, 1))
+    ax.axvspan(1e-6, FLAT, color="0.92", zorder=0)
+    ax.text(FLAT / 2, 0.02, "flat", ha="right")
+    legend(ax, title="scale of W", ncols=3, alignment="left", loc="upper left")
     return pd.concat(drawn)
 
 
@@ -152,14 +142,13 @@ def verdict(runs: Runs) -> Verdict:
     results = {}
     for (measure, step), holds in checks.items():
         pairs, lost = complete(_pairs(runs, step, measure))
-        for (design, activation), part in pairs.groupby(level=["design", "activation"]):
-            effect = over_seeds(part)
+        for (design, activation), effect in over_each(pairs, "design", "activation").items():
             results[f"{measure} at step {step}, {activation}, {design}: {words(effect)}{lost}"] = holds(effect)
     judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
     pairs, lost = complete(_pairs(runs, judged, "train/loss"))
     exceptions = [part for part, held in results.items() if not held]
     return Verdict(
-        outcome(results.values()),
+        results.values(),
         f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
         f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
         over_seeds(pairs),

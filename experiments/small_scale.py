@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, estimate, outcome, over_seeds, paired, require, words
+from shallowexp.figures import legend, median_and_band, step_axis, styled
+from shallowexp.statistics import at_step, complete, estimate, listed, over_each, over_seeds, paired, require, words
 
 LOSS, COSINE = "train/loss", "symmetry/cosine"
 SMALL, MIDDLE, LARGE = 0.01, 0.3, 3.0
@@ -38,8 +38,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     plateau.set(title=f"randn × {flower['init.scale'].min():g}: the plateau", ylim=(0.15, 2))
     curves[0].set_ylabel("training loss")
     step_axis(plateau)
-    if len(drawn[-1]):
-        plateau.legend()
+    legend(plateau)
     return page, pd.concat([*drawn, _condensation(bottom, runs)], ignore_index=True)
 
 
@@ -50,14 +49,14 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _loss_by_scale(ax, flower: pd.DataFrame, activation: str) -> pd.DataFrame:
     chosen = flower[(flower["activation"] == activation) & flower["step"].isin([*SHORT, LONG])]
-    drawn = median_and_band(ax, chosen, "init.scale", LOSS, "step", "after {:.0f} steps".format)
-    ax.axvline(SMALL, color="black", linewidth=0.8)
-    ax.text(SMALL * 1.15, 0.155, f"× {SMALL}")
     ax.set(title=f"{activation}: loss by scale", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.15, 2))
+    drawn = median_and_band(ax, chosen, "init.scale", LOSS, "step", "after {:.0f} steps".format)
+    if len(drawn):  # an empty logarithmic axis has no room for a line
+        ax.axvline(SMALL, color="black", linewidth=0.8)
+        ax.text(SMALL * 1.15, 0.155, f"× {SMALL}")
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
     ax.minorticks_off()
-    if len(drawn):
-        ax.legend(loc="upper left")
+    legend(ax, loc="upper left")
     return drawn.assign(activation=activation)
 
 
@@ -70,7 +69,7 @@ def _condensation(page, runs: Runs) -> pd.DataFrame:
     step_axis(curve)
     kept = next((runs.weights[key] for key in wide["fingerprint"].unique() if key in runs.weights), None)
     for ax, step in zip(maps, (0, peak, wide["step"].max()), strict=True):
-        ax.set(title=f"|cosine|, step {step}", xlabel="hidden unit", xticks=[], yticks=[])
+        ax.set(title=f"|cosine| of {wide['hidden_size'].max()} units, step {step}", xticks=[], yticks=[])
         ax.grid(False)
         if kept is not None and step in kept["steps"]:
             image = ax.imshow(_cosines(kept, step), cmap="cividis", vmin=0, vmax=1)
@@ -102,12 +101,12 @@ def verdict(runs: Runs) -> Verdict:
     for budget in SHORT:
         for rival in (MIDDLE, LARGE):
             pairs, lost = complete(_pairs(runs, budget, rival))
-            for (data, activation), part in pairs.groupby(level=["data", "activation"]):
-                parts[f"{data}, {activation}, × {rival:g}, {budget} steps", lost] = over_seeds(part)
+            for (data, activation), effect in over_each(pairs, "data", "activation").items():
+                parts[f"{data}, {activation}, × {rival:g}, {budget} steps", lost] = effect
     behind = {name + ": " + words(e) + lost: e for (name, lost), e in parts.items() if not e.high < MARGIN}
     judged, lost = complete(_pairs(runs, SHORT[-1], MIDDLE))
     return Verdict(
-        outcome(effect.high < MARGIN for effect in parts.values()),
+        (effect.high < MARGIN for effect in parts.values()),
         f"training loss in nats after {SHORT[-1]} steps, randn × {SMALL} minus × {MIDDLE}, mean over sigmoid and tanh "
         f"and the data sets, paired by seed{lost}",
         over_seeds(judged),
@@ -123,8 +122,8 @@ def _pairs(runs: Runs, step: int, rival: float) -> pd.Series:
 
 def _later(runs: Runs) -> str:
     pairs = _pairs(runs, LONG, MIDDLE).dropna()
-    effects = [f"{name} {words(over_seeds(part))}" for name, part in pairs.groupby(level="activation")]
-    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}: {', '.join(effects) or 'not in these runs'}."
+    effects = listed(over_each(pairs, "activation"))
+    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}: {effects or 'not in these runs'}."
 
 
 def _plateau(runs: Runs) -> str:
@@ -133,7 +132,7 @@ def _plateau(runs: Runs) -> str:
     rows = rows[rows["hidden_size"] == runs.histories["hidden_size"].min()]
     smallest = rows["init.scale"].min()
     rows = rows[rows["init.scale"] == smallest]
-    first = rows["fingerprint"].map(rows[rows["step"] == 0].set_index("fingerprint")[LOSS])
+    first = rows["fingerprint"].map(rows[rows["step"] == 0].set_index("fingerprint")[LOSS]).astype(float)
     left = rows.assign(left=rows["step"].where(rows[LOSS] < LEFT * first, np.inf)).groupby(["activation", "seed"])[
         "left"
     ]

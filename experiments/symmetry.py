@@ -17,7 +17,7 @@ from shallowexp.claims import Runs, Verdict
 from shallowexp.diagnostics import effective_units
 from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import complete, listed, over_each, over_seeds, paired, require
 
 EQUAL = ("zero", "constant")
 SCHEMES = (*EQUAL, "random")
@@ -41,7 +41,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     counts.set(title="Different hidden units", ylim=(0, None))
     legend(counts, loc="center right")
     names = list(looks(table["activation"]))
-    for ax, name in zip(bottom.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
+    for ax, name in zip(bottom.subplots(1, len(names) or 1, sharey=True, squeeze=False)[0], names, strict=False):
         cell = table[table["activation"] == name]
         drawn.append(
             median_and_band(ax, cell, "hidden_size", "train/accuracy", "init", TITLES.get).assign(activation=name)
@@ -120,16 +120,15 @@ def verdict(runs: Runs) -> Verdict:
         table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
     )
     gains, lost = complete(pairs)
-    effects = {name: over_seeds(part) for name, part in gains.groupby(level="activation")}
+    effects = over_each(gains, "activation")
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]
     most_units = equal.groupby("activation")["symmetry/effective_units"].max()
-    result = outcome(most_units[name] == 1 and effect.low > MARGIN for name, effect in effects.items())
     return Verdict(
-        result,
+        (most_units[name] == 1 and effect.low > MARGIN for name, effect in effects.items()),
         f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
         over_seeds(gains),
         f"Most effective units from zero or constant weights: {most_units.max():.0f}. Gain by activation: "
-        f"{', '.join(f'{name} {words(effect)}' for name, effect in effects.items())}. {_rest(runs)}",
+        f"{listed(effects)}. {_rest(runs)}",
     )
 
 

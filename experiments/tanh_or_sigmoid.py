@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, outcome, over_cells, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, listed, over_cells, over_seeds, paired, require
 
 LOSS, RATE = "train/loss", "train.learning_rate"
 BUDGETS = (30, 100)
@@ -121,15 +121,15 @@ def verdict(runs: Runs) -> Verdict:
     cases = [f"{row.won} of {row.all} cases at {row.Index}" for row in counts.itertuples()]
     differences, lost = complete(_differences(runs, JUDGED))
     means = {name: over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
-    result, first = outcome(better), next(iter(means))  # the chapter's comparison, where it was tried
+    if not means:
+        raise Undecided("no run of tanh has its counterpart of sigmoid")
+    first = next(iter(means))  # the chapter's comparison, where it was tried
     return Verdict(
-        result,
+        better,
         f"training loss in nats after {JUDGED} steps, tanh minus sigmoid, {first}, mean of data sets, "
         f"paired by seed{lost}",
         means[first],
-        f"Better by {MARGIN:g} in {', '.join(cases)}. "
-        f"After {JUDGED} steps: {', '.join(f'{name} {words(effect)}' for name, effect in means.items())}. "
-        f"{_reason(means)}",
+        f"Better by {MARGIN:g} in {', '.join(cases)}. After {JUDGED} steps: {listed(means)}. {_reason(means)}",
     )
 
 

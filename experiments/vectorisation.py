@@ -21,7 +21,7 @@ from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import legend, looks, styled
 from shallowexp.network import forward, forward_by_sample
 from shallowexp.replay import replay
-from shallowexp.statistics import estimate, outcome, require
+from shallowexp.statistics import estimate, require
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal
 COMPARED = 40  # samples of each run that go through the loop
@@ -81,7 +81,7 @@ def _draw_times(middle, right, times: dict) -> pd.DataFrame:
         f"{times['machine']},\n{times['date']}; {units}".replace(", Python", ",\nPython"),
         transform=right.transAxes,
         va="top",
-        fontsize=7,
+        fontsize=8,
     )
     return rows.drop(columns="rounds")
 
@@ -120,7 +120,7 @@ def verdict(runs: Runs) -> Verdict:
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        outcome([*equal, *faster.values()]),
+        [*equal, *faster.values()],
         f"processor time of the loop over samples and units over the matrix form's at {judged} samples, mean over rounds",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
         f"Largest relative difference in {len(differences)} runs: {differences.max():.1e}. Times as fast, {measured}: "

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import looks, styled
 from shallowexp.replay import with_weights
-from shallowexp.statistics import complete, outcome, over_seeds, paired, require, words
+from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, require
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy that ReLU'(0) may change and still not matter
@@ -55,9 +55,8 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """With the columns kind (activation and slope at zero), start and set."""
-    require(table, "data", "init.scale", "init.output_scale", "hidden_size", "seed", "outcome", UNITS, ACCURACY)
-    optional = ("activation.derivative_at_zero", "init.bias", "data.balance")
-    table = table.assign(**{name: table.get(name, np.nan) for name in optional})
+    require(table, "data", "activation", "init.scale", "hidden_size", "seed", "outcome", UNITS, ACCURACY)
+    table = optional(table, "init.bias", "activation.derivative_at_zero", "data.balance")
     zero_slope = table["activation.derivative_at_zero"].fillna(0).map(" {:g}".format)
     balance = table["data.balance"].map({0.3: ", unbalanced", 0.5: ", balanced"}).fillna("")
     start = np.where(table["init.scale"] > 0, STARTS[0], np.where(table["init.bias"] > 0, STARTS[2], STARTS[1]))
@@ -85,9 +84,10 @@ def _cells(ax, table: pd.DataFrame, measure: str, title: str, form: str) -> pd.D
     means = table.pivot_table(index="kind", columns=["start", "set"], values=measure)
     columns = [(start, name) for start in STARTS for name in SETS if (start, name) in means]
     means = means.reindex(index=[kind for kind in KINDS if kind in means.index], columns=columns)
-    ax.imshow(means, cmap="cividis", aspect="auto", alpha=0.7)
+    shades = ax.imshow(means, cmap="cividis", aspect="auto", alpha=0.7)
     for (row, column), value in np.ndenumerate(means.to_numpy()):
-        ax.text(column, row, "" if np.isnan(value) else form.format(value), ha="center", va="center")
+        ink = "white" if shades.norm(value) < 0.35 else "black"
+        ax.text(column, row, "" if np.isnan(value) else form.format(value), ha="center", va="center", color=ink)
     labels = [f"{start}\n{SETS[name]}" for start, name in columns]
     ax.set_xticks(range(len(columns)), labels, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(means)), [KINDS[kind] for kind in means.index])
@@ -109,7 +109,7 @@ def verdict(runs: Runs) -> Verdict:
     judged = table[(table["set"] == JUDGED) & table["start"].isin(STARTS[:2])]
     pairs, lost = complete(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
     return Verdict(
-        outcome([*most, *alike]),
+        [*most, *alike],
         f"effective units at the end, W1 = 0 minus W2 = 0, mean over activations on {JUDGED} classes, "
         f"paired by seed{lost}",
         over_seeds(pairs),
@@ -121,10 +121,9 @@ def _slopes(table: pd.DataFrame) -> tuple[str, list[bool]]:
     """What ReLU'(0) = 1 gains over 0 from W1 = 0, on each data set, and whether that is nothing."""
     relu = table[(table["activation"] == "relu") & (table["start"] == STARTS[1])]
     pairs, lost = complete(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")))
-    effects = {name: over_seeds(part) for name, part in pairs.groupby(level="set")}
+    effects = over_each(pairs, "set")
     alike = [max(abs(effect.low), abs(effect.high)) < MARGIN for effect in effects.values()]
-    gains = ", ".join(f"{name} {words(effect)}" for name, effect in effects.items())
-    return f"ReLU from W1 = 0, accuracy gained by g'(0) = 1 over 0: {gains}{lost}.", alike
+    return f"ReLU from W1 = 0, accuracy gained by g'(0) = 1 over 0: {listed(effects)}{lost}.", alike
 
 
 def _locked(locked: pd.Series) -> str:

@@ -12,10 +12,11 @@ Files are found, never listed: in the package and in ./experiments of the workin
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import cleandoc
+from math import isnan
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -25,7 +26,11 @@ import pandas as pd
 
 from shallowexp import EXPERIMENTS
 
-SUPPORTED, REFUTED, CONDITIONAL = OUTCOMES = ("supported", "refuted", "conditional")
+SUPPORTED, REFUTED, CONDITIONAL, UNDECIDED = OUTCOMES = ("supported", "refuted", "conditional", "undecided")
+
+
+class Undecided(ValueError):
+    """What the runs that are there lack for a verdict; the report shows it in the verdict's place."""
 
 
 class Runs(NamedTuple):
@@ -52,14 +57,23 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    outcome: str  # supported, refuted or conditional
+    parts: Iterable[bool]  # of the hypothesis, in each cell that has runs: whether it holds; kept as a tuple
     measure: str  # what `effect` is, with its unit and what was compared
     effect: Estimate
     condition: str  # where the claim holds and where it stops, in words and numbers
 
     def __post_init__(self):
-        if self.outcome not in OUTCOMES:
-            raise ValueError(f"a verdict is one of {', '.join(OUTCOMES)}, not {self.outcome!r}")
+        object.__setattr__(self, "parts", tuple(map(bool, self.parts)))
+
+    @property
+    def outcome(self) -> str:
+        """Supported where every part of the claim holds, refuted where none does, conditional between.
+
+        Without a part, or with one seed, from which no interval follows, nothing is decided.
+        """
+        if not self.parts or isnan(self.effect.low):
+            return UNDECIDED
+        return SUPPORTED if all(self.parts) else CONDITIONAL if any(self.parts) else REFUTED
 
 
 @dataclass(frozen=True)
@@ -107,5 +121,6 @@ def find() -> dict[str, Claim]:
 
 
 def first_paragraph(function: Callable) -> str:
-    """Of its docstring: what to see in a figure, what a verdict tests."""
-    return " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+    """Of its docstring: what to see in a figure, what a verdict tests, with its module's constants as their values."""
+    text = " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+    return re.sub(r"\b[A-Z]{3,}\b", lambda name: str(function.__globals__.get(name[0], name[0])), text)

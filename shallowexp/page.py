@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import BytesIO
-from math import floor, isfinite, log10
+from math import floor, isfinite, isnan, log10
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -72,10 +72,11 @@ class Summary(NamedTuple):
     total: int  # rows of the whole table
 
 
-def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str]) -> Path:
+def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str], absent: Sequence[str] = ()) -> Path:
     """Write output/index.html about the files <name>.png, .svg, .pdf, .csv and -runs.csv in `output`.
 
-    Of the files only the PNG must be there. `about` is shown last, a line for each key.
+    Of the files only the PNG must be there. `about` is shown last, a line for each key; `absent` names experiments
+    that have no runs at all.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -97,6 +98,7 @@ def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str]) -> P
     page = templates.get_template("report.html.j2").render(
         entries=entries,
         about=about,
+        absent=absent,
         counts=[(count, outcome) for count, outcome in counts if count],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
         small=lambda name: picture(output / f"{name}.png", CARD),
@@ -128,6 +130,8 @@ def background(claim: Claim) -> list[str]:
 
 def interval(effect: Estimate) -> str:
     """An effect to the two digits that its interval's width warrants."""
+    if isnan(effect.value):
+        return "none yet"
     if not (isfinite(effect.low) and isfinite(effect.high)):
         return f"{signed(effect.value, '.4g')}, no interval"
     width = effect.high - effect.low

@@ -7,9 +7,9 @@ entry was made from, so that only what changed is drawn again.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import nan
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -20,75 +20,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from shallowexp import browsing, figures, page, plans, provenance
-from shallowexp.claims import Claim, Estimate, Runs, Verdict, find, first_paragraph
+from shallowexp.claims import UNDECIDED, Claim, Estimate, Runs, Undecided, Verdict, first_paragraph
+from shallowexp.entries import Entry, beside, plain, read, write
 from shallowexp.errors import TrackingError, UserError
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
 
-COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow"}
+COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", UNDECIDED: "dim"}
 FIGURE = "shallowexp.figure"  # tag of a sweep: what its figure was made from
 SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
 console = Console(soft_wrap=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the runs say of a claim. All but the claim's text and what lies beside the report is kept in claims.json."""
-
-    claim: Claim
-    folder: Path
-    sees: str
-    hypothesis: str
-    command: str
-    verdict: Verdict
-    runs: int
-    missing: int
-    diverged: int
-    digest: str  # of the runs' sorted fingerprints
-    inputs: str  # digest of all that the figure and the verdict were made from
-    commits: list[str]
-    versions: list[str]
-    started: datetime
-    ended: datetime
-    seconds: float  # of the runs' batches from start to end, without the pauses between sweeps
-
-    @property
-    def run_ids(self) -> list[tuple[str, str]]:
-        """Run id and fingerprint of every run."""
-        table = pd.read_csv(_file(self.folder, self.claim, "-runs.csv"))
-        return list(table[["run_id", "fingerprint"]].itertuples(index=False, name=None))
-
-    @property
-    def numbers(self) -> pd.DataFrame:
-        return pd.read_csv(_file(self.folder, self.claim, ".csv"))
-
-    @property
-    def animation(self) -> Path | None:
-        path = _file(self.folder, self.claim, ".gif")
-        return path if path.exists() else None
-
-    def row(self) -> dict[str, object]:
-        """Of claims.csv: flat."""
-        claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
-        verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "condition")}
-        kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
-        return claim | verdict | self.verdict.effect._asdict() | kept
-
-    def to_json(self) -> dict[str, object]:
-        kept = {name: getattr(self, name) for name in KEPT}
-        lists = {"commits": self.commits, "versions": self.versions}
-        return self.row() | kept | lists | {"verdict": asdict(self.verdict)}
-
-    @classmethod
-    def from_json(cls, row: dict, folder: Path) -> "Entry":
-        """Raises KeyError where the claim is gone or the file is of another form."""
-        kept = {name: row[name] for name in KEPT}
-        effect = {"effect": Estimate(*row["verdict"]["effect"])}
-        dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
-        return cls(find()[row["name"]], folder, **kept | {"verdict": Verdict(**row["verdict"] | effect)} | dates)
-
-
-KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "folder")]
 
 
 class NothingToReport(UserError):
@@ -100,8 +41,8 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
 
     Returns the exit status: 1 if a claim's own code failed, the others being drawn all the same.
     """
-    store, before = Store.open(create=train), _previous(output)
-    entries, failed = {}, 0
+    store, before = Store.open(create=train), read(output)
+    entries, absent, failed = {}, [], 0
     for claim in claims:
         try:
             entry = _entry(claim, store, output, before.pop(claim.name, None), train)
@@ -112,10 +53,11 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
             console.print(f"[red]{claim.name}: {escape(_where(error, claim))}[/]")
         else:
             entries |= {claim.name: entry} if entry else {}
+            absent += [] if entry else [claim.name]
     if entries:
-        _write([*before.values(), *entries.values()], output)
+        _write([*before.values(), *entries.values()], absent, output)
     elif not failed:
-        raise NothingToReport(f"no tracked runs in {store.uri}: launch a sweep first, e.g. {command(claims[0])}")
+        raise NothingToReport(f"no runs of these sweeps in {store.uri}: launch one first, e.g. {command(claims[0])}")
     return int(failed > 0)
 
 
@@ -136,7 +78,7 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
     if not there:
         return None
     inputs = _digest([*there, *(finished[fingerprint] for fingerprint in there), plans.code(), claim.path.read_text()])
-    if not (before and before.inputs == inputs and all(_file(output, claim, end).exists() for end in SUFFIXES)):
+    if not (before and before.inputs == inputs and all(beside(output, claim, end).exists() for end in SUFFIXES)):
         before = _make(claim, store.read(claim.name, there), len(planned), inputs, output)
     try:
         _show_in_mlflow(before, store)
@@ -146,13 +88,13 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
 
 
 def _show_in_mlflow(entry: Entry, store: Store) -> None:
-    """The figure and the verdict on the page of the experiment's newest sweep, once for each change."""
+    """The figure and the verdict, once decided, on the page of the experiment's newest sweep, once for each change."""
     sweep = store.newest_sweep(store.find(entry.claim.name))
     tags = sweep.tags() if sweep else {FIGURE: entry.inputs}
-    if tags.get(FIGURE) == entry.inputs:
+    if tags.get(FIGURE) == entry.inputs or entry.verdict.outcome == UNDECIDED:
         return
-    figure = _file(entry.folder, entry.claim, ".png")
-    verdict = json.dumps(asdict(entry.verdict), indent=1, ensure_ascii=False)
+    figure = beside(entry.folder, entry.claim, ".png")
+    verdict = json.dumps(plain(entry.verdict), indent=1, ensure_ascii=False)
     small = f"{entry.claim.name}-small.png"
     files = {figure.name: figure.read_bytes(), small: figures.small(figure), "verdict.json": verdict.encode()}
     sweep.log_artifacts(files)
@@ -173,7 +115,7 @@ def _train(claim: Claim, store: Store) -> None:
 
 
 def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> None:
-    others = f"; {left_out} tracked runs of another version or configuration are left out" if left_out else ""
+    others = f"; {left_out} runs of another version or configuration are there and left out" if left_out else ""
     console.print(
         f"[yellow]{claim.name}: {missing} of {planned} runs are missing{others}; to get them: {command(claim)}[/]"
     )
@@ -182,16 +124,16 @@ def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> Non
 def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> Entry:
     module = claim.load()
     table, digest = runs.table, _digest(runs.table.index)
-    verdict = module.verdict(runs)
+    verdict = _judge(module, runs)
     commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
     metadata = {"Title": claim.sentence, "Runs": digest, "Commit": ", ".join(commits), "Command": command(claim)}
     output.mkdir(parents=True, exist_ok=True)
     figure, numbers = module.figure(runs)
     figures.save(figure, output / claim.name, metadata)
-    numbers.to_csv(_file(output, claim, ".csv"), index=False)
-    table[["run_id"]].to_csv(_file(output, claim, "-runs.csv"))
+    numbers.to_csv(beside(output, claim, ".csv"), index=False)
+    table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
     batches = table[["start_time", "end_time"]].drop_duplicates()
-    _animate(module, runs, _file(output, claim, ".gif"), metadata)
+    _animate(module, runs, beside(output, claim, ".gif"), metadata)
     return Entry(
         claim=claim,
         folder=output,
@@ -212,6 +154,14 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
     )
 
 
+def _judge(module: ModuleType, runs: Runs) -> Verdict:
+    """The one place where runs that cannot decide a claim become the verdict that says so."""
+    try:
+        return module.verdict(runs)
+    except Undecided as lack:
+        return Verdict((), "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
+
+
 def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, str]) -> None:
     """Where the experiment has frames to show; else nothing is left of an animation from before."""
     frames = module.animation(runs) if hasattr(module, "animation") else []
@@ -221,41 +171,21 @@ def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, 
         path.unlink(missing_ok=True)
 
 
-def _write(entries: Sequence[Entry], output: Path) -> None:
-    rows = [entry.to_json() for entry in entries]
-    text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat)
-    _claims_json(output).write_text(text + "\n", encoding="utf-8")
-    pd.DataFrame([entry.row() for entry in entries]).to_csv(output / "claims.csv", index=False)
-    about = provenance.about()
-    path = page.write(entries, output, about)
-    table = Table("experiment", "verdict", "effect [95% interval]", "runs")
+def _write(entries: Sequence[Entry], absent: Sequence[str], output: Path) -> None:
+    write(entries, output)
+    path = page.write(entries, output, provenance.about(), absent)
+    table = Table("experiment", "verdict", "parts", "effect [95% interval]", "runs")
     for entry in entries:
-        outcome = entry.verdict.outcome
+        outcome, parts = entry.verdict.outcome, entry.verdict.parts
         table.add_row(
             entry.claim.name,
             f"[{COLOURS[outcome]}]{outcome}[/]",
+            f"{sum(parts)}/{len(parts)}",
             escape(page.interval(entry.verdict.effect)),
             str(entry.runs),
         )
     console.print(table)
     console.print(f"written: {path}")
-
-
-def _previous(output: Path) -> dict[str, Entry]:
-    """The entries of the report that is already there; none where it is of another form."""
-    try:
-        rows = json.loads(_claims_json(output).read_text(encoding="utf-8"))
-        return {row["name"]: Entry.from_json(row, output) for row in rows}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
-
-
-def _claims_json(output: Path) -> Path:
-    return output / "claims.json"
-
-
-def _file(output: Path, claim: Claim, suffix: str) -> Path:
-    return output / f"{claim.name}{suffix}"
 
 
 def _digest(parts: Iterable[str]) -> str:

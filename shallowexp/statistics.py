@@ -4,14 +4,14 @@
 an experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
 from scipy.stats import DegenerateDataWarning, bootstrap
 
-from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Estimate, Runs
+from shallowexp.claims import Estimate, Runs, Undecided
 
 RESAMPLES = 9999
 
@@ -23,14 +23,22 @@ def require(frame: pd.DataFrame, *columns: str) -> None:
         raise ValueError(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
 
 
+def optional(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """With these columns too, NaN in all of it if a small sweep has no run that has such a parameter."""
+    return frame.reindex(columns=frame.columns.union(columns, sort=False))
+
+
 def estimate(values: Iterable[float]) -> Estimate:
     """Mean with its 95% bootstrap interval (BCa; Efron 1987). The mean, because a median hides the seeds that fail.
 
-    Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN.
+    Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN. No value at
+    all is no mistake of the caller's, but of a sweep that is not there yet: Undecided.
     """
     values = np.asarray(list(values), dtype=float)
     defined = np.isfinite(values)
-    if not len(values) or not defined.all():
+    if not len(values):
+        raise Undecided("no runs that could be compared")
+    if not defined.all():
         raise ValueError(f"{defined.sum()} of {len(values)} values are defined: no mean over seeds")
     mean = float(values.mean())
     if len(values) == 1:
@@ -88,6 +96,12 @@ def over_seeds(differences: pd.Series) -> Estimate:
     return estimate(differences.groupby(level="seed").mean())
 
 
+def over_each(differences: pd.Series, *levels: str) -> dict[object, Estimate]:
+    """The mean difference over seeds for each value or combination of values of `levels`; no difference may be NaN."""
+    groups = differences.groupby(level=levels[0] if len(levels) == 1 else list(levels))
+    return {key: over_seeds(part) for key, part in groups}
+
+
 def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
     """The mean difference over seeds in each cell, a row each: the cell, value, low, high, and the pairs left out."""
     rows = []
@@ -98,14 +112,12 @@ def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost"])
 
 
-def outcome(parts: Iterable[bool]) -> str:
-    """Supported where every part of a claim holds, refuted where none does, conditional between."""
-    parts = list(parts)
-    if not parts:
-        raise ValueError("no runs that the claim could be judged by")
-    return SUPPORTED if all(parts) else CONDITIONAL if any(parts) else REFUTED
-
-
 def words(effect: Estimate, digits: int = 3) -> str:
     """An estimate in a sentence."""
     return f"{effect.value:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
+
+
+def listed(effects: Mapping[object, Estimate]) -> str:
+    """Estimates in a sentence, each after its name or the names of its levels."""
+    names = [" ".join(map("{}".format, key)) if isinstance(key, tuple) else key for key in effects]
+    return ", ".join(f"{name} {words(effect)}" for name, effect in zip(names, effects.values(), strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Runs, find
+from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, UNDECIDED, Runs, find
 
 SEEDS = range(6)
 CLAIMS = find()
@@ -181,7 +181,7 @@ def times(ratio):
     return json.dumps({"machine": "a test", "date": "2026-01-01", "units": 3, "inputs": 2, "rows": rows})
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [(100.0, SUPPORTED), (1.1, CONDITIONAL), (None, SUPPORTED)])
+@pytest.mark.parametrize(("ratio", "expected"), [(100.0, SUPPORTED), (1.1, CONDITIONAL), (None, UNDECIDED)])
 def test_vectorisation(ratio, expected, tmp_path, monkeypatch):
     module = CLAIMS["vectorisation"].load()
     monkeypatch.setattr(module, "TIMES", tmp_path / "times.json")

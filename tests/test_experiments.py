@@ -3,30 +3,36 @@
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
+from warnings import catch_warnings
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from shallowexp import CONF, plans
-from shallowexp.claims import Verdict, find, first_paragraph
+from shallowexp.claims import Undecided, Verdict, find, first_paragraph
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
 from tests.conftest import command, environment
 
 
-def small(claim, workplace):
-    """The runs of the sweep's two lowest seeds, trained and tracked."""
+@pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)
+def small(request, tmp_path_factory, empty_store):
+    """A claim, and a function from fingerprints to runs, those of its sweep's two lowest seeds, trained and tracked."""
+    claim, database = request.param, tmp_path_factory.mktemp("sweep") / "mlflow.db"
+    shutil.copy(empty_store, database)
     runs = plans.runs(claim.name)
     seeds = sorted({run.job.seed for run in runs})[:2]
     runs = [run for run in runs if run.job.seed in seeds]
-    tracked = Tracked.open(claim.name, Store.open(f"sqlite:///{workplace / 'mlflow.db'}"))
+    tracked = Tracked.open(claim.name, Store.open(f"sqlite:///{database}"))
     assert not tracked.sweep(runs, runs, None).failures
-    return tracked.store.read(claim.name, [run.fingerprint for run in runs])
+    return claim, lambda chosen=[run.fingerprint for run in runs]: tracked.store.read(claim.name, chosen)
 
 
-@pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
-def test_contract(claim, workplace):
+def test_contract(small):
+    claim, read = small
     module = claim.load()
     assert claim.sentence.endswith(".")
     assert claim.section.startswith("6.")
@@ -34,13 +40,38 @@ def test_contract(claim, workplace):
     assert (CONF / "experiment" / f"{claim.name}.yaml").is_file()
     assert first_paragraph(module.figure).endswith(".")
     assert first_paragraph(module.verdict)
-    runs = small(claim, workplace)
+    runs = read()
     figure, numbers = module.figure(runs)
     figure.draw_without_rendering()
     assert isinstance(figure, Figure)
     assert isinstance(numbers, pd.DataFrame)
     assert len(numbers)
     assert isinstance(module.verdict(runs), Verdict)
+
+
+PARTS = {
+    "a random half": lambda table: np.random.default_rng(0).random(len(table)) < 0.5,
+    "one seed": lambda table: table["seed"] == table["seed"].max(),
+    "one activation": lambda table: table["activation"] == table["activation"].iloc[0],
+    "another activation": lambda table: table["activation"] == table["activation"].max(),
+    "one data set": lambda table: table["data"] == table["data"].max(),
+    "one scheme": lambda table: table["init"] == table["init"].iloc[-1],
+    "one run": lambda table: table.index == table.index[0],
+    "another run": lambda table: table.index == table.index[-1],
+}
+
+
+def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
+    claim, read = small
+    module, table = claim.load(), read().table
+    for name, chosen in PARTS.items():
+        runs = read(table.index[chosen(table)])
+        with catch_warnings(action="error"):
+            figure, numbers = module.figure(runs)
+            figure.draw_without_rendering()
+            assert isinstance(numbers, pd.DataFrame), name
+            with suppress(Undecided):
+                assert isinstance(module.verdict(runs), Verdict), name
 
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
@@ -62,14 +93,18 @@ from shallowexp.claims import Verdict
 from shallowexp.statistics import estimate
 
 
+LEAST = 0.0
+
+
 def figure(runs):
     """Nothing to see."""
     return Figure(), runs.table[["train/loss"]]
 
 
 def verdict(runs):
-    """Hypothesis: the loss is positive."""
-    return Verdict("supported", "loss", estimate(runs.table["train/loss"]), "everywhere")
+    """Hypothesis: the loss is above LEAST."""
+    effect = estimate(runs.table["train/loss"])
+    return Verdict([effect.low > LEAST], "loss", effect, "everywhere")
 '''
 YAML = """# @package _global_
 hydra:
@@ -92,7 +127,9 @@ def assert_found(run, workplace):
     assert "6 trained" in run("shallowexp", "+experiment=brand_new").stdout
     done = run("shallowexp-report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Eight tanh units end below four." in (workplace / "report" / "index.html").read_text()
+    page = (workplace / "report" / "index.html").read_text()
+    assert "Eight tanh units end below four." in page
+    assert "the loss is above 0.0" in page
 
 
 def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path_factory):

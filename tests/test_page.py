@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from shallowexp import page
-from shallowexp.claims import OUTCOMES, Claim, Estimate, Verdict
+from shallowexp.claims import CONDITIONAL, OUTCOMES, REFUTED, SUPPORTED, UNDECIDED, Claim, Estimate, Verdict
 
 FLAGS = (
     "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
@@ -27,6 +27,7 @@ Section: 6.4 & <b>
 A paragraph of background </section> & more.
 """
 TIMEOUT = 60
+HELD = {SUPPORTED: [True], REFUTED: [False] * 3, CONDITIONAL: [True, True, False], UNDECIDED: []}
 
 
 @dataclass
@@ -52,12 +53,15 @@ class Entry:
 
 def entries(output: Path) -> list[Entry]:
     """One claim of each outcome, with their files: plain, nasty, and as little as there can be."""
-    effects = Estimate(0.1275, 0.1107, 0.1446), Estimate(-3.0, -4.0, 1.0), Estimate(2.5, np.nan, np.nan)
-    docstrings = "Units that start equal stay equal.\n\nSection: 6.4\n\nBackground.", NASTY, ""
+    nowhere = Estimate(np.nan, np.nan, np.nan)
+    effects = Estimate(0.1275, 0.1107, 0.1446), Estimate(-3.0, -4.0, 1.0), Estimate(2.5, 2.0, 3.0), nowhere
+    docstrings = "Units that start equal stay equal.\n\nSection: 6.4\n\nBackground.", NASTY, "Third.", ""
     words = pd.DataFrame({"init": ["zero", "<i>" + LONG] * 30, **{f"column {i}": np.arange(60) / 7 for i in range(12)}})
-    numbers = words, words.assign(measure=LONG), pd.DataFrame()
+    numbers = words, words.assign(measure=LONG), words, pd.DataFrame()
     made = []
-    for name, *rest in zip(("plain", "odd & <name> é#?", "bare"), docstrings, OUTCOMES, effects, numbers, strict=True):
+    for name, *rest in zip(
+        ("plain", "odd & <name> é#?", "third", "bare"), docstrings, OUTCOMES, effects, numbers, strict=True
+    ):
         docstring, outcome, effect, table = rest
         (output / f"{name}.py").write_text(f"{docstring!r}\n")
         kinds = ("png",) if name == "bare" else ("png", "svg", "pdf")
@@ -65,14 +69,14 @@ def entries(output: Path) -> list[Entry]:
             figure = Figure(figsize=(12, 6))
             figure.subplots().plot([0, 1, len(made)])
             figure.savefig(output / f"{name}.{kind}", dpi=200)
-        verdict = Verdict(outcome, f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.")
+        verdict = Verdict(HELD[outcome], f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.")
         made.append(Entry(Claim(name, output / f"{name}.py"), verdict, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
     (output / "moves.png").write_bytes((output / "plain.png").read_bytes())
     made[0].animation = output / "moves.png"
     made[1].missing, made[1].diverged = 20, 3
-    made[2].run_ids, made[2].started, made[2].seconds, made[2].hypothesis, made[2].sees = [], None, None, "", ""
+    made[3].run_ids, made[3].started, made[3].seconds, made[3].hypothesis, made[3].sees = [], None, None, "", ""
     return made
 
 
@@ -80,7 +84,7 @@ def entries(output: Path) -> list[Entry]:
 def told(tmp_path_factory) -> list:
     """What `page.write` is given."""
     output = tmp_path_factory.mktemp("a report")
-    return [entries(output), output, {"Command": "shallowexp-report", "Machine <b>": f"& {LONG}"}]
+    return [entries(output), output, {"Command": "shallowexp-report", "Machine <b>": f"& {LONG}"}, ["absent"]]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +152,7 @@ def test_every_figure_is_drawn_and_said(browser):
     )
     browser.set_script_timeout(TIMEOUT)
     widths = browser.execute_async_script(drawn)
-    assert sorted(widths) == [page.CARD] * 3 + [page.SCREEN] * 3 + [2400]
+    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 4 + [2400]
     assert all(all_of(browser, "img", "e.alt"))
     said = all_of(browser, "figure img", "e.alt")[0]
     assert said.startswith("One line rises & the other <stays>. The claim is supported: accuracy <left> & plain")
@@ -219,6 +223,14 @@ def test_verdicts_differ_by_word_and_by_shape(browser):
     assert all(all_of(browser, ".verdict svg", "e.getBoundingClientRect().width > 10"))
 
 
+def test_the_first_screen_says_how_much_of_a_claim_holds(browser):
+    shown = all_of(browser, ".card .judged", "e.innerText.replace(/\\s+/g, ' ').trim()")
+    told = ["supported 1 of 1 parts", "refuted 0 of 3 parts", "conditional 2 of 3 parts", "undecided"]
+    assert shown == told
+    filled = "e.firstChild.getBoundingClientRect().width / e.getBoundingClientRect().width"
+    assert all_of(browser, ".card .share", filled) == pytest.approx([1, 0, 0.66], abs=0.01)
+
+
 def test_headings_landmarks_and_names_make_an_outline(browser):
     levels = [int(tag[1]) for tag in all_of(browser, "h1, h2, h3, h4, h5, h6", "e.tagName")]
     assert levels[0] == 1
@@ -271,8 +283,10 @@ def test_words_stay_words(browser):
 
 def test_what_is_missing_is_owned_up_to(browser):
     assert all_of(browser, ".note", "e.innerText") == [
+        "20 of 4,956 runs are missing: figures and verdicts are on those that are there, and each section has the "
+        "command that adds the rest. No runs at all of absent. shallowexp-report --train adds all.",
         "1,234 of 1,254 runs are there: the verdict is on those, the command below adds the rest. "
-        "3 diverged; the history of such a run ends where it did."
+        "3 diverged; the history of such a run ends where it did.",
     ]
     assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[1]
 
@@ -298,6 +312,7 @@ def test_the_same_entries_give_the_same_bytes(told, report):
         (Estimate(-1234.5, -2000.0, 10.0), "−1234 [−2000, +10]"),
         (Estimate(0.5, 0.5, 0.5), "+0.5 [+0.5, +0.5]"),
         (Estimate(0.5, np.nan, np.nan), "+0.5, no interval"),
+        (Estimate(np.nan, np.nan, np.nan), "none yet"),
         (Estimate(0.5, 0.5, 0.5 + 1e-13), "+0.500000 [+0.500000, +0.500000]"),
     ],
 )

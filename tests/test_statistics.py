@@ -4,8 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, Estimate, Runs
-from shallowexp.statistics import at_step, complete, estimate, outcome, over_seeds, paired, require, words
+from shallowexp.claims import CONDITIONAL, REFUTED, SUPPORTED, UNDECIDED, Estimate, Runs, Undecided, Verdict
+from shallowexp.statistics import (
+    at_step,
+    complete,
+    estimate,
+    listed,
+    optional,
+    over_each,
+    over_seeds,
+    paired,
+    require,
+    words,
+)
 
 
 def test_the_interval_covers_the_mean_about_as_often_as_it_says():
@@ -33,10 +44,15 @@ def test_equal_values_have_no_width_and_one_value_has_no_interval():
     assert np.isnan([low, high]).all()
 
 
-@pytest.mark.parametrize("values", [[], [1, np.nan], [np.inf, 1]])
+@pytest.mark.parametrize("values", [[1, np.nan], [np.inf, 1]])
 def test_undefined_values_are_refused(values):
-    with pytest.raises(ValueError, match="values are defined"):
+    with pytest.raises(ValueError, match="of 2 values are defined"):
         estimate(values)
+
+
+def test_no_values_decide_nothing():
+    with pytest.raises(Undecided, match="no runs"):
+        estimate([])
 
 
 TABLE = pd.DataFrame(
@@ -89,10 +105,31 @@ def test_metrics_at_a_step_end_where_the_run_diverged():
     assert at_step(runs, 0)["outcome"].tolist() == ["finished"] * 2
 
 
+def judged(parts, effect=Estimate(0.2, 0.1, 0.3)):  # noqa: B008
+    return Verdict(parts, "a gain", effect, "Always.").outcome
+
+
 def test_a_claim_holds_everywhere_nowhere_or_somewhere():
-    assert [outcome(parts) for parts in ([True, True], [False], [True, False])] == [SUPPORTED, REFUTED, CONDITIONAL]
-    with pytest.raises(ValueError, match="no runs"):
-        outcome([])
+    found = [judged(parts) for parts in ([True, True], [False], (np.bool_(part) for part in (1, 0)))]
+    assert found == [SUPPORTED, REFUTED, CONDITIONAL]
+
+
+def test_nothing_is_decided_without_a_part_or_an_interval():
+    assert judged([]) == judged([True], estimate([3])) == UNDECIDED
+
+
+def test_a_parameter_that_no_run_has_is_undefined_in_all():
+    frame = optional(TABLE, "loss", "init.scale")
+    assert frame["loss"].equals(TABLE["loss"])
+    assert frame["init.scale"].isna().all()
+
+
+def test_effects_are_told_by_cell():
+    index = pd.MultiIndex.from_product([["wine", "iris"], [0.1, 4], range(3)], names=["data", "rate", "seed"])
+    effects = over_each(pd.Series(np.repeat([0.1, 0.2, 0.3, 0.4], 3), index), "data", "rate")
+    assert effects["wine", 4.0] == over_seeds(pd.Series([0.2] * 3, index[:3]))
+    assert listed({key: effects[key] for key in [("wine", 4.0)]}) == "wine 4.0 +0.200 [+0.200, +0.200]"
+    assert listed(over_each(pd.Series(0.5, index), "data")).startswith("iris +0.500 [+0.500, +0.500], wine +0.500")
 
 
 def test_words():
