@@ -21,9 +21,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from shallowexp import CONF
+from shallowexp.batches import batches, train_batch
 from shallowexp.composition import _parse, compose, united_products
 from shallowexp.config import plan
-from shallowexp.sweep import batches, train_batch
 from shallowexp.tracking import Store
 from shallowexp.tracking_client import OneByOne
 from shallowexp.training import train

@@ -39,7 +39,8 @@ def run(config: DictConfig) -> float | None:
     with one_message():
         choices = HydraConfig.get().runtime.choices
         (planned,) = plan([(config, choices)])
-        from shallowexp.sweep import Tracked, forecast
+        from shallowexp.batches import forecast
+        from shallowexp.sweep import Tracked
 
         tracked = Tracked.open(_experiment([choices]))
         missing = tracked.missing([planned], config.fresh)
@@ -53,7 +54,8 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     config = composed[0].config
     runs = plan((job.config, job.choices) for job in composed)
     experiment = _experiment([job.choices for job in composed])
-    from shallowexp.sweep import Tracked, forecast
+    from shallowexp.batches import forecast
+    from shallowexp.sweep import Tracked
 
     tracked = Tracked.open(experiment)
     missing = tracked.missing(runs, config.fresh)

@@ -67,7 +67,7 @@ def compose(params: dict[str, str]) -> Run:
 
 
 def train(run: Run) -> Points:
-    from shallowexp.sweep import train_batch
+    from shallowexp.batches import train_batch
     from shallowexp.training import Failure
 
     (record,), (result,) = train_batch([run])

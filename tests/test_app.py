@@ -120,7 +120,7 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments, parts, tmp_path)
 def test_a_report_without_runs(workplace):
     done = command("shallowexp-report", cwd=workplace)
     assert done.returncode == 1
-    assert "no tracked runs" in done.stderr
+    assert "no runs of these sweeps" in done.stderr
     assert not (workplace / "report").exists()
 
 

@@ -14,6 +14,7 @@ LAYERS = (
     "kernel kernel_descent kernel_diagnostics",
     "training",
     "config",
+    "batches",
     "sweep",
     "app",
 )
