@@ -9,9 +9,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from shallowexp import CONF
+from shallowexp import CONF, config
 from shallowexp.config import GROUPS, plan
 from shallowexp.errors import ConfigError
+from tests.test_imports import split
 
 
 def runs(*jobs):
@@ -101,6 +102,36 @@ def test_what_cannot_change_the_result_does_not(same):
     assert run(same).fingerprint == run().fingerprint
 
 
+def test_what_is_done_with_a_run_is_no_param():
+    asked = run("fresh=true", "dry_run=true", "log.model=best", "log.register=it").params
+    assert not asked.keys() & {"fresh", "dry_run", "log.model", "log.register"}
+
+
+@pytest.mark.parametrize("engine", config.COMPUTES)
+def test_each_module_that_computes_is_part_of_the_fingerprint(engine, monkeypatch):
+    def fingerprint(changed=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(config, "_content", lambda name: content(name) + (b"#" if name == changed else b""))
+            config._sources.cache_clear()
+            return run(f"train.engine={engine}").fingerprint
+
+    content = config._content
+    modules = [f"shallowexp.{name}" for name in config.COMPUTES[engine]]
+    assert len({fingerprint(), *map(fingerprint, modules)}) == len(modules) + 1
+    config._sources.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("engine", "root", "only_named"), [("numpy", "network", ()), ("compiled", "kernel", ("network", "outputs"))]
+)
+def test_what_an_engine_imports_computes(engine, root, only_named):
+    found, left = set(), {root}
+    while left:
+        found |= left
+        left = {name for module in left for name in split(CONF.parent / "shallowexp" / f"{module}.py")[0]} - found
+    assert found <= {*config.COMPUTES[engine], *only_named}
+
+
 def test_fingerprint_is_the_same_in_another_process():
     code = "import tests.test_config as t; print(t.run('seed=5').fingerprint)"
     root = CONF.parent
@@ -127,6 +158,7 @@ REFUSED = {
     "data.seed=-1": "data.seed=-1",
     "init.scale=abc": r"init\.scale: Value 'abc'",
     "init.scale=inf": "init.scale=inf",
+    "seed=4294967296": "0 to 4294967295",
     "init.scale=nan": "init.scale=nan",
     "train.learning_rate=0": "train.learning_rate=0",
     "train.learning_rate=-1": "train.learning_rate=-1",
