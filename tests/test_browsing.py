@@ -148,9 +148,19 @@ def test_cells_are_told_apart_by_the_fewest_parameters(runs):
     assert browsing.cell_params(runs[:1]) == []
 
 
+def test_a_view_of_several_data_sets_holds_one():
+    runs = plans.runs("effective_units")  # with parameters that only some of the data sets have
+    assert browsing._held(runs) == {"data": "flower"}
+    assert browsing._held(runs[:20]) == {}
+
+
 def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
     (packed,) = browsing.view_tags("symmetry", runs).values()
     state = json.loads(decompress(b64decode(json.loads(packed)["state"].removeprefix("deflate;"))))
+    assert state["searchFilter"] == (
+        "params.activation LIKE '%' AND params.`data.balance` = '0.3' AND params.`hidden_size` = '8'"
+    )
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init"]
     assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(browsing.CHARTS)
     assert len(packed) < 5000  # the longest tag of an experiment
     monkeypatch.setattr(browsing, "version", lambda name: "3.14.1")
