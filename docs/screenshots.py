@@ -1,4 +1,4 @@
-"""Take the pictures of docs/browsing.md from a real sweep: `python docs/screenshots.py` (chromium and chromedriver needed)."""
+"""Take the pictures of docs/browsing.md and docs/models.md from a real sweep: `python docs/screenshots.py` (chromium and chromedriver needed)."""
 
 import subprocess
 import sys
@@ -51,6 +51,9 @@ def take(browser: Browser, client: mlflow.MlflowClient) -> None:
     shoot(browser, "compare", "Run details")
     browser.open(f"experiments/{other}/runs/{diverged.info.run_id}")
     shoot(browser, "diverged", "Diverged at step")
+    (model,) = client.search_logged_models([symmetry])
+    browser.open(f"experiments/{symmetry}/models/{model.model_id}")
+    shoot(browser, "model", "Datasets used", "train/loss")
 
 
 def search(client: mlflow.MlflowClient, experiment: str, condition: str) -> tuple[str, list]:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from zlib import compress
@@ -24,6 +25,7 @@ SEEDS = ("seed", "data.seed")
 CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation/share": "linear"}  # y axis
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
 GROUPS = 20  # more lines than these nobody can read; MLflow draws no more at once
+HELD = ("data", "data.balance", "hidden_size")  # at one value, in this order, while there are more groups
 LISTED = 12  # values of a parameter in a description
 SWEPT = "### What was swept\n\n"
 KIND = {
@@ -135,12 +137,16 @@ def _title(name: str) -> str:
 
 def _state(runs: Sequence[Run]) -> dict:
     """Children only, the first seed of every cell first: MLflow loads 100 runs at a time."""
+    held = _held(runs)
+    runs = _where(runs, held)
     swept = varied(runs)
     seeds = [name for name in SEEDS if name in swept]
     cells = cell_params(runs)
     columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in (*CHARTS, *SHOWN)]
     return {
-        "searchFilter": "params.activation LIKE '%'",
+        "searchFilter": " AND ".join(
+            ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
+        ),
         "orderByKey": f"params.`{seeds[0]}`" if seeds else "attributes.start_time",
         "orderByAsc": bool(seeds),
         "selectedColumns": [*columns, "tags.`outcome`"],
@@ -151,6 +157,20 @@ def _state(runs: Sequence[Run]) -> dict:
         "compareRunSections": [{"uuid": OVERVIEW, "name": "The claim", "display": True, "isReordered": True}],
         "isAccordionReordered": True,
     }
+
+
+def _held(runs: Sequence[Run]) -> dict[str, str]:
+    """What the view holds fixed so that its cells can be told apart: the value of most runs, the last one of equals."""
+    held = {}
+    for name in HELD:
+        shown = _where(runs, held)
+        if name in varied(shown) and _count(shown, cell_params(shown)) > GROUPS:
+            held[name] = Counter(run.params[name] for run in reversed(shown)).most_common(1)[0][0]
+    return held
+
+
+def _where(runs: Sequence[Run], held: Mapping[str, str]) -> list[Run]:
+    return [run for run in runs if held.items() <= run.params.items()]
 
 
 def cell_params(runs: Sequence[Run]) -> list[str]:

@@ -16,7 +16,8 @@ from urllib.request import urlopen
 CHROMIUM, DRIVER = which("chromium"), which("chromedriver")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1500,1100"
+    "--disable-component-update --disable-sync --window-size=1500,1100 "
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2"  # as with a mouse: a chart's buttons wait for it
 )
 CLOSED = {"mlflow.assistant.panelOpen_v1": "false", "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true"}
 

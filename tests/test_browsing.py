@@ -1,11 +1,9 @@
 """A small real sweep as a user meets it in MLflow's own pages, in headless Chromium; and what those pages are made of."""
 
 import json
-import os
 import shutil
-import subprocess
-import time
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 from zlib import decompress
 
 import mlflow
@@ -15,7 +13,7 @@ from shallowexp import browsing, plans
 from shallowexp.claims import Estimate, Verdict
 from shallowexp.palette import LOOKS, colour
 from tests.browser import CHROMIUM, DRIVER, Browser, serving
-from tests.conftest import COMMANDS, command
+from tests.conftest import command
 
 in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
 SWEEP = ("-m", "+experiment=symmetry", "seed=10,11", "train.engine=compiled")
@@ -27,8 +25,9 @@ def place(tmp_path_factory, empty_store):
     folder = tmp_path_factory.mktemp("browsing")
     shutil.copy(empty_store, folder / "mlflow.db")
     diverging = ("-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
-    for words in (("shallowexp", *SWEEP), ("shallowexp", *diverging), ("shallowexp-report", "symmetry")):
-        done = command(*words, cwd=folder)
+    with ThreadPoolExecutor() as pool:  # two sweeps beside each other; the report reads the first one
+        sweeps = pool.map(lambda words: command("shallowexp", *words, cwd=folder), (SWEEP, diverging))
+    for done in (*sweeps, command("shallowexp-report", "symmetry", cwd=folder)):
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -96,6 +95,16 @@ def test_a_diverged_runs_page_opens(browser, client):
     browser.wait_for_text(run.info.run_name, "Diverged at step", "diverged/step", "diabetes")
 
 
+@in_browser
+def test_a_models_page_names_its_run_and_its_data_set(browser, client):
+    experiment, _ = sweep_of(client)
+    (model,) = client.search_logged_models([experiment])
+    run = client.get_run(model.source_run_id)
+    browser.open(f"experiments/{experiment}/models/{model.model_id}")
+    digest = run.inputs.dataset_inputs[0].dataset.digest
+    browser.wait_for_text(model.name, run.info.run_name, "Datasets used", f"flower (#{digest})", "train/loss", "Ready")
+
+
 def test_a_sweep_keeps_what_made_it(client):
     _, sweep = sweep_of(client)
     files = {file.path for file in client.list_artifacts(sweep.info.run_id)}
@@ -129,36 +138,6 @@ def test_every_run_names_its_data_set_and_has_its_activations_colour(client):
     assert len(digests) == 2 + 2  # two seeds, two balances
 
 
-def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(tmp_path, empty_store):
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    words = ("-m", "seed=range(30)", "train.steps=500", "train.engine=compiled")
-    impatient = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-    with serving(tmp_path / "mlflow.db") as url:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))}
-        environment |= impatient | {"MLFLOW_TRACKING_URI": url}
-        start = [str(COMMANDS / "shallowexp"), *words]
-        process = subprocess.Popen(start, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-        store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-        while not (found := store.get_experiment_by_name("shallowexp")) or len(_finished(store, found)) < 3:
-            assert process.poll() is None
-            time.sleep(0.2)
-    message = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    assert "nothing is lost" in message
-    assert "Traceback" not in message
-    with serving(tmp_path / "mlflow.db") as url:
-        done = command("shallowexp", *words, cwd=tmp_path, MLFLOW_TRACKING_URI=url)
-    assert done.returncode == 0, done.stderr
-    runs = _finished(store, found)
-    assert len({run.data.tags["shallowexp.fingerprint"] for run in runs}) == len(runs) == 30
-    assert len({run.data.tags["mlflow.parentRunId"] for run in runs}) == 1
-
-
-def _finished(store, experiment):
-    condition = "attributes.status = 'FINISHED' AND tags.`shallowexp.fingerprint` LIKE '%'"
-    return store.search_runs([experiment.experiment_id], condition)
-
-
 @pytest.fixture(scope="module")
 def runs():
     return plans.runs("symmetry")
@@ -169,9 +148,19 @@ def test_cells_are_told_apart_by_the_fewest_parameters(runs):
     assert browsing.cell_params(runs[:1]) == []
 
 
+def test_a_view_of_several_data_sets_holds_one():
+    runs = plans.runs("effective_units")  # with parameters that only some of the data sets have
+    assert browsing._held(runs) == {"data": "flower"}
+    assert browsing._held(runs[:20]) == {}
+
+
 def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
     (packed,) = browsing.view_tags("symmetry", runs).values()
     state = json.loads(decompress(b64decode(json.loads(packed)["state"].removeprefix("deflate;"))))
+    assert state["searchFilter"] == (
+        "params.activation LIKE '%' AND params.`data.balance` = '0.3' AND params.`hidden_size` = '8'"
+    )
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init"]
     assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(browsing.CHARTS)
     assert len(packed) < 5000  # the longest tag of an experiment
     monkeypatch.setattr(browsing, "version", lambda name: "3.14.1")

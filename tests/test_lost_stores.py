@@ -1,7 +1,7 @@
-"""What a sweep keeps beside its runs' numbers, and what becomes of it where there is no place for files."""
+"""Servers that stop and artifact stores that are lost in the middle of a sweep."""
 
 import subprocess
-from csv import DictReader
+import time
 from pathlib import Path
 
 import mlflow
@@ -12,7 +12,6 @@ from shallowexp.tracking import Store
 from shallowexp.tracking_artifacts import put_artifacts
 from tests.browser import serving
 from tests.conftest import COMMANDS, command, environment
-from tests.test_experiments import add_experiment
 from tests.test_tracking import record
 
 SMALL = ("train.steps=20", "log.points=3", "train.engine=numpy")
@@ -45,6 +44,18 @@ def unblock(folder: Path, kept: Path) -> None:
     kept.rename(folder)
 
 
+def start(words: tuple, place: Path, url: str) -> subprocess.Popen:
+    """The command against the server, when it has tracked three runs."""
+    process = subprocess.Popen(
+        [str(COMMANDS / words[0]), *words[1:]],
+        cwd=place, env=environment(**IMPATIENT, MLFLOW_TRACKING_URI=url), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while len(finished(place)) < 3:
+        assert process.poll() is None
+        time.sleep(0.1)
+    return process
+
+
 def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
     assert done.returncode == 1
     assert message.count("MLflow artifact store") == 1
@@ -69,11 +80,7 @@ def test_a_sweep_without_its_artifact_folder_is_completed_by_the_same_command(wo
 def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workplace):
     words = ("shallowexp", "-m", "seed=range(12)", "log.weights=all", *SMALL)
     with serving(workplace / "mlflow.db") as url:
-        here = environment(**IMPATIENT, MLFLOW_TRACKING_URI=url)
-        start = [str(COMMANDS / words[0]), *words[1:]]
-        process = subprocess.Popen(start, cwd=workplace, env=here, stderr=subprocess.PIPE, text=True)
-        while len(finished(workplace)) < 3:
-            assert process.poll() is None
+        process = start(words, workplace, url)
         kept = block(workplace / "mlartifacts")
         assert_refused(process, process.communicate(timeout=120)[1])
         there = len(finished(workplace))
@@ -87,6 +94,23 @@ def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workp
     )
     (sweep,) = sweeps(workplace)
     assert sweep.info.status == "FINISHED"
+
+
+def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
+    words = ("shallowexp", "-m", "seed=range(30)", "train.steps=500", "train.engine=compiled")
+    with serving(workplace / "mlflow.db") as url:
+        process = start(words, workplace, url)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "nothing is lost" in message
+    assert "Traceback" not in message
+    with serving(workplace / "mlflow.db") as url:
+        done = command(*words, cwd=workplace, MLFLOW_TRACKING_URI=url)
+    assert done.returncode == 0, done.stderr
+    assert (
+        len({run.data.tags["shallowexp.fingerprint"] for run in finished(workplace)}) == len(finished(workplace)) == 30
+    )
+    assert len({run.data.tags["mlflow.parentRunId"] for run in finished(workplace)}) == 1
 
 
 def test_a_file_that_is_gone_is_named(workplace):
@@ -103,38 +127,3 @@ def test_a_kind_of_store_that_is_not_installed_is_named_without_its_password():
     with pytest.raises(TrackingError, match=r"me:\*\*\*@.*boto3") as error:
         put_artifacts("s3://me:secret@bucket/1/artifacts", "sqlite://", {"a": b"b"})
     assert "secret" not in str(error.value)
-
-
-def test_a_sweeps_table_says_how_each_run_ended(workplace):
-    swept = ("train.learning_rate=0.1,1e6", "train.steps=100")
-    for data in ("data=diabetes", "data=diabetes,wine"):
-        assert command("shallowexp", "-m", data, *swept, cwd=workplace).returncode == 0
-    newest, _ = sweeps(workplace)
-    rows = list(DictReader((Path(newest.info.artifact_uri) / "runs.csv").read_text().splitlines()))
-    ended = {(row["data"], float(row["train.learning_rate"])): row for row in rows}
-    assert {key: row["outcome"] for key, row in ended.items() if key[0] == "diabetes"} == {
-        ("diabetes", 0.1): "finished",
-        ("diabetes", 1e6): "diverged",
-    }
-    by_id = {run.info.run_id: run.data.metrics for run in finished(workplace)}
-    for row in rows:
-        told = {name: float(value) for name, value in row.items() if "/" in name and value}
-        assert told == by_id[row["run_id"]]
-    assert ended["wine", 0.1]["train/accuracy"] and not ended["wine", 0.1]["train/r2"]
-    tags = newest.data.tags
-    n = sum(row["outcome"] == "diverged" for row in rows if row["data"] == "wine")
-    assert (tags["shallowexp.finished"], tags["shallowexp.diverged"]) == (str(2 - n), str(n))
-
-
-def test_a_report_that_trains_leaves_the_same_configuration_as_a_sweep(workplace, tmp_path_factory):
-    other = tmp_path_factory.mktemp("other")
-    for place, words in ((workplace, ("shallowexp", "-m", "+experiment=brand_new")),
-                         (other, ("shallowexp-report", "--train", "brand_new"))):  # fmt: skip
-        add_experiment(place)
-        assert command(*words, cwd=place).returncode == 0
-    for name in ("config.yaml", "overrides.yaml", "multirun.yaml"):
-        one, two = (
-            (Path(sweeps(place, "brand_new")[0].info.artifact_uri) / name).read_text().replace(str(place), "HERE")
-            for place in (workplace, other)
-        )
-        assert one == two
