@@ -20,6 +20,7 @@ SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
 BUDGETS = (30, 100, 1000)
 MARGIN = 0.02  # training loss that leaving x0.01 out may cost
 LOSS, SLOPE, DEAD = "train/loss", "saturation/slope", "saturation/dead"
+CELL = ["data", "activation", "seed"]
 SETS = {
     "flower": "flower, cross-entropy",
     "breast_cancer": "breast cancer, cross-entropy",
@@ -96,9 +97,9 @@ def verdict(runs: Runs) -> Verdict:
 
 def _pairs(runs: Runs, scale: float, step: int, kinds: tuple[str, ...]) -> pd.Series:
     table = _checked(at_step(runs, step))
-    both = table.groupby("data")["init.scale"].transform(lambda scales: {scale, SMALL} <= set(scales))
-    table = table[table["activation"].isin(kinds) & both]
-    return paired(table, LOSS, "init.scale", scale, SMALL, ("data", "activation", "seed"))
+    table = table[table["activation"].isin(kinds) & table["init.scale"].isin([scale, SMALL])]
+    both = table.groupby(CELL)["init.scale"].transform("nunique") == 2  # what is left out has diverged
+    return paired(table[both], LOSS, "init.scale", scale, SMALL, CELL)
 
 
 def _costs(runs: Runs, scale: float, budget: int):

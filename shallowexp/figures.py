@@ -79,7 +79,8 @@ def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, labe
         above = (
             3 if style["linestyle"] != "-" else 2
         )  # where lines coincide, the solid one shows through the gaps of others
-        ax.plot(summary.index, summary["median"], label=label(value), zorder=above - len(drawn) / 100, **style)
+        style = {**style, "zorder": above - len(drawn) / 100, "marker": "o" if len(summary) == 1 else None}
+        ax.plot(summary.index, summary["median"], label=label(value), **style)  # one point alone needs a marker
         ax.fill_between(summary.index, summary["low"], summary["high"], color=style["color"], alpha=0.2, linewidth=0)
         drawn.append(summary.reset_index(names=x).assign(**{by: value, "measure": y}))
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()

@@ -115,7 +115,7 @@ def _train(claim: Claim, store: Store) -> None:
 
 
 def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> None:
-    others = f"; {left_out} runs of another version or configuration are there and left out" if left_out else ""
+    others = f"; {left_out} of another version or configuration are left out" if left_out else ""
     console.print(
         f"[yellow]{claim.name}: {missing} of {planned} runs are missing{others}; to get them: {command(claim)}[/]"
     )
@@ -180,7 +180,7 @@ def _write(entries: Sequence[Entry], absent: Sequence[str], output: Path) -> Non
         table.add_row(
             entry.claim.name,
             f"[{COLOURS[outcome]}]{outcome}[/]",
-            f"{sum(parts)}/{len(parts)}",
+            f"{sum(parts)}/{len(parts)}" if outcome != UNDECIDED else "",
             escape(page.interval(entry.verdict.effect)),
             str(entry.runs),
         )

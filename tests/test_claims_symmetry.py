@@ -153,3 +153,8 @@ def test_relu_scale(plain, large, diverged, outcome):
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(plain - 0.5, abs=0.01)
     assert ("12 on flower from × 10" in found.condition) == diverged
+
+
+def test_a_run_without_its_partner_is_not_taken_for_a_divergence():
+    rows = [row for row in relu(0.5, 0.4, False) if (row["init.scale"], row["seed"]) != (10.0, 0)]
+    assert verdict("relu_scale", rows).outcome == SUPPORTED
