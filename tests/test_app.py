@@ -142,6 +142,17 @@ def test_help_is_light(tmp_path):
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
+@pytest.mark.parametrize("arguments", [("seed=1",), ("-m", "seed=1,2")], ids=["run", "sweep"])
+def test_garbage_is_collected_once_start_up_is_over(workplace, arguments):
+    code = (
+        f"import gc, sys\nfrom shallowexp.app import main\nsys.argv = {['shallowexp', *arguments, *SMALL]}\n"
+        "main()\nprint('collected:', gc.isenabled())"
+    )
+    run = [str(COMMANDS / "python"), "-c", code]
+    done = subprocess.run(run, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "collected: True"
+
+
 LONG = ("-m", "hidden_size=8,16,32", "seed=range(40)", "train.steps=8000")
 
 
