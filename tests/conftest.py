@@ -24,6 +24,15 @@ def command(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory):
+    """Tests run outside the checkout: MLflow puts artifacts into mlruns of the working directory."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """An MLflow database with its tables: making one takes seconds, copying none."""
@@ -35,7 +44,8 @@ def empty_store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def workplace(tmp_path, empty_store) -> Path:
-    """A working directory whose default store is there and empty."""
+def workplace(tmp_path, empty_store, monkeypatch) -> Path:
+    """The working directory, whose default store is there and empty."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
