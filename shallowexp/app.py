@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import extract_tb
 
 import hydra
 import yaml
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from shallowexp import CONF, __version__, provenance
-from shallowexp.config import nearest, plan
+from shallowexp.config import nearest, plan, require, unknown
 from shallowexp.errors import ConfigError, RunsFailed, UserError
 
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
@@ -55,6 +56,7 @@ def run(config: DictConfig) -> float | None:
 def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
     config = composed[0].config
+    require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
     runs = plan((job.config, job.choices) for job in composed)
     experiment = _experiment([job.choices for job in composed])
     from shallowexp.batches import forecast
@@ -124,10 +126,11 @@ def _explain(error: Exception) -> tuple[str | None, int]:
         return f"{group}={name} is not a choice{nearest(name, error.options)}; choices: {', '.join(error.options)}", 1
     if isinstance(cause, ConfigAttributeError):
         keys = [str(key) for key in cause.parent_node or () if key not in ("hydra", "_target_")]
-        given = f"{cause.full_key} is not a key{nearest(str(cause.key), keys)}"
-        return f"{given}; keys there: {', '.join(keys) or 'none'}", 1
+        return unknown(str(cause.full_key), keys), 1
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
+    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].name == "_run_hydra":
+        return str(error), 1  # of flags that do not go together
     return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
 
 

@@ -23,12 +23,12 @@ NANOSECONDS = {"compiled": 2.0, "numpy": 40.0}  # per hidden unit, sample and st
 
 
 def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Cut so that a batch is about a second's work, yet enough networks for many cores."""
+    """Cut so that a batch is about a second's work, yet a network for each core: what is unfinished, Ctrl-C loses."""
     batch, cost = [], 0.0
     for run in runs:
         batch.append(run)
         cost += work(run)
-        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= 16):
+        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= os.cpu_count()):
             yield batch
             batch, cost = [], 0.0
     if batch:

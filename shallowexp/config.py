@@ -6,8 +6,8 @@ as the built-in ones are.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -20,7 +20,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shallowexp import outputs, schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp import outputs, schema
 from shallowexp.errors import ConfigError
 from shallowexp.jobs import Job
 from shallowexp.training import ENGINES, resolve_engine
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of all that can change the result: the job's fields and the content of the modules that compute it."""
+        """Digest of the job's fields and the content of the modules that compute it; not of the libraries' versions."""
         job = self.job
         parts = {name: (_dotted(part), asdict(part)) for name in GROUPS for part in [getattr(job, name)]}
         plain = {name: value for name, value in vars(job).items() if name not in GROUPS}
@@ -128,6 +128,8 @@ def _params(c: dict, names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check(c: dict) -> None:
+    for node, known in (("", schema.RunSchema), ("train.", schema.TrainSchema), ("log.", schema.LogSchema)):
+        _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
     for key, value in _leaves(c):
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}={value} is not a finite number")
@@ -149,6 +151,18 @@ def _check(c: dict) -> None:
     steps = log["steps"] or ()
     require("log.steps", steps, all(0 <= s <= train["steps"] for s in steps), f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not set beside log.every")
+
+
+def _check_keys(node: str, found: dict, known: list[str]) -> None:
+    """A `+` in front of an override lets Hydra add what nobody reads."""
+    for key in found:
+        if key not in known:
+            raise ConfigError(unknown(f"{node}{key}", known))
+
+
+def unknown(key: str, known: Sequence[str]) -> str:
+    """That a dotted key is none of those that are known beside it."""
+    return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"
 
 
 def _leaves(node: dict, prefix: str = ""):

@@ -37,12 +37,16 @@ def knows(job) -> bool:
 
 def train_batch(jobs: Sequence, threads: int | None = None) -> list:
     """The results of `training.train_one` for jobs that the kernel knows, on `threads` threads (None: all cores)."""
-    samples = cache(_samples)  # jobs share their data
+    samples, stop = cache(_samples), np.zeros(1, np.bool_)  # jobs share their data
     order = sorted(range(len(jobs)), key=lambda i: -_work(jobs[i]))
     results = [None] * len(jobs)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for i, result in zip(order, pool.map(lambda i: _train(jobs[i], samples), order), strict=True):
-            results[i] = result
+        try:
+            for i, result in zip(order, pool.map(lambda i: _train(jobs[i], samples, stop), order), strict=True):
+                results[i] = result
+        except BaseException:  # Ctrl-C above all: the threads would go on to the last step
+            stop[0] = True
+            raise
     return results
 
 
@@ -121,7 +125,7 @@ def _room(n_h: int, n_y: int, V: np.ndarray, width: int) -> Room:
     return room
 
 
-def _train(job, samples) -> Result:
+def _train(job, samples, stop: np.ndarray) -> Result:
     loaded = job.data.load()
     n_x, n_h, n_y = len(loaded.X), job.hidden_size, len(loaded.Y)
     width = _width(n_x, n_h, n_y, loaded.X.shape[1], np.dtype(job.dtype).itemsize)
@@ -133,7 +137,7 @@ def _train(job, samples) -> Result:
     path_W1, path_V = (np.zeros((length, *a.shape), a.dtype) for a in (W1, V))
     metrics = np.full((len(log_steps), len(diagnostics.METRICS)), np.nan)
     rules, room = _rules(job, loaded.task), _room(n_h, n_y, V, width)
-    kept, diverged_at = descend(rules, train, test, job.steps, log_steps, W1, V, room, metrics, path_W1, path_V)
+    kept, diverged_at = descend(rules, train, test, job.steps, log_steps, W1, V, room, metrics, path_W1, path_V, stop)
     metrics[np.isinf(metrics)] = np.nan
     path = _unpacked(path_W1[:kept], path_V[:kept], n_x, n_h, n_y)
     return Result(

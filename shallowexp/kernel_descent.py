@@ -325,14 +325,15 @@ def _descent(sources: str):
     """`descend`, whose machine code is kept on disk until this file or `sources`, the text of the rest, changes."""
 
     @njit(cache=True, nogil=True, **SAFE)
-    def descend(rules, train, test, steps, log_steps, W1, V, room, metrics, path_W1, path_V):
+    def descend(rules, train, test, steps, log_steps, W1, V, room, metrics, path_W1, path_V, stop):
         """Gradient descent from W1 and V. Fills metrics and paths (a path of length 1 keeps the last logged step);
-        returns how many logged steps were kept, and the step that diverged or -1."""
+        returns how many logged steps were kept, and the step that diverged or -1. It ends, with nothing that counts,
+        once another thread sets stop[0]."""
         sources  # noqa: B018
         dW1, dV, m, kept = np.zeros_like(W1), np.zeros_like(V), train.targets.shape[1], 0
         w, v, dw, dv = W1.ravel(), V.ravel(), dW1.ravel(), dV.ravel()
         for step in range(steps + 1):
-            if not (finite(w) and finite(v)):
+            if stop[0] or not (finite(w) and finite(v)):
                 return kept, step
             gradients(rules, train, W1, V, room, dW1, dV)
             divide(dw, m)

@@ -1,8 +1,9 @@
 """A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow.
 
-Training stays in the calling thread (the compiled kernel uses all cores there), so Ctrl-C reaches it between two batches.
+Training stays in the calling thread, so Ctrl-C reaches it at once (the compiled kernel uses threads of its own).
 """
 
+import math
 import signal
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +89,7 @@ class Tracked:
         print(
             _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
         )
-        return row["train/loss"]
+        return row.get("train/loss", math.nan)  # one that diverges before it is first measured has none
 
     def sweep(
         self,
