@@ -84,8 +84,8 @@ def test_effective_units(kept_both, kept_rows, alone, outcome):
     found = verdict("effective_units", repeated(kept_both, kept_rows, alone))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(-0.3)
-    assert "left out" not in found.measure + found.condition
-    assert f"flower 2 {0.7 - alone:+.3f}" in found.condition
+    assert "left out" not in found.measure + found.condition + found.notes
+    assert any(f"flower, 2: {0.7 - alone:+.3f}" in part for part in found.parts)
 
 
 def test_a_single_run_whose_units_separate_is_seen():
@@ -152,7 +152,7 @@ def test_relu_scale(plain, large, diverged, outcome):
     found = verdict("relu_scale", relu(plain, large, diverged))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(plain - 0.5, abs=0.01)
-    assert ("12 on flower from × 10" in found.condition) == diverged
+    assert ("12 on flower from × 10" in found.notes) == diverged
 
 
 def test_a_run_without_its_partner_is_not_taken_for_a_divergence():
