@@ -111,7 +111,7 @@ def verdict(runs: Runs) -> Verdict:
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         over_seeds(judged),
-        f"With λ = {CHAPTER:g} fewer units stay silent {where(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls by "
+        f"With λ = {CHAPTER:g} fewer units stay silent {where(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls for sure by "
         f"{MARGIN:g} {where(zip(gained['data'], gains, strict=True), 'on {}')}."
         if len(died)
         else "No ReLU unit is dead at the end, so that there is nothing to mend.",

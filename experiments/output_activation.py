@@ -100,8 +100,8 @@ def verdict(runs: Runs) -> Verdict:
         ],
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
         over_seeds(accuracy),
-        f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')} and beats squared error {_where(beats, 'on {}')}. "
-        f"A ReLU output fits like identity {_where(alike, 'after {}')}.",
+        f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')}, beats squared error {_where(beats, 'on {}')}. "
+        f"ReLU fits like identity {_where(alike, 'after {}')}.",
         "Runs of a ReLU output that end worse than a constant, by hidden activation: "
         f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
     )

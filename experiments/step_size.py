@@ -119,7 +119,7 @@ def verdict(runs: Runs) -> Verdict:
     judged = _judged(steps)
     return Verdict(
         {
-            f"{data} at learning rate {rate:g}: {share:.1%} of steps rise": share == 0
+            f"{data} at learning rate {rate:g}: {share:.2%} of steps rise": share == 0
             for (data, rate), share in shares.items()
         },
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
