@@ -114,7 +114,7 @@ def _costs(runs: Runs, scale: float, budget: int):
 def _where(costs: list[tuple]) -> str:
     scales = dict.fromkeys(scale for (scale, _), *_ in costs)
     told = {s: where(((data, holds) for (scale, data), _, holds in costs if scale == s), "on {}") for s in scales}
-    return "; ".join(f"with × {scale:g} {words}" for scale, words in told.items()) or where([])
+    return "; ".join(f"with × {scale:g} {places}" for scale, places in told.items()) or where([])
 
 
 def _others(runs: Runs) -> str:

@@ -128,7 +128,7 @@ def verdict(runs: Runs) -> Verdict:
     return Verdict(
         [
             (
-                f"{name}: {most_units[name]:.0f} unit from equal weights; gain {words(effect)}",
+                f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {words(effect)}",
                 alike[name] and gained[name],
             )
             for name, effect in effects.items()

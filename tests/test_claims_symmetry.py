@@ -119,6 +119,15 @@ def test_small_scale(losses, outcome):
     assert found.effect.value == pytest.approx(losses[0.01] - losses[0.3], abs=0.01)
 
 
+def test_the_sentence_says_what_the_runs_do():
+    for losses, said in (
+        ((0.4, 0.5, 0.6), "everywhere."),
+        ((0.5, 0.4, 0.6), "partly on flower."),
+        ((0.6, 0.4, 0.5), "in no case."),
+    ):
+        assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).condition.endswith(said)
+
+
 def relu(plain: float, large: float, diverged: bool = False) -> list[dict]:
     base = {"data": "flower", "saturation/slope": 0.5, "saturation/dead": 0.0}
     rows = []
