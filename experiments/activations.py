@@ -18,7 +18,7 @@ from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay
-from shallowexp.statistics import complete, over_each, over_seeds, paired, require, words
+from shallowexp.statistics import complete, over_each, over_seeds, paired, require, where, words
 
 CURVES = {"sigmoid": Sigmoid(), "tanh": Tanh(), "relu": ReLU(), "leaky_relu": LeakyReLU()}
 DRAWN, SECOND = "flower", "iris"  # the second has the largest offsets of tanh
@@ -104,18 +104,16 @@ def verdict(runs: Runs) -> Verdict:
     holds = {
         key: effect.high < CENTRED if key[2] == "tanh" else effect.low > CENTRED for key, effect in effects.items()
     }
-    tanh = [f"{data} at {step:g} {words(e, 2)}" for (step, data, name), e in effects.items() if name == "tanh"]
-    others = [
-        f"{name} on {data} at {step:g} {words(effects[step, data, name], 2)}"
-        for (step, data, name), held in holds.items()
-        if not held and name != "tanh"
-    ]
+    tanh = [(data, held) for (_, data, name), held in holds.items() if name == "tanh"]
+    others = [(name, held) for (_, _, name), held in holds.items() if name != "tanh"]
     last = stats[stats["step"] == steps[-1]].assign(outcome="finished")
     pairs, lost = complete(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
     return Verdict(
-        holds.values(),
+        [
+            (f"{name}, {data}, step {step:g}: {words(effects[step, data, name])}", held)
+            for (step, data, name), held in holds.items()
+        ],
         f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]:g}, mean of data, by seed{lost}",
         over_seeds(pairs),
-        f"{sum(holds.values())} of {len(holds)} parts hold. Offset of tanh, centred below {CENTRED:g}: "
-        f"{', '.join(tanh) or 'no runs'}. Others not above it: {', '.join(others) or 'none'}.",
+        f"Tanh's units are centred {where(tanh, 'on {}')}; the others are off centre {where(others)}.",
     )

@@ -17,7 +17,7 @@ from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay
-from shallowexp.statistics import complete, optional, over_cells, over_seeds, paired, require, words
+from shallowexp.statistics import complete, optional, over_cells, over_seeds, paired, require, where, words
 
 LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"
 CHAPTER = 0.01  # the chapter's lambda, that is judged; 0 is ReLU
@@ -104,16 +104,30 @@ def verdict(runs: Runs) -> Verdict:
     woken, gained = (over_cells(_chapters(pairs), *CELL) for pairs in (silent, loss))
     judged, lost = complete(_chapters(silent))
     leaky = ends[ends["leak"] > 0]
-    parts = [*(woken["high"] < 0), *(gained["high"] < -MARGIN)] if len(died) else [False] * bool(len(judged))
+    wakes, gains = woken["high"] < 0, gained["high"] < -MARGIN
+    found = [*_parts("fewer silent units", woken, wakes), *_parts("lower loss", gained, gains)]
     return Verdict(
-        parts,
+        found if len(died) else [("ReLU ends with dead units somewhere: it does not", False)] * bool(len(judged)),
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         over_seeds(judged),
-        f"ReLU ends with dead units at {_told(died)}; with lambda > 0 at most {leaky[DEAD].max():g} of the units have "
-        f"g' = 0 everywhere. With lambda {CHAPTER:g}, silent: {_told(woken)}; loss: {_told(gained)}. Mean of these cells by "
-        f"lambda: {_over_leaks(silent, loss)}. Diverged: {_diverged(leaky)} leaky, {_diverged(ends[ends['leak'] == 0])} ReLU.",
+        f"With λ = {CHAPTER:g} fewer units stay silent {where(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls for sure by "
+        f"{MARGIN:g} {where(zip(gained['data'], gains, strict=True), 'on {}')}."
+        if len(died)
+        else "No ReLU unit is dead at the end, so that there is nothing to mend.",
+        f"ReLU ends with dead units at {_told(died)}; with λ > 0 at most {leaky[DEAD].max():g} of the units have "
+        f"g' = 0 everywhere. Mean of these cells by λ: {_over_leaks(silent, loss)}. "
+        f"Diverged: {_diverged(leaky)} leaky, {_diverged(ends[ends['leak'] == 0])} ReLU.",
     )
+
+
+def _parts(what: str, effects: pd.DataFrame, holds: pd.Series) -> list[tuple[str, bool]]:
+    return [(f"{what}, {_cell(row)}", held) for row, held in zip(effects.to_numpy(), holds, strict=True)]
+
+
+def _cell(row: np.ndarray) -> str:
+    data, rate, *effect, _ = row
+    return f"{data} at rate {rate:g}: {words(Estimate(*effect))}"
 
 
 def _chapters(pairs: pd.Series) -> pd.Series:
@@ -131,8 +145,7 @@ def _diverged(ends: pd.DataFrame) -> str:
 
 
 def _told(effects: pd.DataFrame) -> str:
-    told = [f"{data} at rate {rate:g} {words(Estimate(*effect))}" for data, rate, *effect, _ in effects.to_numpy()]
-    return ", ".join(told) or "no data set"
+    return ", ".join(map(_cell, effects.to_numpy())) or "no data set"
 
 
 def _over_leaks(silent: pd.Series, loss: pd.Series) -> str:

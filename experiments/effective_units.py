@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.diagnostics import TOLERANCE, effective_units
 from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, require
+from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, parts, require, where
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy within which repeated units are worth as many alone
@@ -104,19 +104,32 @@ def verdict(runs: Runs) -> Verdict:
     table, kept = _named(runs.table), _kept(_named(runs.histories))
     pairs, lost = _pairs(table, REPEATED, ALONE)
     worths = over_each(pairs, "data", "units")
-    alike = [max(-effect.low, effect.high) < MARGIN for effect in worths.values()]
     repeated = table[(table["kind"] == REPEATED) & table["units"].isin([1, 8])]
     few, unpaired = complete(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
-    both, rows = (kept[kept.index.get_level_values("init.repeat") == repeat] for repeat in ("both", "W1"))
+    kept = kept[kept.index.get_level_values("init.repeat").isin(["both", "W1"])]
+    stay = [(KINDS[repeat], share == 1) for (repeat, *_), share in kept.items()]
+    worth = [(data, _alike(effect)) for (data, _), effect in worths.items()]
     return Verdict(
-        [*both, *rows, *alike],
+        [*_together(kept), *parts("accuracy of 8 units minus as many alone as differ, {}", worths, _alike)],
         "training accuracy, 8 tanh units of which 1 differs minus 8 that all do, mean over the data sets, paired by "
         f"seed{unpaired}",
         over_seeds(few),
-        f"Units stay together with W1 and W2 repeated in {both.sum()} of {len(both)} cells (activation, data), with "
-        f"only W1 repeated in {rows.sum()} of {len(rows)}. Accuracy of 8 units minus that of as many alone as "
-        f"differ{lost}: {listed(worths)}. {_noise(table)}",
+        f"Equal units stay equal {where(stay, 'with {}')}. 8 units of which u differ learn like u alone "
+        f"{where(worth, 'on {}')}.",
+        _noise(table) + lost,
     )
+
+
+def _alike(effect: Estimate) -> bool:
+    return max(-effect.low, effect.high) < MARGIN
+
+
+def _together(kept: pd.Series) -> list[tuple[str, bool]]:
+    names = [f"{KINDS[repeat]}, {data}, {activation}" for repeat, data, activation in kept.index]
+    return [
+        (f"{name}: together at {share:.0%} of logged steps", share == 1)
+        for name, share in zip(names, kept, strict=True)
+    ]
 
 
 def _pairs(table: pd.DataFrame, left: str, right: str) -> tuple[pd.Series, str]:
@@ -128,10 +141,10 @@ def _pairs(table: pd.DataFrame, left: str, right: str) -> tuple[pd.Series, str]:
 
 
 def _kept(histories: pd.DataFrame) -> pd.Series:
-    """Whether the units that start equal are counted as one at every step of every run, for each cell."""
+    """At which share of the logged steps of all runs the units that start equal are counted as one, for each cell."""
     repeated = histories[histories["kind"].isin([REPEATED, HALF])]
     as_started = repeated[UNITS] == repeated["units"]
-    return as_started.groupby([repeated[name] for name in ("init.repeat", "data", "activation")]).all()
+    return as_started.groupby([repeated[name] for name in ("init.repeat", "data", "activation")]).mean()
 
 
 def _noise(table: pd.DataFrame) -> str:

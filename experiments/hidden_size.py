@@ -95,11 +95,15 @@ def verdict(runs: Runs) -> Verdict:
     gained, changed = over_seeds(rise), over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
-        [rises, overfits],
+        {
+            f"training accuracy, {ENOUGH} minus {FEW} hidden units: {words(gained)}": rises,
+            f"test accuracy, {MANY} minus {ENOUGH} hidden units: {words(changed)}": overfits,
+        },
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
-        f"From {FEW} to {ENOUGH} units training accuracy changes by {words(gained)}{no_rise}; on fresh points {MANY} "
-        f"{'lose' if overfits else 'are not shown to lose'} more than {FALL:g} against {ENOUGH}. {_reproduced(table)}",
+        f"{ENOUGH} hidden units {'beat' if rises else 'are not shown to beat'} {FEW} by more than {RISE:g} in accuracy; {MANY} "
+        f"{'lose' if overfits else 'are not shown to lose'} more than {FALL:g} on fresh points{no_rise}.",
+        _reproduced(table),
     )
 
 

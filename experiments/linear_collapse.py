@@ -20,7 +20,7 @@ from shallowexp.figures import boundary, intervals, legend, median_and_band, ste
 from shallowexp.network import forward
 from shallowexp.outputs import Identity, Sigmoid, Softmax
 from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, over_cells, over_seeds, require, words
+from shallowexp.statistics import complete, over_cells, over_seeds, require, where, words
 
 OUTPUTS = {"binary": Sigmoid(), "multiclass": Softmax(), "regression": Identity()}
 MARGIN = 0.02  # of training loss: nats, or for a regression half variances of the target
@@ -108,20 +108,20 @@ def _effects(table: pd.DataFrame) -> pd.DataFrame:
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs: on every data set and at every hidden size the identity network ends within MARGIN of
     the best linear model's training loss, with the whole 95% interval over seeds. Supported if so everywhere, refuted
-    if nowhere. What zero weights do is told in the condition.
+    if nowhere. What zero weights do is told beside it.
     """
     table, histories = _with_gap(runs)
     identity = table["activation"] == "identity"
     effects = _effects(table[identity & (table["init"] != ZERO)])
     equal = (effects[["low", "high"]].abs() < MARGIN).all(axis=1)
-    exceptions = [f"{row.data} with {row.network} {words(row)}" for row in effects[~equal].itertuples()]
+    names = [f"{row.data}, {row.network}: {words(row)}" for row in effects.itertuples()]
     gaps, lost = complete(table[identity & (table["init"] != ZERO)].set_index(["data", "seed"])["gap"])
     return Verdict(
-        equal,
+        zip(names, equal, strict=True),
         f"training loss of the identity network minus the best linear model's, mean of data sets and sizes{lost}",
         over_seeds(gaps),
-        f"Within {MARGIN:g} in {equal.sum()} of {len(equal)} cells; not: {', '.join(exceptions) or 'none'} (fewer "
-        f"units than classes - 1 cannot hold the linear map). {_from_zero(table[identity], histories)}",
+        f"Identity units end at the linear model's loss {where(zip(effects['data'], equal, strict=True), 'on {}')}.",
+        f"Fewer units than classes - 1 cannot hold the linear map. {_from_zero(table[identity], histories)}",
     )
 
 

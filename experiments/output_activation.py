@@ -12,9 +12,9 @@ with one sign of Z2 for all samples.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, median_and_band, styled
-from shallowexp.statistics import complete, optional, over_cells, over_each, over_seeds, paired, require, words
+from shallowexp.statistics import complete, optional, over_cells, over_each, over_seeds, paired, require, where, words
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
 LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
@@ -86,18 +86,23 @@ def verdict(runs: Runs) -> Verdict:
     accuracy, lost = complete(paired(flat, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "seed"]))
     r2, lost_r2 = complete(paired(positive, "train/r2", "output", "relu", "identity", ["activation", "seed"]))
     entropy, identity = flat[flat["output"] == ENTROPY], positive[positive["output"] == "identity"]
-    parts = {
-        **_parts(_by_seed(entropy, "gain", "data"), "cross-entropy gains on {}", lambda e: e.low > GAIN),
-        **_parts(accuracy, "cross-entropy minus squared error on {}", lambda e: e.low > MARGIN),
-        **_parts(_by_seed(identity, "train/r2", "activation"), "r2 of identity after {}", lambda e: e.low > 0),
-        **_parts(r2, "r2 of ReLU minus identity after {}", lambda e: e.low > -MARGIN),
-    }
+    gains = _effects(_by_seed(entropy, "gain", "data"), lambda e: e.low > GAIN)
+    beats = _effects(accuracy, lambda e: e.low > MARGIN)
+    fits = _effects(_by_seed(identity, "train/r2", "activation"), lambda e: e.low > 0)
+    alike = _effects(r2, lambda e: e.low > -MARGIN)
     dead = positive[(positive["output"] == "relu") & (positive["train/r2"] < 0)].groupby("activation").size()
     return Verdict(
-        parts.values(),
+        [
+            *_parts("cross-entropy's gain in accuracy on {}", gains),
+            *_parts("accuracy, cross-entropy minus squared error, on {}", beats),
+            *_parts("r² of identity after {}", fits),
+            *_parts("r² of ReLU minus identity after {}", alike),
+        ],
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
         over_seeds(accuracy),
-        f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}. ReLU outputs worse than a constant: "
+        f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')}, beats squared error {_where(beats, 'on {}')}. "
+        f"ReLU fits like identity {_where(alike, 'after {}')}.",
+        "Runs of a ReLU output that end worse than a constant, by hidden activation: "
         f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
     )
 
@@ -111,11 +116,14 @@ def _by_seed(table: pd.DataFrame, measure: str, by: str) -> pd.Series:
     return table.set_index([by, "seed"])[measure].fillna(0)
 
 
-def _parts(values: pd.Series, text: str, holds) -> dict[str, bool]:
-    """A part of the claim for each value of the first level, in words with its effect, and whether it holds."""
-    effects = over_each(values, values.index.names[0])
-    return {f"{text.format(name)} {words(effect)}": holds(effect) for name, effect in effects.items()}
+def _effects(values: pd.Series, holds) -> dict[str, tuple[Estimate, bool]]:
+    """For each value of the first level its effect, and whether that part of the claim holds."""
+    return {name: (effect, holds(effect)) for name, effect in over_each(values, values.index.names[0]).items()}
 
 
-def _listed(parts: dict[str, bool], held: bool) -> str:
-    return "; ".join(text for text, holds in parts.items() if holds == held) or "nothing"
+def _parts(text: str, effects: dict[str, tuple[Estimate, bool]]) -> list[tuple[str, bool]]:
+    return [(f"{text.format(name)}: {words(effect)}", held) for name, (effect, held) in effects.items()]
+
+
+def _where(effects: dict[str, tuple[Estimate, bool]], form: str) -> str:
+    return where(((name, held) for name, (_, held) in effects.items()), form)

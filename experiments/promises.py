@@ -13,9 +13,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, optional, over_cells, over_each, over_seeds, paired, require, words
+from shallowexp.statistics import (
+    at_step,
+    complete,
+    named,
+    optional,
+    over_cells,
+    over_each,
+    over_seeds,
+    paired,
+    parts,
+    require,
+    where,
+)
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
 EARLY = 100  # steps; the nearest logged step is judged
@@ -95,19 +107,27 @@ def verdict(runs: Runs) -> Verdict:
     arrived = arrived.unstack()
     sooner, lower = (over_each(part, "data", "activation") for part in (early, late))
     little = over_each(halves, "data", "train.learning_rate")
-    parts = {
-        **{f"lower after {step} steps: {_name(key)} {words(e)}": e.high < 0 for key, e in sooner.items()},
-        **{f"lower at the end: {_name(key)} {words(e)}": e.high < 0 for key, e in lower.items()},
-        **{f"arrived: {_name(key)} {share:.0%}": share >= MOST for key, share in arrived.get(SMALL, {}).items()},
-        **{f"ReLU: {_name(key)} {words(e)}": e.low > -LITTLE and e.high < LITTLE for key, e in little.items()},
-    }
+    near = dict(arrived.get(SMALL, {}).items())
+    small = [
+        *((data, e.high < 0) for effects in (sooner, lower) for (data, _), e in effects.items()),
+        *((data, share >= MOST) for (data, _), share in near.items()),
+    ]
     shares = ", ".join(f"x {scale:g} {share:.0%}" for scale, share in arrived.mean().items())
     return Verdict(
-        parts.values(),
+        [
+            *parts(f"loss after {step} steps, × {SMALL:g} minus × {LARGE:g}, {{}}", sooner, lambda e: e.high < 0),
+            *parts(f"loss at the end, × {SMALL:g} minus × {LARGE:g}, {{}}", lower, lambda e: e.high < 0),
+            *(
+                (f"× {SMALL:g} ends near the best loss, {named(key)}: {s:.0%} of runs", s >= MOST)
+                for key, s in near.items()
+            ),
+            *parts("test accuracy, ReLU minus leaky ReLU, {} (learning rate)", little, _little),
+        ],
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
         over_seeds(late),
-        f"{sum(parts.values())} of {len(parts)} parts hold. Runs that end within {NEAR:g} of the best loss: {shares}. "
-        f"Holds: {_listed(parts, True)}. Does not hold: {_listed(parts, False)}{unpaired}.",
+        f"Small weights learn sooner and end lower {where(small, 'on {}')}. ReLU tests like leaky ReLU "
+        f"{where(((data, _little(e)) for (data, _), e in little.items()), 'on {}')}.",
+        f"Runs that end within {NEAR:g} of the best loss found: {shares}{unpaired}.",
     )
 
 
@@ -119,9 +139,5 @@ def _by_scale(table: pd.DataFrame, measure: str) -> pd.Series:
     return paired(table, measure, "init.scale", SMALL, LARGE, ["data", "activation", "seed"])
 
 
-def _name(key: tuple) -> str:
-    return " ".join(map(str, key))
-
-
-def _listed(parts: dict[str, bool], held: bool) -> str:
-    return "; ".join(text for text, holds in parts.items() if holds == held) or "nothing"
+def _little(effect: Estimate) -> bool:
+    return effect.low > -LITTLE and effect.high < LITTLE

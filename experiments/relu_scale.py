@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, listed, over_each, over_seeds, paired, require, words
+from shallowexp.statistics import at_step, complete, listed, over_each, over_seeds, paired, require, where, words
 
 KINDS = ("relu", "leaky_relu")
 SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
@@ -81,17 +81,16 @@ def verdict(runs: Runs) -> Verdict:
     LARGE has diverged, and their training loss exceeds that from SMALL by less than MARGIN, paired by seed and with the
     whole 95% interval. Supported if all hold, refuted if none.
     """
-    parts = {name: part for scale in (PLAIN, LARGE) for budget in BUDGETS for name, part in _costs(runs, scale, budget)}
-    exceptions = [f"{name}: {cost}" for name, (holds, cost) in parts.items() if not holds]
+    costs = [cost for scale in (PLAIN, LARGE) for budget in BUDGETS for cost in _costs(runs, scale, budget)]
     pairs = _pairs(runs, PLAIN, BUDGETS[-1], KINDS)
     judged, lost = complete(pairs[pairs.index.get_level_values("data") != "diabetes"])
     return Verdict(
-        (holds for holds, _ in parts.values()),
+        [(name, holds) for _, name, holds in costs],
         f"training loss in nats after {BUDGETS[-1]} steps, randn × {PLAIN:g} minus × {SMALL}, mean over ReLU, leaky "
         f"ReLU and the two-class data sets, paired by seed{lost}",
         over_seeds(judged),
-        f"{len(parts) - len(exceptions)} of {len(parts)} comparisons with × {SMALL} hold. {_diverged(runs.table)} "
-        f"Exceptions: {'; '.join(exceptions) or 'none'}. {_others(runs)} {_dead(runs.table)}",
+        f"(Leaky) ReLU loses nothing against × {SMALL} {_where(costs)}.",
+        f"{_diverged(runs.table)} {_others(runs)} {_dead(runs.table)}",
     )
 
 
@@ -103,12 +102,19 @@ def _pairs(runs: Runs, scale: float, step: int, kinds: tuple[str, ...]) -> pd.Se
 
 
 def _costs(runs: Runs, scale: float, budget: int):
-    """For each data set: its name, whether the claim holds there, and what `scale` costs, in words."""
+    """For each data set: the scale and it, their name with what the scale costs, and whether the claim holds there."""
     for data, part in _pairs(runs, scale, budget, KINDS).groupby(level="data"):
         defined, lost = complete(part)
         cost = over_seeds(defined) if len(defined) else None
         holds = not lost and cost.high < MARGIN
-        yield f"{data}, × {scale:g}, {budget} steps", (holds, (words(cost) if cost else "no loss") + lost)
+        told = (words(cost) if cost else "no loss") + lost
+        yield (scale, data), f"× {scale:g}, {data}, {budget} steps: {told}", holds
+
+
+def _where(costs: list[tuple]) -> str:
+    scales = dict.fromkeys(scale for (scale, _), *_ in costs)
+    told = {s: where(((data, holds) for (scale, data), _, holds in costs if scale == s), "on {}") for s in scales}
+    return "; ".join(f"with × {scale:g} {places}" for scale, places in told.items()) or where([])
 
 
 def _others(runs: Runs) -> str:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims import Estimate, Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, over_cells, over_each, paired, require, words
+from shallowexp.statistics import at_step, complete, listed, over_cells, over_each, paired, require, where, words
 
 RIVALS = ("sigmoid", "tanh")
 LOSS, SLOPE = "train/loss", "saturation/slope"
@@ -73,26 +73,29 @@ def verdict(runs: Runs) -> Verdict:
     """
     effects = _effects(runs, JUDGED)
     faster = effects["high"] < -MARGIN
+    names = [
+        f"minus {row.rival}, {row.task}: {words(Estimate(row.value, row.low, row.high))}"
+        for row in effects.itertuples()
+    ]
     differences, lost = complete(_differences(runs, JUDGED))
     means = over_each(differences, "rival")
     if not means:
         raise Undecided("no run of ReLU has a rival of the same task and seed")
     rival = max(means)  # tanh, the harder one, where it was tried
     return Verdict(
-        faster,
+        zip(names, faster, strict=True),
         f"training loss in nats after {JUDGED} steps, ReLU minus {rival}, mean of tasks, paired by seed{lost}",
         means[rival],
-        f"{' '.join(_sentence(effects, rival, mean) for rival, mean in means.items())} {_later(runs)}",
+        f"ReLU is faster than {'; than '.join(_sentence(effects[effects['rival'] == rival]) for rival in means)}.",
+        f"Means of tasks, ReLU minus: {listed(means)}. {_later(runs)}",
     )
 
 
-def _sentence(effects: pd.DataFrame, rival: str, mean: Estimate) -> str:
-    """On which tasks ReLU is faster than the rival, slower, or neither."""
-    part = effects[effects["rival"] == rival]
-    told = {"faster": part["high"] < -MARGIN, "slower": part["low"] > MARGIN}
-    told["within the margin or unsure"] = ~(told["faster"] | told["slower"])
-    lists = [f"{how} on {', '.join(map(_told, part[rows].itertuples()))}" for how, rows in told.items() if rows.any()]
-    return f"Against {rival} ({words(mean)}) it is {'; '.join(lists)}."
+def _sentence(effects: pd.DataFrame) -> str:
+    """On which data ReLU is faster than the rival, and on how many tasks it is slower."""
+    told = where(zip(effects["task"].str.split(",").str[0], effects["high"] < -MARGIN, strict=True), "on {}")
+    slower = (effects["low"] > MARGIN).sum()
+    return f"{effects['rival'].iloc[0]} {told}" + (f" (slower on {slower} of {len(effects)} tasks)" if slower else "")
 
 
 def _later(runs: Runs) -> str:

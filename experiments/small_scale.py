@@ -8,13 +8,27 @@ longer than with tanh. While they wait, the hidden units' weight vectors turn to
 (2021) and Zhou et al. (2022) call it condensation. Loss against scale is a U at short budgets.
 """
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, estimate, listed, over_each, over_seeds, paired, require, words
+from shallowexp.statistics import (
+    at_step,
+    complete,
+    estimate,
+    listed,
+    over_each,
+    over_seeds,
+    paired,
+    parts,
+    require,
+    where,
+    words,
+)
 
 LOSS, COSINE = "train/loss", "symmetry/cosine"
 SMALL, MIDDLE, LARGE = 0.01, 0.3, 3.0
@@ -97,22 +111,25 @@ def verdict(runs: Runs) -> Verdict:
     loss from scale SMALL exceeds that from MIDDLE and that from LARGE by less than MARGIN, with the whole 95% interval,
     paired by seed. Supported if all hold, refuted if none.
     """
-    parts = {}
-    for budget in SHORT:
-        for rival in (MIDDLE, LARGE):
-            pairs, lost = complete(_pairs(runs, budget, rival))
-            for (data, activation), effect in over_each(pairs, "data", "activation").items():
-                parts[f"{data}, {activation}, × {rival:g}, {budget} steps", lost] = effect
-    behind = {name + ": " + words(e) + lost: e for (name, lost), e in parts.items() if not e.high < MARGIN}
+    found, kept = [], []
+    for budget, rival in product(SHORT, (MIDDLE, LARGE)):
+        pairs, lost = complete(_pairs(runs, budget, rival))
+        effects = over_each(pairs, "data", "activation")
+        found += parts(f"{{}}, minus × {rival:g} after {budget} steps{lost}", effects, _keeps_up)
+        kept += [(data, _keeps_up(effect)) for (data, _), effect in effects.items()]
     judged, lost = complete(_pairs(runs, SHORT[-1], MIDDLE))
     return Verdict(
-        (effect.high < MARGIN for effect in parts.values()),
+        found,
         f"training loss in nats after {SHORT[-1]} steps, randn × {SMALL} minus × {MIDDLE}, mean over sigmoid and tanh "
         f"and the data sets, paired by seed{lost}",
         over_seeds(judged),
-        f"× {SMALL} keeps up in {len(parts) - len(behind)} of {len(parts)} comparisons; it is behind: "
-        f"{'; '.join(behind) or 'nowhere'}. {_later(runs)} {_plateau(runs)} {_condensed(runs)}",
+        f"Over the first {SHORT[-1]} steps × {SMALL} keeps up with larger weights {where(kept, 'on {}')}.",
+        f"{_later(runs)} {_plateau(runs)} {_condensed(runs)}",
     )
+
+
+def _keeps_up(effect: Estimate) -> bool:
+    return effect.high < MARGIN
 
 
 def _pairs(runs: Runs, step: int, rival: float) -> pd.Series:

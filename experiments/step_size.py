@@ -20,7 +20,7 @@ from shallowexp.initializers import Parameters
 from shallowexp.network import backward, forward
 from shallowexp.outputs import Sigmoid
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import estimate, require
+from shallowexp.statistics import estimate, require, where
 
 ROUNDING = 1e-12  # a rise relative to the loss that the last bits alone can make
 DATA, RATE = "flower", 1.2  # the course's, where the effect is reported and the sharpness measured
@@ -115,13 +115,18 @@ def verdict(runs: Runs) -> Verdict:
     """
     steps = rises(runs)
     shares = steps.groupby(["data", "train.learning_rate"])["rise"].mean()
+    rates = [(f"{rate:g}", share == 0) for (_, rate), share in shares.items()]
     judged = _judged(steps)
     return Verdict(
-        shares == 0,
+        {
+            f"{data} at learning rate {rate:g}: {share:.2%} of steps rise": share == 0
+            for (data, rate), share in shares.items()
+        },
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
-        f"Every step lowers the loss in {(shares == 0).sum()} of {len(shares)} cells; share of rises by cell: "
-        f"{', '.join(f'{data} at {rate:g} {share:.3f}' for (data, rate), share in shares.items())}. "
+        f"Every step lowers the loss {where(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."
+        if shares.any()
+        else f"Every step lowers the loss {where(rates)}.",
         f"{_edge(steps, sharpness(runs))} {(runs.table['outcome'] == 'diverged').sum()} runs diverged.",
     )
 

@@ -17,7 +17,7 @@ from shallowexp.claims import Runs, Verdict
 from shallowexp.diagnostics import effective_units
 from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
 from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import complete, listed, over_each, over_seeds, paired, require
+from shallowexp.statistics import complete, over_each, over_seeds, paired, require, where, words
 
 EQUAL = ("zero", "constant")
 SCHEMES = (*EQUAL, "random")
@@ -123,12 +123,20 @@ def verdict(runs: Runs) -> Verdict:
     effects = over_each(gains, "activation")
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]
     most_units = equal.groupby("activation")["symmetry/effective_units"].max()
+    alike = {name: most_units[name] == 1 for name in effects}
+    gained = {name: effect.low > MARGIN for name, effect in effects.items()}
     return Verdict(
-        (most_units[name] == 1 and effect.low > MARGIN for name, effect in effects.items()),
+        [
+            (
+                f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {words(effect)}",
+                alike[name] and gained[name],
+            )
+            for name, effect in effects.items()
+        ],
         f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
         over_seeds(gains),
-        f"Most effective units from zero or constant weights: {most_units.max():.0f}. Gain by activation: "
-        f"{listed(effects)}. {_rest(runs)}",
+        f"Equal units stay one unit {where(alike.items())}; random weights gain accuracy {where(gained.items())}.",
+        _rest(runs),
     )
 
 

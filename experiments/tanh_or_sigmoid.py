@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Undecided, Verdict
+from shallowexp.claims import Estimate, Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, listed, over_cells, over_seeds, paired, require
+from shallowexp.statistics import at_step, complete, listed, over_cells, over_seeds, paired, require, where, words
 
 LOSS, RATE = "train/loss", "train.learning_rate"
 BUDGETS = (30, 100)
@@ -117,28 +117,27 @@ def verdict(runs: Runs) -> Verdict:
     effects = pd.concat({step: _effects(runs, step) for step in BUDGETS}, names=["step"]).reset_index("step")
     judged = effects[effects["comparison"] != SATURATED]
     better = judged["high"] < -MARGIN
-    counts = better.groupby(judged["comparison"], sort=False).agg(won="sum", all="count")
-    cases = [f"{row.won} of {row.all} cases at {row.Index}" for row in counts.itertuples()]
+    names = [
+        f"{row.comparison}, {row.data}, {row.step} steps: {words(Estimate(row.value, row.low, row.high))}"
+        for row in judged.itertuples()
+    ]
     differences, lost = complete(_differences(runs, JUDGED))
     means = {name: over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
     if not means:
         raise Undecided("no run of tanh has its counterpart of sigmoid")
     first = next(iter(means))  # the chapter's comparison, where it was tried
     return Verdict(
-        better,
+        zip(names, better, strict=True),
         f"training loss in nats after {JUDGED} steps, tanh minus sigmoid, {first}, mean of data sets, "
         f"paired by seed{lost}",
         means[first],
-        f"Better by {MARGIN:g} in {', '.join(cases)}. After {JUDGED} steps: {listed(means)}. {_reason(means)}",
+        f"Tanh learns faster {where(zip(judged['comparison'], better, strict=True), 'at the {}')}{_reason(means)}.",
+        f"Mean of data sets after {JUDGED} steps: {listed(means)}.",
     )
 
 
 def _reason(means: dict) -> str:
     """How much of the gap the longer step explains, in words."""
     if not {SAME, STEP} <= set(means) or means[SAME].value == 0:
-        return "The same step was not tried."
-    share = 1 - means[STEP].value / means[SAME].value
-    return (
-        f"Of the gap at the same rate {share:.0%} is the step that sigmoid' <= 1/4 shortens; what is left, the mean, "
-        "shows in the best rates."
-    )
+        return ""
+    return f"; its longer step makes {1 - means[STEP].value / means[SAME].value:.0%} of the gap at the same rate"

@@ -21,7 +21,7 @@ from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import legend, looks, styled
 from shallowexp.network import forward, forward_by_sample
 from shallowexp.replay import replay
-from shallowexp.statistics import estimate, require
+from shallowexp.statistics import estimate, parts, require, where
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal
 COMPARED = 40  # samples of each run that go through the loop
@@ -114,18 +114,17 @@ def verdict(runs: Runs) -> Verdict:
     """
     differences, times = equality(runs)["difference"], timings()
     ratios = _ratios(times) if times else {}
-    equal = [bool((differences <= ROUNDING).all())] if len(differences) else []
-    faster = {m: ratio.low > FASTER for m, ratio in ratios.items()}
-    slow = [str(m) for m, holds in faster.items() if not holds]
+    most = f"largest relative difference in {len(differences)} runs: {differences.max():.1e}"
+    equal = [(most, bool((differences <= ROUNDING).all()))] if len(differences) else []
+    faster = [(m, ratio.low > FASTER) for m, ratio in ratios.items()]
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        [*equal, *faster.values()],
+        [*equal, *parts("times as fast, {} samples", ratios, lambda ratio: ratio.low > FASTER)],
         f"processor time of the loop over samples and units over the matrix form's at {judged} samples, mean over rounds",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
-        f"Largest relative difference in {len(differences)} runs: {differences.max():.1e}. Times as fast, {measured}: "
-        f"{', '.join(f'{m} samples {ratio.value:.3g}' for m, ratio in ratios.items()) or 'unknown'}. "
-        f"Not {FASTER:g} times as fast at {', '.join(slow) or 'none'} samples.",
+        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'with {} samples')}.",
+        f"Times: {measured}.",
     )
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
+from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import looks, styled
 from shallowexp.replay import with_weights
-from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, require
+from shallowexp.statistics import complete, optional, over_each, over_seeds, paired, parts, require, where
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy that ReLU'(0) may change and still not matter
@@ -104,37 +104,42 @@ def verdict(runs: Runs) -> Verdict:
     by less than MARGIN, with the whole 95% interval. Supported if all hold, refuted if none.
     """
     table = _named(runs.table)
-    most = table.assign(locked=table[UNITS] < table["hidden_size"]).groupby(["start", "set", "kind"])["locked"].all()
-    slopes, alike = _slopes(table)
+    cells, slopes = _locked(table), _slopes(table)
+    most = max((abs(effect.value) for effect in slopes.values()), default=0)
     judged = table[(table["set"] == JUDGED) & table["start"].isin(STARTS[:2])]
     pairs, lost = complete(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
     return Verdict(
-        [*most, *alike],
+        [
+            *((f"{start} on {SETS[name]}, {KINDS[kind]}: {told}", held) for (start, name, kind), told, held in cells),
+            *parts("accuracy, ReLU with g'(0) = 1 minus 0, from W1 = 0, {}", slopes, _alike),
+        ],
         f"effective units at the end, W1 = 0 minus W2 = 0, mean over activations on {JUDGED} classes, "
         f"paired by seed{lost}",
         over_seeds(pairs),
-        f"{_locked(most)} {slopes} {_balanced(table)}",
+        f"Units stay locked {where(((start, held) for (start, *_), _, held in cells), 'from {}')}. From W1 = 0 ReLU'(0) changes accuracy by "
+        f"{'up to' if len(slopes) > 1 else 'about'} {most:.2f}.",
+        _balanced(table),
     )
 
 
-def _slopes(table: pd.DataFrame) -> tuple[str, list[bool]]:
-    """What ReLU'(0) = 1 gains over 0 from W1 = 0, on each data set, and whether that is nothing."""
+def _slopes(table: pd.DataFrame) -> dict[str, Estimate]:
+    """What ReLU'(0) = 1 gains over 0 from W1 = 0, on each data set."""
     relu = table[(table["activation"] == "relu") & (table["start"] == STARTS[1])]
-    pairs, lost = complete(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")))
-    effects = over_each(pairs, "set")
-    alike = [max(abs(effect.low), abs(effect.high)) < MARGIN for effect in effects.values()]
-    return f"ReLU from W1 = 0, accuracy gained by g'(0) = 1 over 0: {listed(effects)}{lost}.", alike
+    pairs, _ = complete(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")))
+    return over_each(pairs, "set")
 
 
-def _locked(locked: pd.Series) -> str:
-    """Where units stay fewer than hidden_size in every run, and where not, in words."""
-    sentences = []
-    for (start, name), part in locked.groupby(level=["start", "set"]):
-        kinds = part.droplevel(["start", "set"])
-        names = {held: [KINDS[kind] for kind in KINDS if kinds.get(kind) == held] for held in (True, False)}
-        free = f", not {', '.join(names[False])}" if names[False] else ""
-        sentences.append(f"{start} on {SETS[name]} locks {', '.join(names[True]) or 'none'}{free}.")
-    return " ".join(sentences)
+def _alike(effect: Estimate) -> bool:
+    return max(abs(effect.low), abs(effect.high)) < MARGIN
+
+
+def _locked(table: pd.DataFrame) -> list[tuple[tuple, str, bool]]:
+    """For each cell: the most effective units that a run ends with, in words, and whether every run has some locked."""
+    table = table.assign(locked=table[UNITS] < table["hidden_size"])
+    cells = table.groupby(["start", "set", "kind"]).agg(
+        most=(UNITS, "max"), of=("hidden_size", "max"), held=("locked", "all")
+    )
+    return [(row.Index, f"at most {row.most:.0f} of {row.of:.0f} units", row.held) for row in cells.itertuples()]
 
 
 def _balanced(table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ Files are found, never listed: in the package and in ./experiments of the workin
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import cleandoc
@@ -57,13 +57,21 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    parts: Iterable[bool]  # of the hypothesis, in each cell that has runs: whether it holds; kept as a tuple
+    parts: Mapping[str, bool]  # of the hypothesis, by a name that has its number: whether it holds; pairs do as well
     measure: str  # what `effect` is, with its unit and what was compared
     effect: Estimate
-    condition: str  # where the claim holds and where it stops, in words and numbers
+    condition: str  # where the claim holds and where it stops: one or two short sentences, made from the runs
+    notes: str = ""  # what else the runs say, beyond the hypothesis
 
     def __post_init__(self):
-        object.__setattr__(self, "parts", tuple(map(bool, self.parts)))
+        pairs = list(self.parts.items() if isinstance(self.parts, Mapping) else self.parts)
+        parts = {name: bool(holds) for name, holds in pairs}
+        if len(parts) < len(pairs):
+            names = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
+            raise ValueError(
+                f"several parts of the hypothesis have one name, so some would be lost: {'; '.join(names)}"
+            )
+        object.__setattr__(self, "parts", parts)
 
     @property
     def outcome(self) -> str:
@@ -73,7 +81,8 @@ class Verdict:
         """
         if not self.parts or isnan(self.effect.low):
             return UNDECIDED
-        return SUPPORTED if all(self.parts) else CONDITIONAL if any(self.parts) else REFUTED
+        holds = self.parts.values()
+        return SUPPORTED if all(holds) else CONDITIONAL if any(holds) else REFUTED
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Entry:
         """Of claims.csv: flat."""
         claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
         verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "condition")}
-        counts = {"holds": sum(self.verdict.parts), "parts": len(self.verdict.parts)}
+        counts = {"holds": sum(self.verdict.parts.values()), "parts": len(self.verdict.parts)}
         kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
         return claim | verdict | counts | _written(self.verdict.effect)._asdict() | kept
 
@@ -73,7 +73,7 @@ class Entry:
         kept = {name: row[name] for name in KEPT}
         told = row["verdict"]
         effect = Estimate(*(nan if value is None else value for value in told["effect"]))
-        verdict = Verdict(told["parts"], told["measure"], effect, told["condition"])
+        verdict = Verdict(told["parts"], told["measure"], effect, told["condition"], told["notes"])
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
         return cls(find()[row["name"]], folder, **kept | {"verdict": verdict} | dates)
 

@@ -17,7 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from shallowexp.claims import OUTCOMES, Claim, Estimate, Verdict
+from shallowexp.claims import OUTCOMES, REFUTED, SUPPORTED, Claim, Estimate, Verdict
 
 SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
 ROWS = 20  # of a table of numbers
@@ -91,6 +91,7 @@ def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str], abse
         "bar": bar,
         "duration": duration,
         "interval": interval,
+        "lists": lists,
         "summary": summary,
         "thousands": "{:,}".format,
     }
@@ -138,6 +139,15 @@ def interval(effect: Estimate) -> str:
     spec = f".{min(6, max(0, 1 - floor(log10(width))))}f" if width > 0 else ".4g"
     value, low, high = (signed(number, spec) for number in effect)
     return f"{value} [{low}, {high}]"
+
+
+def lists(verdict: Verdict) -> list[tuple[str, str, list[str]]]:
+    """The parts that hold and those that do not, each list after its title and the outcome whose sign it bears."""
+    titles = ("Holds", SUPPORTED, True), ("Does not hold", REFUTED, False)
+    found = [
+        (title, sign, [name for name, holds in verdict.parts.items() if holds == held]) for title, sign, held in titles
+    ]
+    return [row for row in found if row[-1]]
 
 
 def signed(value: float, spec: str) -> str:

@@ -159,7 +159,7 @@ def _judge(module: ModuleType, runs: Runs) -> Verdict:
     try:
         return module.verdict(runs)
     except Undecided as lack:
-        return Verdict((), "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
+        return Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
 
 
 def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, str]) -> None:
@@ -176,7 +176,7 @@ def _write(entries: Sequence[Entry], absent: Sequence[str], output: Path) -> Non
     path = page.write(entries, output, provenance.about(), absent)
     table = Table("experiment", "verdict", "parts", "effect [95% interval]", "runs")
     for entry in entries:
-        outcome, parts = entry.verdict.outcome, entry.verdict.parts
+        outcome, parts = entry.verdict.outcome, entry.verdict.parts.values()
         table.add_row(
             entry.claim.name,
             f"[{COLOURS[outcome]}]{outcome}[/]",

@@ -4,7 +4,7 @@
 an experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.stats import DegenerateDataWarning, bootstrap
 from shallowexp.claims import Estimate, Runs, Undecided
 
 RESAMPLES = 9999
+LISTED = 4  # names in a sentence; of more the first ones and how many there are
 
 
 def require(frame: pd.DataFrame, *columns: str) -> None:
@@ -115,6 +116,37 @@ def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
 def words(effect: Estimate, digits: int = 3) -> str:
     """An estimate in a sentence."""
     return f"{effect.value:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
+
+
+def named(key: object) -> str:
+    """A value, or the values of several levels, as a name."""
+    return ", ".join(map("{}".format, key)) if isinstance(key, tuple) else str(key)
+
+
+def parts(text: str, effects: Mapping[object, Estimate], holds: Callable[[Estimate], bool]) -> list[tuple[str, bool]]:
+    """Of a hypothesis, for a verdict: each effect after its name, for which {} in `text` stands, and whether it holds."""
+    return [(f"{text.format(named(key))}: {words(effect)}", holds(effect)) for key, effect in effects.items()]
+
+
+def where(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
+    """Of which names everything holds, something, nothing: "for tanh, partly for relu, not for sigmoid"."""
+    found: dict[str, list[bool]] = {}
+    for name, holds in held:
+        found.setdefault(named(name).replace("_", " "), []).append(bool(holds))
+    if not found:
+        return "(not tried)"
+    if all(map(all, found.values())):
+        return "everywhere"
+    kinds = {"": all, "partly ": lambda part: any(part) and not all(part), "not ": lambda part: not any(part)}
+    names = {kind: [name for name, part in found.items() if test(part)] for kind, test in kinds.items()}
+    told = [kind + form.format(_enumerated(chosen)) for kind, chosen in names.items() if chosen]
+    return ", ".join(told) if any(map(any, found.values())) else "in no case"
+
+
+def _enumerated(names: list[str]) -> str:
+    if len(names) > LISTED:
+        names = [*names[: LISTED - 1], f"{len(names) - LISTED + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def listed(effects: Mapping[object, Estimate]) -> str:

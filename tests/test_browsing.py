@@ -168,7 +168,7 @@ def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
 
 
 def test_a_new_figure_takes_the_place_of_the_old_one():
-    verdict = Verdict([True], "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
+    verdict = Verdict({"all": True}, "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
     once = browsing.with_figure("What was swept", "a.png", "1", verdict)
     assert browsing.with_figure(once, "a.png", "1", verdict) == once
     assert "0.2 [0.1, 0.3], a gain" in once

@@ -145,6 +145,6 @@ def test_the_network_is_the_linear_model_where_their_losses_are_equal(above, exp
 
 def test_moving_from_zero_is_told():
     runs, module = linear_collapse(0), find()["linear_collapse"].load()
-    assert "never move" in module.verdict(runs).condition
+    assert "never move" in module.verdict(runs).notes
     runs.histories.loc[runs.histories["init"] == "zero", "gradient/W2"] = 0.1
-    assert "never move" not in module.verdict(runs).condition
+    assert "never move" not in module.verdict(runs).notes

@@ -84,8 +84,8 @@ def test_effective_units(kept_both, kept_rows, alone, outcome):
     found = verdict("effective_units", repeated(kept_both, kept_rows, alone))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(-0.3)
-    assert "left out" not in found.measure + found.condition
-    assert f"flower 2 {0.7 - alone:+.3f}" in found.condition
+    assert "left out" not in found.measure + found.condition + found.notes
+    assert any(f"flower, 2: {0.7 - alone:+.3f}" in part for part in found.parts)
 
 
 def test_a_single_run_whose_units_separate_is_seen():
@@ -117,6 +117,15 @@ def test_small_scale(losses, outcome):
     found = verdict("small_scale", scaled(losses))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(losses[0.01] - losses[0.3], abs=0.01)
+
+
+def test_the_sentence_says_what_the_runs_do():
+    for losses, said in (
+        ((0.4, 0.5, 0.6), "everywhere."),
+        ((0.5, 0.4, 0.6), "partly on flower."),
+        ((0.6, 0.4, 0.5), "in no case."),
+    ):
+        assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).condition.endswith(said)
 
 
 def relu(plain: float, large: float, diverged: bool = False) -> list[dict]:
@@ -152,7 +161,7 @@ def test_relu_scale(plain, large, diverged, outcome):
     found = verdict("relu_scale", relu(plain, large, diverged))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(plain - 0.5, abs=0.01)
-    assert ("12 on flower from × 10" in found.condition) == diverged
+    assert ("12 on flower from × 10" in found.notes) == diverged
 
 
 def test_a_run_without_its_partner_is_not_taken_for_a_divergence():

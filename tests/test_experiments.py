@@ -1,5 +1,6 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from shallowexp.claims import Undecided, Verdict, find, first_paragraph
 from shallowexp.sweep import Tracked
 from shallowexp.tracking import Store
 from tests.conftest import command, environment
+
+LONGEST = 240  # characters of a condition
 
 
 @pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)
@@ -46,7 +49,16 @@ def test_contract(small):
     assert isinstance(figure, Figure)
     assert isinstance(numbers, pd.DataFrame)
     assert len(numbers)
-    assert isinstance(module.verdict(runs), Verdict)
+    assert_readable(module.verdict(runs))
+
+
+def assert_readable(verdict: Verdict) -> None:
+    """Said in seconds: each part by a name of its own, and where the claim holds in a sentence or two."""
+    assert isinstance(verdict, Verdict)  # which refuses parts of one name
+    assert all(name.strip() and "\n" not in name and "{" not in name for name in verdict.parts)
+    assert 0 < len(verdict.condition) <= LONGEST, verdict.condition
+    assert verdict.condition.endswith(".")
+    assert not {"{", "nan", "None"} & set(re.findall(r"[\w]+|\{", verdict.condition)), verdict.condition
 
 
 PARTS = {
@@ -71,7 +83,7 @@ def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
             figure.draw_without_rendering()
             assert isinstance(numbers, pd.DataFrame), name
             with suppress(Undecided):
-                assert isinstance(module.verdict(runs), Verdict), name
+                assert_readable(module.verdict(runs))
 
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
@@ -104,7 +116,7 @@ def figure(runs):
 def verdict(runs):
     """Hypothesis: the loss is above LEAST."""
     effect = estimate(runs.table["train/loss"])
-    return Verdict([effect.low > LEAST], "loss", effect, "everywhere")
+    return Verdict({"loss above LEAST": effect.low > LEAST}, "loss", effect, "Everywhere.")
 '''
 YAML = """# @package _global_
 hydra:

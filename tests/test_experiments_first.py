@@ -115,9 +115,9 @@ def test_symmetry_is_conditional_where_one_activation_gains_nothing():
 
 
 def test_symmetry_says_where_zero_weights_move():
-    condition = module("symmetry").verdict(symmetry()).condition
-    assert "on unbalanced classes the weights move for sigmoid and never for identity, tanh." in condition
-    assert "on balanced classes the weights move for none" in condition
+    notes = module("symmetry").verdict(symmetry()).notes
+    assert "on unbalanced classes the weights move for sigmoid and never for identity, tanh." in notes
+    assert "on balanced classes the weights move for none" in notes
 
 
 @pytest.mark.parametrize(("worse", "expected"), [(1, SUPPORTED), (-1, REFUTED)])
@@ -158,4 +158,4 @@ def test_hidden_size_compares_with_the_published_accuracies():
     table = hidden_size().table.assign(**{"train.steps": 5000})
     published = {1: 0.675, 5: 0.9125, 50: 0.9}
     runs = told(Runs(table, *hidden_size()[1:]), "train/accuracy", lambda row: published[row["hidden_size"]])
-    assert "2 published accuracies here: 0.00 points" in module("hidden_size").verdict(runs).condition
+    assert "2 published accuracies here: 0.00 points" in module("hidden_size").verdict(runs).notes

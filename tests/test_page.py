@@ -27,7 +27,13 @@ Section: 6.4 & <b>
 A paragraph of background </section> & more.
 """
 TIMEOUT = 60
-HELD = {SUPPORTED: [True], REFUTED: [False] * 3, CONDITIONAL: [True, True, False], UNDECIDED: []}
+LINES = 4  # of a condition on a card
+HELD = {
+    SUPPORTED: {"tanh, <b>: +0.128": True},
+    REFUTED: dict.fromkeys("abc", False),
+    CONDITIONAL: {f"part {i} {LONG if i < 2 else ''}": i % 3 > 0 for i in range(9)},
+    UNDECIDED: {},
+}
 
 
 @dataclass
@@ -69,7 +75,9 @@ def entries(output: Path) -> list[Entry]:
             figure = Figure(figsize=(12, 6))
             figure.subplots().plot([0, 1, len(made)])
             figure.savefig(output / f"{name}.{kind}", dpi=200)
-        verdict = Verdict(HELD[outcome], f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.")
+        verdict = Verdict(
+            HELD[outcome], f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.", "And <besides>."
+        )
         made.append(Entry(Claim(name, output / f"{name}.py"), verdict, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
@@ -225,10 +233,29 @@ def test_verdicts_differ_by_word_and_by_shape(browser):
 
 def test_the_first_screen_says_how_much_of_a_claim_holds(browser):
     shown = all_of(browser, ".card .judged", "e.innerText.replace(/\\s+/g, ' ').trim()")
-    told = ["supported 1 of 1 parts", "refuted 0 of 3 parts", "conditional 2 of 3 parts", "undecided"]
+    told = ["supported 1 of 1 parts", "refuted 0 of 3 parts", "conditional 6 of 9 parts", "undecided"]
     assert shown == told
     filled = "e.firstChild.getBoundingClientRect().width / e.getBoundingClientRect().width"
     assert all_of(browser, ".card .share", filled) == pytest.approx([1, 0, 0.66], abs=0.01)
+
+
+def test_the_first_screen_says_where_a_claim_holds_in_a_few_lines(browser):
+    assert set(all_of(browser, ".card .condition", "e.textContent")) == {f"Holds & stops at {LONG}."}
+    lines = "e.clientHeight / parseFloat(getComputedStyle(e).lineHeight)"
+    show(browser, 320)
+    assert max(all_of(browser, ".card .condition", lines)) < LINES + 0.5
+
+
+def test_a_section_lists_what_holds_and_what_does_not(browser):
+    texts = "[...d.querySelectorAll('h4, li')].map(l => l.textContent.trim())"
+    lists = f"[...e.querySelectorAll('.lists > div')].map(d => {texts})"
+    plain, odd, third, bare = all_of(browser, ".claim", lists)
+    assert plain == [["Holds (1)", "tanh, <b>: +0.128"]]
+    assert odd == [["Does not hold (3)", "a", "b", "c"]]
+    assert [(title, len(names)) for title, *names in third] == [("Holds (6)", 6), ("Does not hold (3)", 3)]
+    assert bare == []
+    assert all_of(browser, "details .lists", "e.closest('details').innerText.trim()") == ["All 9 parts"]  # many: closed
+    assert "And <besides>." in all_of(browser, ".claim", "e.textContent")[0]
 
 
 def test_headings_landmarks_and_names_make_an_outline(browser):
@@ -295,7 +322,8 @@ def test_paper_is_white_and_nothing_on_it_scrolls(browser):
     show(browser, 700, "dark", "print")
     assert all_of(browser, "body", "getComputedStyle(e).backgroundColor") == ["rgb(255, 255, 255)"]
     assert set(all_of(browser, ".scroll, .plate", "getComputedStyle(e).overflowX")) == {"visible"}
-    assert set(all_of(browser, "details, .skip", "getComputedStyle(e).display")) == {"none"}
+    assert set(all_of(browser, "details:not(.parted), .skip", "getComputedStyle(e).display")) == {"none"}
+    assert all(all_of(browser, ".parted li", "e.checkVisibility({contentVisibilityAuto: true}) && e.clientHeight > 0"))
     assert set(all_of(browser, ".claim", "getComputedStyle(e).breakBefore")) == {"page"}
 
 

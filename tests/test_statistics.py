@@ -14,7 +14,9 @@ from shallowexp.statistics import (
     over_each,
     over_seeds,
     paired,
+    parts,
     require,
+    where,
     words,
 )
 
@@ -110,12 +112,42 @@ def judged(parts, effect=Estimate(0.2, 0.1, 0.3)):  # noqa: B008
 
 
 def test_a_claim_holds_everywhere_nowhere_or_somewhere():
-    found = [judged(parts) for parts in ([True, True], [False], (np.bool_(part) for part in (1, 0)))]
+    found = [judged(dict(enumerate(parts))) for parts in ([True, True], [False], [np.bool_(1), np.bool_(0)])]
     assert found == [SUPPORTED, REFUTED, CONDITIONAL]
 
 
 def test_nothing_is_decided_without_a_part_or_an_interval():
-    assert judged([]) == judged([True], estimate([3])) == UNDECIDED
+    assert judged({}) == judged({"all": True}, estimate([3])) == UNDECIDED
+
+
+def test_parts_are_told_apart_by_their_names():
+    found = Verdict([("tanh", np.bool_(1)), ("relu", False)], "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
+    assert found.parts == {"tanh": True, "relu": False}
+    with pytest.raises(ValueError, match="have one name, so some would be lost: tanh$"):
+        judged([("tanh", True), ("relu", True), ("tanh", False)])
+
+
+def test_parts_carry_their_numbers():
+    effects = {("wine", 4.0): Estimate(0.1, 0.05, 0.2), "iris": Estimate(0.1, -0.1, 0.2)}
+    assert parts("gain on {}", effects, lambda effect: effect.low > 0) == [
+        ("gain on wine, 4.0: +0.100 [+0.050, +0.200]", True),
+        ("gain on iris: +0.100 [-0.100, +0.200]", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ([], "(not tried)"),
+        ([("tanh", True), ("relu", True)], "everywhere"),
+        ([("tanh", False), ("relu", False)], "in no case"),
+        ([("tanh", True), ("leaky_relu", False)], "for tanh, not for leaky relu"),
+        ([("a", 1), ("a", 0), ("b", 0), ("c", 1), ("d", 1)], "for c and d, partly for a, not for b"),
+        ([(name, name != "f") for name in "abcdef"], "for a, b, c and 2 more, not for f"),
+    ],
+)
+def test_where_a_claim_holds_is_said_from_what_holds(held, words):
+    assert where(held) == words
 
 
 def test_a_parameter_that_no_run_has_is_undefined_in_all():
