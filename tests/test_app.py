@@ -195,6 +195,41 @@ def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
     assert after["tags.mlflow.parentRunId"].nunique() == 1
 
 
+@pytest.mark.parametrize("multirun", [(), ("-m", "hidden_size=4,8,16")], ids=["run", "sweep"])
+def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
+    endless = [str(COMMANDS / "shallowexp"), *multirun, "seed=1", "train.steps=2000000000"]
+    process = subprocess.Popen(endless, cwd=workplace, env=environment(), stderr=subprocess.PIPE, text=True)
+    time.sleep(10)  # it trains by then; before, Ctrl-C must end it as well
+    process.send_signal(signal.SIGINT)
+    try:
+        stderr = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "RUNNING" not in set(tracked(workplace).get("status", []))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-m", "hydra.launcher.threads=-1"), "hydra.launcher.threads=-1 is not possible; allowed: at least 1"),
+        (("-m", "seed=1,2", "--cfg", "job"), "Only one of --run, --multirun, --cfg"),
+    ],
+)
+def test_what_hydra_lets_pass_or_raises_bare(workplace, arguments, message):
+    done = command("shallowexp", *arguments, cwd=workplace)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_diverges_at_its_first_step(workplace):
+    done = command("shallowexp", "init.scale=1e308", *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "diverged at step 0" in done.stdout
+
+
 def test_a_failing_run_is_listed_and_the_others_go_on(workplace):
     (workplace / "mine.py").write_text(
         "from dataclasses import dataclass\nfrom shallowexp.activations import Tanh\n\n\n@dataclass(frozen=True)\n"
