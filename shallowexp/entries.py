@@ -30,6 +30,7 @@ class Entry:
     diverged: int
     digest: str  # of the runs' sorted fingerprints
     inputs: str  # digest of all that the figure and the verdict were made from
+    sweep: str | None  # run id of the sweep that trained the newest of its runs
     commits: list[str]
     versions: list[str]
     started: datetime

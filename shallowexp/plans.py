@@ -1,9 +1,12 @@
 """What an experiment would train, and the code that decides it: composed once, remembered beside the report."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from importlib.metadata import version
+from inspect import getsourcefile
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -11,7 +14,7 @@ from omegaconf import OmegaConf
 from shallowexp import CONF, provenance
 from shallowexp.claims import Claim
 from shallowexp.composition import compose_experiment
-from shallowexp.config import Run, plan
+from shallowexp.config import GROUPS, Run, plan
 
 LIBRARIES = ("hydra-core", "matplotlib", "numpy", "omegaconf", "pandas", "scipy")
 
@@ -36,11 +39,24 @@ def fingerprints(claim: Claim, folder: Path) -> set[str]:
     except (OSError, ValueError):
         known = {}
     known = known if known.get("code") == key else {"code": key}
-    if claim.name not in known:
-        known[claim.name] = [run.fingerprint for run in runs(claim.name)]
+    plan = known.get(claim.name)
+    if plan is None or plan["own"] != _contents(plan["own"]):
+        found = runs(claim.name)
+        plan = {"own": _contents(_own_files(found)), "fingerprints": [run.fingerprint for run in found]}
         if folder.is_dir():  # a report that finds no runs leaves nothing behind
-            remembered.write_text(json.dumps(known))
-    return set(known[claim.name])
+            remembered.write_text(json.dumps(known | {claim.name: plan}))
+    return set(plan["fingerprints"])
+
+
+def _own_files(runs: Iterable[Run]) -> set[str]:
+    """Where the user's own activations, data sets, schemes and outputs among these runs are written, wherever that is."""
+    modules = {type(getattr(run.job, group)).__module__ for run in runs for group in GROUPS}
+    return {getsourcefile(import_module(name)) for name in modules if not name.startswith("shallowexp.")}
+
+
+def _contents(files: Iterable[str]) -> dict[str, str]:
+    """File -> digest of what it holds, empty if it is gone."""
+    return {file: sha256(Path(file).read_bytes()).hexdigest() if Path(file).exists() else "" for file in files}
 
 
 @cache

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shallowexp import browsing, figures, page, plans, provenance
-from shallowexp.claims import UNDECIDED, Claim, Estimate, Runs, Undecided, Verdict, first_paragraph
+from shallowexp.claims import UNDECIDED, Claim, Estimate, Runs, Undecided, Verdict, find, first_paragraph
 from shallowexp.entries import Entry, beside, plain, read, write
 from shallowexp.errors import TrackingError, UserError
 from shallowexp.sweep import Tracked
@@ -55,7 +55,8 @@ def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> 
             entries |= {claim.name: entry} if entry else {}
             absent += [] if entry else [claim.name]
     if entries:
-        _write([*before.values(), *entries.values()], absent, output)
+        together = before | entries
+        _write([together[name] for name in find() if name in together], absent, output)
     elif not failed:
         raise NothingToReport(f"no runs of these sweeps in {store.uri}: launch one first, e.g. {command(claims[0])}")
     return int(failed > 0)
@@ -88,10 +89,12 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
 
 
 def _show_in_mlflow(entry: Entry, store: Store) -> None:
-    """The figure and the verdict, once decided, on the page of the experiment's newest sweep, once for each change."""
-    sweep = store.newest_sweep(store.find(entry.claim.name))
-    tags = sweep.tags() if sweep else {FIGURE: entry.inputs}
-    if tags.get(FIGURE) == entry.inputs or entry.verdict.outcome == UNDECIDED:
+    """The figure and the verdict, once decided, on the page of the sweep that trained its newest run, once for a change."""
+    if entry.sweep is None or entry.verdict.outcome == UNDECIDED:
+        return
+    sweep = store.sweep(entry.sweep)
+    tags = sweep.tags()
+    if tags.get(FIGURE) == entry.inputs:
         return
     figure = beside(entry.folder, entry.claim, ".png")
     verdict = json.dumps(plain(entry.verdict), indent=1, ensure_ascii=False)
@@ -146,12 +149,19 @@ def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> 
         diverged=int((table.outcome == "diverged").sum()),
         digest=digest,
         inputs=inputs,
+        sweep=_newest_sweep(table),
         commits=commits,
         versions=versions,
         started=_date(table.start_time.min()),
         ended=_date(table.end_time.max()),
         seconds=float((batches.end_time - batches.start_time).sum() / 1000),
     )
+
+
+def _newest_sweep(table: pd.DataFrame) -> str | None:
+    """None where the newest run was launched alone."""
+    newest = table.sort_values("start_time", kind="stable").iloc[-1]
+    return newest["sweep"] if isinstance(newest.get("sweep"), str) else None
 
 
 def _judge(module: ModuleType, runs: Runs) -> Verdict:

@@ -182,8 +182,9 @@ class Store:
         return Sweep.open(self.uri, self.client, self._rows, experiment_id, digest, name, tags)
 
     @tracked
-    def newest_sweep(self, experiment_id: str) -> Sweep | None:
-        return Sweep.newest(self.uri, self.client, self._rows, experiment_id)
+    def sweep(self, run_id: str) -> Sweep:
+        """A sweep that is there. Raises TrackingError if it is not."""
+        return Sweep(self.uri, self.client, self._rows, self.client.get_run(run_id).info.experiment_id, run_id)
 
     @tracked
     def read(self, name: str, fingerprints: Iterable[str]) -> Runs:

@@ -27,7 +27,6 @@ class Sweep:
     rows: object  # tracking_sql.Tables or tracking_client.OneByOne
     experiment_id: str
     run_id: str
-    resumed: bool  # an earlier process has begun it
 
     @classmethod
     def open(cls, uri: str, client, rows, experiment_id: str, digest: str, name: str, tags: Mapping) -> "Sweep":
@@ -43,16 +42,10 @@ class Sweep:
         tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
         if not same:
             run = client.create_run(experiment_id, tags=tags, run_name=name)
-            return cls(uri, client, rows, experiment_id, run.info.run_id, resumed=False)
+            return cls(uri, client, rows, experiment_id, run.info.run_id)
         _set_tags(client, same[0].info.run_id, tags)
         client.update_run(same[0].info.run_id, status="RUNNING")
-        return cls(uri, client, rows, experiment_id, same[0].info.run_id, resumed=True)
-
-    @classmethod
-    def newest(cls, uri: str, client, rows, experiment_id: str) -> "Sweep | None":
-        """The experiment's sweep that was opened last, whatever became of it."""
-        parent = next(search(client, experiment_id, f"tags.`{DIGEST}` LIKE '%'"), None)
-        return parent and cls(uri, client, rows, experiment_id, parent.info.run_id, resumed=True)
+        return cls(uri, client, rows, experiment_id, same[0].info.run_id)
 
     @tracked
     def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
@@ -80,8 +73,17 @@ class Sweep:
 def _refuse_running(uri: str, parents: list) -> None:
     for parent in parents:
         if parent.info.status == "RUNNING" and not _left_behind(parent):
-            owner = f"process {parent.data.tags[PID]} on {parent.data.tags[HOST]}"
-            raise TrackingError(f"This sweep is already running: {owner}, run {parent.info.run_id} in {uri}.")
+            host, run_id = parent.data.tags[HOST], parent.info.run_id
+            owner = f"process {parent.data.tags[PID]} on {host}, run {run_id} in {uri}"
+            raise TrackingError(f"This sweep is already running: {owner}.{_advice(host, run_id)}")
+
+
+def _advice(host: str, run_id: str) -> str:
+    """Of another host nobody here can say whether its process lives."""
+    if host == socket.gethostname():
+        return ""
+    ended = f"import mlflow; mlflow.MlflowClient().set_terminated('{run_id}', 'KILLED')"
+    return f'\nIf that is gone (a container that was restarted), say so, then start again: python -c "{ended}"'
 
 
 def _bury(client, experiment_id: str, parents: list) -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from contextlib import closing
 
+import mlflow
 import pytest
 
 from shallowexp import CONF
+from shallowexp.claims import find
 from tests.conftest import command, environment
-from tests.test_experiments import NEW, YAML
+from tests.test_experiments import NEW, YAML, add_experiment
 
 
 def told(done: subprocess.CompletedProcess) -> str:
@@ -68,6 +70,38 @@ def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
     assert json.loads((workplace / "report" / "claims.json").read_text())[0]["runs"] == 3
+
+
+def test_a_changed_module_of_the_users_own_is_seen_wherever_it_lies(workplace):
+    add_experiment(workplace)
+    (workplace / "pkg").mkdir()
+    mine = "from dataclasses import dataclass\nfrom shallowexp.activations import Tanh\n"
+    mine += "@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n"
+    (workplace / "pkg" / "mine.py").write_text(mine)
+    own = "activation: {_target_: pkg.mine.Mine}\n"
+    (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(YAML + own)
+    for _ in range(2):  # the first time there is no folder that could remember
+        command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    (workplace / "pkg" / "mine.py").write_text(f"{mine}# another\n")
+    assert "6 of 6 runs are missing" in command("shallowexp-report", "brand_new", cwd=workplace).stdout
+
+
+def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_keep_the_chapters_order(workplace):
+    add_experiment(workplace)
+    command("shallowexp", "+experiment=brand_new", cwd=workplace)
+    command("shallowexp", "+experiment=brand_new", "train.steps=10", cwd=workplace)  # a newer sweep, none of its runs
+    command("shallowexp", "+experiment=symmetry", "seed=10", "hidden_size=8", cwd=workplace)
+    for name in ("symmetry", "brand_new", "symmetry"):
+        done = command("shallowexp-report", name, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brand_new").experiment_id
+    newer, older = client.search_runs([experiment], "tags.`shallowexp.digest` LIKE '%'")
+    assert [path.path for path in client.list_artifacts(older.info.run_id) if path.path.endswith(".png")]
+    assert not [path.path for path in client.list_artifacts(newer.info.run_id) if path.path.endswith(".png")]
+    rows = json.loads((workplace / "report" / "claims.json").read_text())
+    names = [row["name"] for row in rows]
+    assert names == [name for name in find() if name in names] == ["brand_new", "symmetry"]
 
 
 def test_a_store_that_is_not_there(tmp_path):

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ import pytest
 from shallowexp import tracking_client, tracking_sql, tracking_sweep
 from shallowexp.errors import TrackingError
 from shallowexp.tracking import DatasetInput, Record, Store
+from tests.conftest import COMMANDS, environment
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -387,7 +389,6 @@ def test_a_sweep_is_a_parent_run(any_store):
     experiment, sweep = sweep_of(any_store, "parent")
     run = any_store.client.get_run(sweep.run_id)
     assert run.info.status == "RUNNING"
-    assert not sweep.resumed
     assert run.data.tags["shallowexp.pid"] == str(os.getpid())
     assert run.data.tags["mlflow.note.content"] == "What it is"
     any_store.write(experiment, [record(0)], sweep.run_id)
@@ -400,7 +401,7 @@ def test_a_sweep_is_a_parent_run(any_store):
     assert [file.path for file in any_store.client.list_artifacts(sweep.run_id)] == ["list.csv"]
     children = any_store.client.search_runs([experiment], f"tags.mlflow.parentRunId = '{sweep.run_id}'")
     assert [child.info.run_name for child in children] == ["tanh h=0"]
-    assert not sweep_of(any_store, "parent")[1].resumed  # a finished sweep is not opened again
+    assert sweep_of(any_store, "parent")[1].run_id != sweep.run_id  # a finished sweep is not opened again
 
 
 def test_a_dead_sweep_is_taken_up_again(any_store, dead):
@@ -409,7 +410,6 @@ def test_a_dead_sweep_is_taken_up_again(any_store, dead):
         claim_for(any_store, sweep.run_id, *owner)
         _, again = sweep_of(any_store, f"dead {state}")
         assert again.run_id == sweep.run_id
-        assert again.resumed
         run = any_store.client.get_run(sweep.run_id)
         assert (run.info.status, run.data.tags["shallowexp.pid"]) == ("RUNNING", str(os.getpid()))
 
@@ -420,6 +420,16 @@ def test_an_interrupted_sweep_is_taken_up_again(store, status):
     sweep.close(status)
     assert sweep_of(store, "interrupted")[1].run_id == sweep.run_id
     assert store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+def test_a_sweep_of_another_host_is_refused_until_the_user_says_that_it_is_gone(store, dead):
+    _, sweep = sweep_of(store, "elsewhere")
+    claim_for(store, sweep.run_id, *dead, host="restarted-container")
+    with pytest.raises(TrackingError, match="on restarted-container") as refused:
+        sweep_of(store, "elsewhere")
+    advice = [COMMANDS / "python", *shlex.split(str(refused.value).partition("start again: python ")[2])]
+    subprocess.run(advice, check=True, env=environment(MLFLOW_TRACKING_URI=store.uri))
+    assert sweep_of(store, "elsewhere")[1].run_id == sweep.run_id
 
 
 def test_a_sweep_that_goes_on_is_left_alone(any_store, dead):
@@ -520,7 +530,7 @@ def test_killed_at_any_moment_a_run_is_whole_or_not_finished(database, kind):
         experiment = store.experiment(f"{kind} {moment}")
         before = store.client.search_runs([experiment])
         _, sweep = sweep_of(store, f"{kind} {moment}")
-        assert sweep.resumed
+        assert sweep.run_id in {run.info.run_id for run in before}
         children = [run for run in before if run.info.run_id != sweep.run_id]
         assert {run.data.tags["mlflow.parentRunId"] for run in children} <= {sweep.run_id}
         seen |= {run.info.status for run in children}
