@@ -18,12 +18,12 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])  # none: all
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     made = about() | {"Date": f"{datetime.now():%Y-%m-%d %H:%M}", "Load before": f"{os.getloadavg()[0]:.1f}"}
     rows = []
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         found = PARTS[part](arguments.rounds)
         show(part, found)
         rows += found
