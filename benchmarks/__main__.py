@@ -12,7 +12,8 @@ from rich.table import Table
 from benchmarks import sweeps, training
 from shallowexp.provenance import about
 
-PARTS = {"training": training.rows, "sweeps": sweeps.rows}
+# Sweeps first: a child's peak memory counts what its parent held when it was started, and the peers of training hold much.
+PARTS = {"sweeps": sweeps.rows, "training": training.rows}
 RESULTS = Path(__file__).parent / "results"
 
 
