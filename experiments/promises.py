@@ -100,13 +100,12 @@ def verdict(runs: Runs) -> Verdict:
     less than LITTLE. Supported if all parts hold, refuted if none does.
     """
     table, step = _gaps(_scales(runs.table)), _early(_scales(runs.histories))
-    early, _ = complete(_by_scale(_scales(at_step(runs, step)), "train/loss"))
-    late, lost = complete(_by_scale(table, "train/loss"))
-    halves, unpaired = complete(_halves(runs.table))
+    early, late = (_by_scale(frame, "train/loss") for frame in (_scales(at_step(runs, step)), table))
     arrived = (table[GAP] < NEAR).groupby([table["data"], table["activation"], table["init.scale"]]).mean()
     arrived = arrived.unstack()
     sooner, lower = (over_each(part, "data", "activation") for part in (early, late))
-    little = over_each(halves, "data", "train.learning_rate")
+    little = over_each(_halves(runs.table), "data", "train.learning_rate")
+    judged, lost = complete(late)
     near = dict(arrived.get(SMALL, {}).items())
     small = [
         *((data, e.high < 0) for effects in (sooner, lower) for (data, _), e in effects.items()),
@@ -124,10 +123,10 @@ def verdict(runs: Runs) -> Verdict:
             *parts("test accuracy, ReLU minus leaky ReLU, {} (learning rate)", little, _little),
         ],
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
-        over_seeds(late),
+        over_seeds(judged),
         f"Small weights learn sooner and end lower {where(small, 'on {}')}. ReLU tests like leaky ReLU "
         f"{where(((data, _little(e)) for (data, _), e in little.items()), 'on {}')}.",
-        f"Runs that end within {NEAR:g} of the best loss found: {shares}{unpaired}.",
+        f"Runs that end within {NEAR:g} of the best loss found: {shares}.",
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Undecided, Verdict
+from shallowexp.claims import Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
 from shallowexp.statistics import at_step, complete, listed, over_cells, over_seeds, paired, require, where, words
 
@@ -117,10 +117,7 @@ def verdict(runs: Runs) -> Verdict:
     effects = pd.concat({step: _effects(runs, step) for step in BUDGETS}, names=["step"]).reset_index("step")
     judged = effects[effects["comparison"] != SATURATED]
     better = judged["high"] < -MARGIN
-    names = [
-        f"{row.comparison}, {row.data}, {row.step} steps: {words(Estimate(row.value, row.low, row.high))}"
-        for row in judged.itertuples()
-    ]
+    names = [f"{row.comparison}, {row.data}, {row.step} steps: {words(row)}" for row in judged.itertuples()]
     differences, lost = complete(_differences(runs, JUDGED))
     means = {name: over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
     if not means:
