@@ -190,6 +190,12 @@ def test_vectorisation(ratio, expected, tmp_path, monkeypatch):
     assert module.verdict(kept(("tanh", "relu"), {})).outcome == expected
 
 
+def test_the_interval_of_times_is_over_rounds():
+    found = CLAIMS["vectorisation"].load().verdict(kept(("tanh",), {}))
+    assert found.over == "timing rounds"
+    assert "the same wherever it is drawn" in found.notes
+
+
 def test_forms_that_differ_and_are_not_faster_refute_vectorisation(tmp_path, monkeypatch):
     module = CLAIMS["vectorisation"].load()
     monkeypatch.setattr(module, "TIMES", tmp_path / "times.json")
