@@ -148,8 +148,11 @@ def _told(effects: pd.DataFrame) -> str:
 
 
 def _over_leaks(silent: pd.Series, loss: pd.Series) -> str:
-    """Mean changes against ReLU for each lambda."""
-    changes = pd.DataFrame({"silent": silent, "loss": loss}).groupby(level="leak").mean()
-    return ", ".join(
-        f"{row.Index:g}: silent {row.silent:+.3f}, loss {row.loss:+.3f}" for row in changes[1:].itertuples()
-    )
+    """Mean changes against ReLU for each lambda, and how many pairs are not in them."""
+    told = []
+    for leak, pairs in (
+        pd.DataFrame({"silent": silent, "loss": loss}).drop(0, level="leak", errors="ignore").groupby(level="leak")
+    ):
+        _, lost = complete(pairs["loss"])
+        told.append(f"{leak:g}: silent {pairs['silent'].mean():+.3f}, loss {pairs['loss'].mean():+.3f}{lost}")
+    return ", ".join(told)

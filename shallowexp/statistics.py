@@ -173,7 +173,7 @@ def _enumerated(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def listed(effects: Mapping[object, Estimate]) -> str:
+def listed(effects: Mapping[object, Estimate], digits: int = 3) -> str:
     """Estimates in a sentence, each after its name or the names of its levels."""
     names = [" ".join(map("{}".format, key)) if isinstance(key, tuple) else key for key in effects]
-    return ", ".join(f"{name} {words(effect)}" for name, effect in zip(names, effects.values(), strict=True))
+    return ", ".join(f"{name} {words(effect, digits)}" for name, effect in zip(names, effects.values(), strict=True))

@@ -169,6 +169,18 @@ def test_a_leak_mends_where_units_wake_and_the_loss_falls(case, expected):
     assert judge("dead_units", dead_units(*case)) == expected
 
 
+def test_means_over_leaks_say_how_many_pairs_diverged():
+    runs = dead_units(True, True, 0.1)
+    kept = dict(runs.weights)
+    notes = (
+        find()["dead_units"]
+        .load()
+        .verdict(diverged(runs, activation="leaky_relu", seed=0)._replace(weights=kept))
+        .notes
+    )
+    assert "Mean of these cells by λ: 0.01: silent -0.500, loss -0.100 (1 of 6 pairs left out: diverged" in notes
+
+
 def linear_collapse(*above: float) -> Runs:
     """Identity networks that end so far above the linear model of wine, whose loss is 0: its classes are separable."""
     rows = [

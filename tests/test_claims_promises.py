@@ -84,6 +84,14 @@ def test_promises(made, expected):
     assert CLAIMS["promises"].load().verdict(starts(*made)).outcome == expected
 
 
+def test_promises_say_what_is_tested():
+    found = CLAIMS["promises"].load().verdict(starts((0.3, 0.1 - 1e-5), (0.5, 0.1), 0.9))
+    early, late, arrived, _ = found.parts
+    assert "by any margin" in early and "by any margin" in late
+    assert arrived.endswith("100% of runs (share, no interval)")
+    assert found.parts[late] and "but by less than 0.01: flower tanh -0.000010 [" in found.notes
+
+
 def losses(**falls):
     """A run for each seed and learning rate (in hundredths), its losses from 1 on changing by these amounts."""
     rows, steps = [], []
