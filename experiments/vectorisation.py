@@ -116,17 +116,28 @@ def verdict(runs: Runs) -> Verdict:
     ratios = _ratios(times) if times else {}
     most = f"largest relative difference in {len(differences)} runs: {differences.max():.1e}"
     equal = [(most, bool((differences <= ROUNDING).all()))] if len(differences) else []
-    faster = [(m, ratio.low > FASTER) for m, ratio in ratios.items()]
+    faster = [(_samples(m), ratio.low > FASTER) for m, ratio in ratios.items()]
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        [*equal, *parts("times as fast, {} samples", ratios, lambda ratio: ratio.low > FASTER)],
+        [
+            *equal,
+            *parts(
+                "times as fast, {}",
+                {_samples(m): ratio for m, ratio in ratios.items()},
+                lambda ratio: ratio.low > FASTER,
+            ),
+        ],
         f"processor time of the loop over samples and units over the matrix form's at {judged} samples",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
-        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'with {} samples')}.",
+        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'with {}')}.",
         f"Times: {measured}; kept beside the experiment, so that the effect is the same wherever it is drawn.",
         "timing rounds",
     )
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'s' if count > 1 else ''}"
 
 
 def _ratios(times: dict) -> dict[int, Estimate]:

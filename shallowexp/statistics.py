@@ -164,7 +164,7 @@ def where(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
     kinds = {"": all, "partly ": lambda part: any(part) and not all(part), "not ": lambda part: not any(part)}
     names = {kind: [name for name, part in found.items() if test(part)] for kind, test in kinds.items()}
     told = [kind + form.format(_enumerated(chosen)) for kind, chosen in names.items() if chosen]
-    return ", ".join(told) if any(map(any, found.values())) else "in no case"
+    return ", ".join(told) if any(map(any, found.values())) else "nowhere"
 
 
 def _enumerated(names: list[str]) -> str:

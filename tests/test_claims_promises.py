@@ -201,6 +201,7 @@ def test_vectorisation(ratio, expected, tmp_path, monkeypatch):
 def test_the_interval_of_times_is_over_rounds():
     found = CLAIMS["vectorisation"].load().verdict(kept(("tanh",), {}))
     assert found.over == "timing rounds"
+    assert "not with 1 sample." in found.condition
     assert "the same wherever it is drawn" in found.notes
 
 

@@ -191,7 +191,7 @@ def test_parts_carry_their_numbers():
     [
         ([], "(not tried)"),
         ([("tanh", True), ("relu", True)], "everywhere"),
-        ([("tanh", False), ("relu", False)], "in no case"),
+        ([("tanh", False), ("relu", False)], "nowhere"),
         ([("tanh", True), ("leaky_relu", False)], "for tanh, not for leaky relu"),
         ([("a", 1), ("a", 0), ("b", 0), ("c", 1), ("d", 1)], "for c and d, partly for a, not for b"),
         ([(name, name != "f") for name in "abcdef"], "for a, b, c and 2 more, not for f"),
