@@ -136,7 +136,7 @@ def verdict(runs: Runs) -> Verdict:
 def _tiny(lower: dict) -> str:
     """Which ends count as lower although they differ by less than what counts as near."""
     tiny = {key: effect for key, effect in lower.items() if effect.value > -NEAR and effect.high < 0}
-    return f" Lower at the end, but by less than {NEAR:g}: {listed(tiny, 6)}." if tiny else ""
+    return f" Lower at the end, but by less than {NEAR:g}: {listed(tiny)}." if tiny else ""
 
 
 def _early(histories: pd.DataFrame) -> int:

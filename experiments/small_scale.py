@@ -137,8 +137,11 @@ def _pairs(runs: Runs, step: int, rival: float) -> pd.Series:
 
 
 def _later(runs: Runs) -> str:
-    effects = listed(over_each(_pairs(runs, LONG, MIDDLE), "activation"))
-    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}: {effects or 'not in these runs'}."
+    """The same after LONG steps, on the data sets that were trained so long."""
+    long = sorted(set(runs.histories.loc[runs.histories["step"] == LONG, "data"]))
+    pairs = _pairs(runs, LONG, MIDDLE)
+    effects = listed(over_each(pairs[pairs.index.get_level_values("data").isin(long)], "activation"))
+    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}, on {', '.join(long)}: {effects}." if effects else ""
 
 
 def _plateau(runs: Runs) -> str:

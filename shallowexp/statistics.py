@@ -136,8 +136,10 @@ def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
 
 def words(effect: Estimate, digits: int = 3) -> str:
     """An estimate, or a row of `over_cells`, in a sentence: its interval, and how many pairs were left out."""
-    interval = f" [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]" if np.isfinite(effect.low) else ", no interval"
-    told = f"{effect.value:+.{digits}f}{interval}"
+    hidden = 0 < max(abs(effect.low), abs(effect.high)) < 0.5 * 10**-digits  # all of it would read as zero
+    spec = "+.1e" if hidden else f"+.{digits}f"
+    interval = f" [{effect.low:{spec}}, {effect.high:{spec}}]" if np.isfinite(effect.low) else ", no interval"
+    told = f"{effect.value:{spec}}{interval}"
     lost = _left_out(getattr(effect, "lost", 0), getattr(effect, "pairs", 0))
     return (told if np.isfinite(effect.value) else "no value") + lost
 
@@ -173,7 +175,7 @@ def _enumerated(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def listed(effects: Mapping[object, Estimate], digits: int = 3) -> str:
+def listed(effects: Mapping[object, Estimate]) -> str:
     """Estimates in a sentence, each after its name or the names of its levels."""
     names = [" ".join(map("{}".format, key)) if isinstance(key, tuple) else key for key in effects]
-    return ", ".join(f"{name} {words(effect, digits)}" for name, effect in zip(names, effects.values(), strict=True))
+    return ", ".join(f"{name} {words(effect)}" for name, effect in zip(names, effects.values(), strict=True))

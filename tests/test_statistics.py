@@ -217,3 +217,6 @@ def test_effects_are_told_by_cell():
 
 def test_words():
     assert words(Estimate(0.1234, -0.5, 1), 2) == "+0.12 [-0.50, +1.00]"
+    assert words(Estimate(-1e-5, -2e-5, -1e-6)) == "-1.0e-05 [-2.0e-05, -1.0e-06]"
+    assert words(Estimate(0, 0, 0)) == "+0.000 [+0.000, +0.000]"
+    assert words(estimate([3])) == "+3.000, no interval"
