@@ -69,3 +69,10 @@ def test_extending_to_the_letter(workplace):
     page = (workplace / "report" / "index.html").read_text(encoding="utf-8")
     assert "softplus minus ReLU on flower: " in page
     assert "40 runs" in page
+
+
+def test_a_dry_run_leaves_what_the_design_says(tmp_path):
+    done = command("shallowexp", "-m", "hidden_size=2,4", "dry_run=true", cwd=tmp_path)
+    assert "2 to train" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "multirun"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"mlflow.db", "multirun.yaml"}
