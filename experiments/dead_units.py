@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
+from shallowexp.claims import Runs, Verdict
 from shallowexp.figures import intervals, legend, looks, step_axis, styled
 from shallowexp.network import forward
 from shallowexp.replay import replay
@@ -122,12 +122,11 @@ def verdict(runs: Runs) -> Verdict:
 
 
 def _parts(what: str, effects: pd.DataFrame, holds: pd.Series) -> list[tuple[str, bool]]:
-    return [(f"{what}, {_cell(row)}", held) for row, held in zip(effects.to_numpy(), holds, strict=True)]
+    return [(f"{what}, {_cell(row)}", held) for (_, row), held in zip(effects.iterrows(), holds, strict=True)]
 
 
-def _cell(row: np.ndarray) -> str:
-    data, rate, *effect, _ = row
-    return f"{data} at rate {rate:g}: {words(Estimate(*effect))}"
+def _cell(row: pd.Series) -> str:
+    return f"{row['data']} at rate {row[RATE]:g}: {words(row)}"
 
 
 def _chapters(pairs: pd.Series) -> pd.Series:
@@ -145,12 +144,15 @@ def _diverged(ends: pd.DataFrame) -> str:
 
 
 def _told(effects: pd.DataFrame) -> str:
-    return ", ".join(map(_cell, effects.to_numpy())) or "no data set"
+    return ", ".join(_cell(row) for _, row in effects.iterrows()) or "no data set"
 
 
 def _over_leaks(silent: pd.Series, loss: pd.Series) -> str:
-    """Mean changes against ReLU for each lambda."""
-    changes = pd.DataFrame({"silent": silent, "loss": loss}).groupby(level="leak").mean()
-    return ", ".join(
-        f"{row.Index:g}: silent {row.silent:+.3f}, loss {row.loss:+.3f}" for row in changes[1:].itertuples()
-    )
+    """Mean changes against ReLU for each lambda, and how many pairs are not in them."""
+    told = []
+    for leak, pairs in (
+        pd.DataFrame({"silent": silent, "loss": loss}).drop(0, level="leak", errors="ignore").groupby(level="leak")
+    ):
+        _, lost = complete(pairs["loss"])
+        told.append(f"{leak:g}: silent {pairs['silent'].mean():+.3f}, loss {pairs['loss'].mean():+.3f}{lost}")
+    return ", ".join(told)

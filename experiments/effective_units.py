@@ -102,8 +102,7 @@ def verdict(runs: Runs) -> Verdict:
     interval, on each data set and for each u. Supported if all hold, refuted if none.
     """
     table, kept = _named(runs.table), _kept(_named(runs.histories))
-    pairs, lost = _pairs(table, REPEATED, ALONE)
-    worths = over_each(pairs, "data", "units")
+    worths = over_each(_pairs(table, REPEATED, ALONE), "data", "units")
     repeated = table[(table["kind"] == REPEATED) & table["units"].isin([1, 8])]
     few, unpaired = complete(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
     kept = kept[kept.index.get_level_values("init.repeat").isin(["both", "W1"])]
@@ -116,7 +115,7 @@ def verdict(runs: Runs) -> Verdict:
         over_seeds(few),
         f"Equal units stay equal {where(stay, 'with {}')}. 8 units of which u differ learn like u alone "
         f"{where(worth, 'on {}')}.",
-        _noise(table) + lost,
+        _noise(table),
     )
 
 
@@ -132,12 +131,9 @@ def _together(kept: pd.Series) -> list[tuple[str, bool]]:
     ]
 
 
-def _pairs(table: pd.DataFrame, left: str, right: str) -> tuple[pd.Series, str]:
-    """Accuracies of one kind minus the other, in the cells that have both."""
-    cell = ["activation", "data", "units"]
-    table = table[table["kind"].isin([left, right])]
-    table = table[table.groupby(cell)["kind"].transform("nunique") == 2]
-    return complete(paired(table, ACCURACY, "kind", left, right, (*cell, "seed")))
+def _pairs(table: pd.DataFrame, left: str, right: str) -> pd.Series:
+    """Accuracies of one kind minus the other."""
+    return paired(table, ACCURACY, "kind", left, right, ("activation", "data", "units", "seed"))
 
 
 def _kept(histories: pd.DataFrame) -> pd.Series:
@@ -149,5 +145,5 @@ def _kept(histories: pd.DataFrame) -> pd.Series:
 
 def _noise(table: pd.DataFrame) -> str:
     """What noise gains where a single unit differs."""
-    pairs, lost = _pairs(table[table["units"] == 1], BLURRED, REPEATED)
-    return f"What noise gains where 1 unit differs{lost}: {listed(over_each(pairs, 'data')) or 'not in these runs'}."
+    gains = over_each(_pairs(table[table["units"] == 1], BLURRED, REPEATED), "data")
+    return f"What noise gains where 1 unit differs: {listed(gains) or 'not in these runs'}."

@@ -95,10 +95,10 @@ def verdict(runs: Runs) -> Verdict:
     gained, changed = over_seeds(rise), over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
-        {
-            f"training accuracy, {ENOUGH} minus {FEW} hidden units: {words(gained)}": rises,
-            f"test accuracy, {MANY} minus {ENOUGH} hidden units: {words(changed)}": overfits,
-        },
+        [
+            (f"training accuracy, {ENOUGH} minus {FEW} hidden units: {words(gained)}", rises),
+            (f"test accuracy, {MANY} minus {ENOUGH} hidden units: {words(changed)}", overfits),
+        ],
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
         f"{ENOUGH} hidden units {'beat' if rises else 'are not shown to beat'} {FEW} by more than {RISE:g} in accuracy; {MANY} "

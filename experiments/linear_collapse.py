@@ -102,7 +102,8 @@ def _plane(ax, runs: Runs, table: pd.DataFrame, activation: str) -> None:
 def _effects(table: pd.DataFrame) -> pd.DataFrame:
     """The gap after the last step, by data set and network."""
     cells = ["data", "init", "activation", "hidden_size", "network"]
-    return over_cells(table.set_index([*cells, "seed"])["gap"], *cells)
+    known = table["gap"].notna() | (table["outcome"] == "diverged")  # else no weights are there to know the data by
+    return over_cells(table[known].set_index([*cells, "seed"])["gap"], *cells)
 
 
 def verdict(runs: Runs) -> Verdict:

@@ -83,11 +83,12 @@ def verdict(runs: Runs) -> Verdict:
     Supported if all parts hold, refuted if none does.
     """
     flat, positive = _at_flat(_classes(runs)), _positive(runs)
-    accuracy, lost = complete(paired(flat, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "seed"]))
-    r2, lost_r2 = complete(paired(positive, "train/r2", "output", "relu", "identity", ["activation", "seed"]))
+    leads = paired(flat, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "seed"])
+    r2 = paired(positive, "train/r2", "output", "relu", "identity", ["activation", "seed"])
+    accuracy, lost = complete(leads)
     entropy, identity = flat[flat["output"] == ENTROPY], positive[positive["output"] == "identity"]
     gains = _effects(_by_seed(entropy, "gain", "data"), lambda e: e.low > GAIN)
-    beats = _effects(accuracy, lambda e: e.low > MARGIN)
+    beats = _effects(leads, lambda e: e.low > MARGIN)
     fits = _effects(_by_seed(identity, "train/r2", "activation"), lambda e: e.low > 0)
     alike = _effects(r2, lambda e: e.low > -MARGIN)
     dead = positive[(positive["output"] == "relu") & (positive["train/r2"] < 0)].groupby("activation").size()
@@ -103,7 +104,7 @@ def verdict(runs: Runs) -> Verdict:
         f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')}, beats squared error {_where(beats, 'on {}')}. "
         f"ReLU fits like identity {_where(alike, 'after {}')}.",
         "Runs of a ReLU output that end worse than a constant, by hidden activation: "
-        f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}{lost_r2}.",
+        f"{', '.join(f'{name} {count}' for name, count in dead.items()) or 'none'}.",
     )
 
 

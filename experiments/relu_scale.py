@@ -96,19 +96,13 @@ def verdict(runs: Runs) -> Verdict:
 
 def _pairs(runs: Runs, scale: float, step: int, kinds: tuple[str, ...]) -> pd.Series:
     table = _checked(at_step(runs, step))
-    table = table[table["activation"].isin(kinds) & table["init.scale"].isin([scale, SMALL])]
-    both = table.groupby(CELL)["init.scale"].transform("nunique") == 2  # what is left out has diverged
-    return paired(table[both], LOSS, "init.scale", scale, SMALL, CELL)
+    return paired(table[table["activation"].isin(kinds)], LOSS, "init.scale", scale, SMALL, CELL)
 
 
 def _costs(runs: Runs, scale: float, budget: int):
     """For each data set: the scale and it, their name with what the scale costs, and whether the claim holds there."""
-    for data, part in _pairs(runs, scale, budget, KINDS).groupby(level="data"):
-        defined, lost = complete(part)
-        cost = over_seeds(defined) if len(defined) else None
-        holds = not lost and cost.high < MARGIN
-        told = (words(cost) if cost else "no loss") + lost
-        yield (scale, data), f"× {scale:g}, {data}, {budget} steps: {told}", holds
+    for data, cost in over_each(_pairs(runs, scale, budget, KINDS), "data").items():
+        yield (scale, data), f"× {scale:g}, {data}, {budget} steps: {words(cost)}", not cost.lost and cost.high < MARGIN
 
 
 def _where(costs: list[tuple]) -> str:
@@ -119,8 +113,7 @@ def _where(costs: list[tuple]) -> str:
 
 def _others(runs: Runs) -> str:
     """The same for the curved activations, for comparison."""
-    pairs = _pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")).dropna()
-    costs = listed(over_each(pairs, "activation"))
+    costs = listed(over_each(_pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")), "activation"))
     return f"× {PLAIN:g} minus × {SMALL} for the curved ones: {costs}." if costs else ""
 
 

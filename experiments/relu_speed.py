@@ -12,7 +12,7 @@ the flower tanh stays far ahead after its mean slope has fallen below ReLU's.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Undecided, Verdict
+from shallowexp.claims import Runs, Undecided, Verdict
 from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
 from shallowexp.statistics import at_step, complete, listed, over_cells, over_each, paired, require, where, words
 
@@ -73,10 +73,7 @@ def verdict(runs: Runs) -> Verdict:
     """
     effects = _effects(runs, JUDGED)
     faster = effects["high"] < -MARGIN
-    names = [
-        f"minus {row.rival}, {row.task}: {words(Estimate(row.value, row.low, row.high))}"
-        for row in effects.itertuples()
-    ]
+    names = [f"minus {row.rival}, {row.task}: {words(row)}" for row in effects.itertuples()]
     differences, lost = complete(_differences(runs, JUDGED))
     means = over_each(differences, "rival")
     if not means:
@@ -86,7 +83,7 @@ def verdict(runs: Runs) -> Verdict:
         zip(names, faster, strict=True),
         f"training loss in nats after {JUDGED} steps, ReLU minus {rival}, mean of tasks, paired by seed{lost}",
         means[rival],
-        f"ReLU is faster than {'; than '.join(_sentence(effects[effects['rival'] == rival]) for rival in means)}.",
+        f"ReLU is faster than {'; than '.join(_sentence(part) for _, part in effects.groupby('rival'))}.",
         f"Means of tasks, ReLU minus: {listed(means)}. {_later(runs)}",
     )
 
@@ -108,4 +105,4 @@ def _later(runs: Runs) -> str:
 
 
 def _told(row) -> str:
-    return f"{row.task} ({words(Estimate(row.value, row.low, row.high))})"
+    return f"{row.task} ({words(row)})"

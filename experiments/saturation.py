@@ -157,9 +157,9 @@ def verdict(runs: Runs) -> Verdict:
     }
     results = []
     for (measure, step), holds in checks.items():
-        pairs, lost = complete(_pairs(runs, step, measure))
-        text = f"{NAMES[measure]}{f' after {step} steps' if step else ''}{lost}, {{}}"
-        results += [(measure, step, part) for part in parts(text, over_each(pairs, "design", "activation"), holds)]
+        effects = over_each(_pairs(runs, step, measure), "design", "activation")
+        text = f"{NAMES[measure]}{f' after {step} steps' if step else ''}, {{}}"
+        results += [(measure, step, part) for part in parts(text, effects, holds)]
     judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
     pairs, lost = complete(_pairs(runs, judged, "train/loss"))
     return Verdict(

@@ -113,9 +113,8 @@ def verdict(runs: Runs) -> Verdict:
     """
     found, kept = [], []
     for budget, rival in product(SHORT, (MIDDLE, LARGE)):
-        pairs, lost = complete(_pairs(runs, budget, rival))
-        effects = over_each(pairs, "data", "activation")
-        found += parts(f"{{}}, minus × {rival:g} after {budget} steps{lost}", effects, _keeps_up)
+        effects = over_each(_pairs(runs, budget, rival), "data", "activation")
+        found += parts(f"{{}}, minus × {rival:g} after {budget} steps", effects, _keeps_up)
         kept += [(data, _keeps_up(effect)) for (data, _), effect in effects.items()]
     judged, lost = complete(_pairs(runs, SHORT[-1], MIDDLE))
     return Verdict(
@@ -138,9 +137,11 @@ def _pairs(runs: Runs, step: int, rival: float) -> pd.Series:
 
 
 def _later(runs: Runs) -> str:
-    pairs = _pairs(runs, LONG, MIDDLE).dropna()
-    effects = listed(over_each(pairs, "activation"))
-    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}: {effects or 'not in these runs'}."
+    """The same after LONG steps, on the data sets that were trained so long."""
+    long = sorted(set(runs.histories.loc[runs.histories["step"] == LONG, "data"]))
+    pairs = _pairs(runs, LONG, MIDDLE)
+    effects = listed(over_each(pairs[pairs.index.get_level_values("data").isin(long)], "activation"))
+    return f"After {LONG} steps × {SMALL} minus × {MIDDLE}, on {', '.join(long)}: {effects}." if effects else ""
 
 
 def _plateau(runs: Runs) -> str:

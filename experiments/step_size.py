@@ -118,10 +118,10 @@ def verdict(runs: Runs) -> Verdict:
     rates = [(f"{rate:g}", share == 0) for (_, rate), share in shares.items()]
     judged = _judged(steps)
     return Verdict(
-        {
-            f"{data} at learning rate {rate:g}: {share:.2%} of steps rise": share == 0
+        [
+            (f"{data} at learning rate {rate:g}: {share:.2%} of steps rise", share == 0)
             for (data, rate), share in shares.items()
-        },
+        ],
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
         f"Every step lowers the loss {where(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."

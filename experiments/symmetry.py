@@ -120,7 +120,7 @@ def verdict(runs: Runs) -> Verdict:
         table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
     )
     gains, lost = complete(pairs)
-    effects = over_each(gains, "activation")
+    effects = over_each(pairs, "activation")
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]
     most_units = equal.groupby("activation")["symmetry/effective_units"].max()
     alike = {name: most_units[name] == 1 for name in effects}

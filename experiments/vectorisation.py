@@ -21,7 +21,7 @@ from shallowexp.claims import Estimate, Runs, Verdict
 from shallowexp.figures import legend, looks, styled
 from shallowexp.network import forward, forward_by_sample
 from shallowexp.replay import replay
-from shallowexp.statistics import estimate, parts, require, where
+from shallowexp.statistics import estimate, require, where, words
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal
 COMPARED = 40  # samples of each run that go through the loop
@@ -110,7 +110,7 @@ def timings() -> dict | None:
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs: in every run both forms differ by at most ROUNDING, relative to the largest value; and
     at every measured number of samples the matrix form is at least FASTER times as fast, with the whole 95% interval
-    over rounds. Supported if all parts hold, refuted if none does.
+    over timing rounds. Supported if all parts hold, refuted if none does.
     """
     differences, times = equality(runs)["difference"], timings()
     ratios = _ratios(times) if times else {}
@@ -120,12 +120,17 @@ def verdict(runs: Runs) -> Verdict:
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        [*equal, *parts("times as fast, {} samples", ratios, lambda ratio: ratio.low > FASTER)],
-        f"processor time of the loop over samples and units over the matrix form's at {judged} samples, mean over rounds",
+        [*equal, *((f"times as fast, {_samples(m)}: {words(r)}", r.low > FASTER) for m, r in ratios.items())],
+        f"processor time of the loop over samples and units over the matrix form's at {judged} samples",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
-        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'with {} samples')}.",
-        f"Times: {measured}.",
+        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'at m = {}')}.",
+        f"Times: {measured}; kept beside the experiment, so that the effect is the same wherever it is drawn.",
+        "timing rounds",
     )
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'s' if count > 1 else ''}"
 
 
 def _ratios(times: dict) -> dict[int, Estimate]:

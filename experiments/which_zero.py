@@ -105,7 +105,7 @@ def verdict(runs: Runs) -> Verdict:
     """
     table = _named(runs.table)
     cells, slopes = _locked(table), _slopes(table)
-    most = max((abs(effect.value) for effect in slopes.values()), default=0)
+    most = max((abs(effect.value) for effect in slopes.values() if effect.value == effect.value), default=0)
     judged = table[(table["set"] == JUDGED) & table["start"].isin(STARTS[:2])]
     pairs, lost = complete(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
     return Verdict(
@@ -125,8 +125,7 @@ def verdict(runs: Runs) -> Verdict:
 def _slopes(table: pd.DataFrame) -> dict[str, Estimate]:
     """What ReLU'(0) = 1 gains over 0 from W1 = 0, on each data set."""
     relu = table[(table["activation"] == "relu") & (table["start"] == STARTS[1])]
-    pairs, _ = complete(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")))
-    return over_each(pairs, "set")
+    return over_each(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")), "set")
 
 
 def _alike(effect: Estimate) -> bool:

@@ -48,7 +48,7 @@ class Runs(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """An effect in raw units with its 95% interval over seeds."""
+    """An effect in raw units with its 95% interval: over seeds, or over what `Verdict.over` says."""
 
     value: float
     low: float
@@ -62,6 +62,7 @@ class Verdict:
     effect: Estimate
     condition: str  # where the claim holds and where it stops: one or two short sentences, made from the runs
     notes: str = ""  # what else the runs say, beyond the hypothesis
+    over: str = "seeds"  # what the effect's interval is over
 
     def __post_init__(self):
         pairs = list(self.parts.items() if isinstance(self.parts, Mapping) else self.parts)

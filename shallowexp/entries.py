@@ -74,7 +74,7 @@ class Entry:
         kept = {name: row[name] for name in KEPT}
         told = row["verdict"]
         effect = Estimate(*(nan if value is None else value for value in told["effect"]))
-        verdict = Verdict(told["parts"], told["measure"], effect, told["condition"], told["notes"])
+        verdict = Verdict(told["parts"], told["measure"], effect, told["condition"], told["notes"], told["over"])
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
         return cls(find()[row["name"]], folder, **kept | {"verdict": verdict} | dates)
 

@@ -7,43 +7,21 @@ same bytes. How it looks is all in templates/report.html.j2; how values read is 
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from io import BytesIO
 from math import floor, isfinite, isnan, log10
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from shallowexp.claims import OUTCOMES, REFUTED, SUPPORTED, Claim, Estimate, Verdict
+from shallowexp.entries import Entry
 
 SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
 ROWS = 20  # of a table of numbers
 MINUS = "\u2212"  # read aloud, where a hyphen is not
-
-
-class Entry(Protocol):
-    """What the page asks of an entry: plain values, none of them computed from the clock."""
-
-    claim: Claim
-    sees: str  # the sentence under the figure
-    hypothesis: str  # what the verdict tests, fixed before the runs; may be empty
-    verdict: Verdict
-    runs: int
-    missing: int
-    diverged: int
-    digest: str
-    command: str
-    run_ids: Sequence[tuple[str, str]]  # (run id, fingerprint)
-    numbers: pd.DataFrame  # as in <name>.csv
-    animation: Path | None  # a file in the report's folder
-    started: datetime | None
-    ended: datetime | None
-    seconds: float | None
-    commits: Sequence[str]
-    versions: Sequence[str]
 
 
 class Picture(NamedTuple):

@@ -1,12 +1,15 @@
 """Runs whose weights were kept, as arrays again: their data, their activation, their parameters while training."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from omegaconf import OmegaConf
 
-from shallowexp import activations, data
+from shallowexp import CONF, activations, data
 from shallowexp.claims import Runs
 from shallowexp.initializers import Parameters
 from shallowexp.network import Forward, forward
@@ -44,11 +47,18 @@ def replay(runs: Runs, fingerprint: str) -> Replay:
     """The data, the activation and the parameters at each logged step of one of `runs.weights`."""
     row, kept = runs.table.loc[fingerprint], runs.weights[fingerprint]
     parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
-    return Replay(_choice(data, "data", row).load(), _choice(activations, "activation", row), kept["steps"], parameters)
+    return Replay(_choice("data", row).load(), _choice("activation", row), kept["steps"], parameters)
 
 
-def _choice(module, group: str, row: pd.Series):
-    """The object that `row` names: its class is the choice's name without underscores, its keys are `group`.key."""
-    classes = {name.lower(): choice for name, choice in vars(module).items() if is_dataclass(choice)}
-    choice = classes[row[group].replace("_", "")]
-    return choice(**{key.name: key.type(row[f"{group}.{key.name}"]) for key in fields(choice)})
+def _choice(group: str, row: pd.Series):
+    """The object that `row` names: its class is the `_target_` of the choice's YAML, its keys are `group`.key."""
+    files = [folder / group / f"{row[group]}.yaml" for folder in (CONF, Path("conf"))]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        raise ValueError(f"runs with {group}={row[group]} need {files[-1]} in the working directory to be replayed")
+    module, _, name = OmegaConf.load(file)["_target_"].rpartition(".")
+    choice = getattr(import_module(module), name)
+    told = row.dropna().to_dict()  # in Python's own types; what was not set has its default
+    values = {key.name: told[f"{group}.{key.name}"] for key in fields(choice) if f"{group}.{key.name}" in told}
+    values = {key: int(v) if isinstance(v, float) and v.is_integer() else v for key, v in values.items()}
+    return choice(**OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(choice), values)))

@@ -1,7 +1,9 @@
 """Effects over seeds, each with a 95% interval; no run is ever left out in silence.
 
-`paired` and `at_step` put NaN where a run is missing, has diverged or has no such value, and `estimate` refuses NaN:
-an experiment has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict.
+`paired` and `at_step` put NaN where a run has diverged or has no such value, and `estimate` refuses NaN: an experiment
+has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict. `over_each` and
+`over_cells` leave it out of its cell and count it; a cell that is left with nothing has no value, so that no part of a
+hypothesis holds there. A run whose partner was not trained is in no pair: the report says how many runs a sweep lacks.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +72,10 @@ def at_step(runs: Runs, step: int) -> pd.DataFrame:
 
 
 def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iterable[str] = ("seed",)) -> pd.Series:
-    """`measure` where `by` is left minus where it is right, in raw units, for each seed or combination of `within`."""
+    """`measure` where `by` is left minus where it is right, in raw units, for each seed or combination of `within`.
+
+    Only where both runs are there; NaN where one of them has diverged or has no such value.
+    """
     within = list(within)
     require(table, measure, by, "outcome", *within)
     finished = table[measure].where(table["outcome"] == "finished")
@@ -82,14 +87,18 @@ def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iter
                 f"several runs have {by}={side} and the same {', '.join(within)}: choose, or add to `within`"
             )
         sides.append(finished[keys.index].set_axis(pd.MultiIndex.from_frame(keys)))
-    return sides[0].sub(sides[1])
+    first, second = sides[0].align(sides[1], join="inner")
+    return first - second
 
 
 def complete(differences: pd.Series) -> tuple[pd.Series, str]:
     """The defined differences, and words that own up to the others (none if there are none)."""
     defined = differences.dropna()
-    lost = len(differences) - len(defined)
-    return defined, f" ({lost} of {len(differences)} pairs left out: diverged or without partner)" if lost else ""
+    return defined, _left_out(len(differences) - len(defined), len(differences))
+
+
+def _left_out(lost: int, pairs: int) -> str:
+    return f" ({lost:.0f} of {pairs:.0f} pairs left out: diverged or undefined)" if lost else ""
 
 
 def over_seeds(differences: pd.Series) -> Estimate:
@@ -97,25 +106,42 @@ def over_seeds(differences: pd.Series) -> Estimate:
     return estimate(differences.groupby(level="seed").mean())
 
 
-def over_each(differences: pd.Series, *levels: str) -> dict[object, Estimate]:
-    """The mean difference over seeds for each value or combination of values of `levels`; no difference may be NaN."""
+class Effect(Estimate):
+    """An estimate that knows how many pairs it was to be made from, and how many of them were left out."""
+
+    lost = pairs = 0
+
+
+def over_each(differences: pd.Series, *levels: str) -> dict[object, Effect]:
+    """The mean difference over seeds for each value or combination of values of `levels`, NaN where none is defined."""
     groups = differences.groupby(level=levels[0] if len(levels) == 1 else list(levels))
-    return {key: over_seeds(part) for key, part in groups}
+    return {key: _effect(part) for key, part in groups}
+
+
+def _effect(differences: pd.Series) -> Effect:
+    defined = differences.dropna()
+    effect = Effect(*(over_seeds(defined) if len(defined) else [np.nan] * 3))
+    effect.lost, effect.pairs = len(differences) - len(defined), len(differences)
+    return effect
 
 
 def over_cells(differences: pd.Series, *cells: str) -> pd.DataFrame:
-    """The mean difference over seeds in each cell, a row each: the cell, value, low, high, and the pairs left out."""
-    rows = []
-    for cell, part in differences.groupby(level=list(cells)):
-        defined = part.dropna()
-        if len(defined):
-            rows.append((*cell, *over_seeds(defined), len(part) - len(defined)))
-    return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost"])
+    """`over_each` as a table, a row for each cell: it, value, low, high, how many pairs were left out, and of how many."""
+    rows = [
+        (*(key if len(cells) > 1 else [key]), *effect, effect.lost, effect.pairs)
+        for key, effect in over_each(differences, *cells).items()
+    ]
+    return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost", "pairs"])
 
 
 def words(effect: Estimate, digits: int = 3) -> str:
-    """An estimate in a sentence."""
-    return f"{effect.value:+.{digits}f} [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
+    """An estimate, or a row of `over_cells`, in a sentence: its interval, and how many pairs were left out."""
+    hidden = 0 < max(abs(effect.low), abs(effect.high)) < 0.5 * 10**-digits  # all of it would read as zero
+    spec = "+.1e" if hidden else f"+.{digits}f"
+    interval = f" [{effect.low:{spec}}, {effect.high:{spec}}]" if np.isfinite(effect.low) else ", no interval"
+    told = f"{effect.value:{spec}}{interval}"
+    lost = _left_out(getattr(effect, "lost", 0), getattr(effect, "pairs", 0))
+    return (told if np.isfinite(effect.value) else "no value") + lost
 
 
 def named(key: object) -> str:
@@ -140,7 +166,7 @@ def where(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
     kinds = {"": all, "partly ": lambda part: any(part) and not all(part), "not ": lambda part: not any(part)}
     names = {kind: [name for name, part in found.items() if test(part)] for kind, test in kinds.items()}
     told = [kind + form.format(_enumerated(chosen)) for kind, chosen in names.items() if chosen]
-    return ", ".join(told) if any(map(any, found.values())) else "in no case"
+    return ", ".join(told) if any(map(any, found.values())) else "nowhere"
 
 
 def _enumerated(names: list[str]) -> str:

@@ -70,6 +70,49 @@ def test_a_rate_that_diverges_is_not_the_best_one():
     assert module._effects(runs, 100).set_index("comparison").loc["best rates", "value"] < 0
 
 
+def diverged(runs: Runs, **choices) -> Runs:
+    """As if these runs had diverged after step 0: the history ends there."""
+    table, histories = runs.table, runs.histories
+    chosen = (table[list(choices)] == pd.Series(choices)).all(axis=1)
+    kept = ~histories["fingerprint"].isin(table.index[chosen]) | (histories["step"] == 0)
+    return Runs(table.assign(outcome=table["outcome"].where(~chosen, "diverged")), histories[kept], runs.weights)
+
+
+def on_two(runs: Runs, other: str = "wine") -> Runs:
+    """The same runs on another data set, too."""
+    table = pd.concat([runs.table, runs.table.assign(data=other).rename("{}b".format)])
+    again = runs.histories.assign(data=other, fingerprint=runs.histories["fingerprint"] + "b")
+    return Runs(table.rename_axis("fingerprint"), pd.concat([runs.histories, again], ignore_index=True), {})
+
+
+@pytest.mark.parametrize("name", ["tanh_or_sigmoid", "relu_speed"])
+def test_a_data_set_on_which_all_diverged_counts_against_the_claim(name):
+    runs, better = {
+        "tanh_or_sigmoid": (on_two(tanh_or_sigmoid(0.1, 0.1, 0.1)), "tanh"),
+        "relu_speed": (relu_speed(0.1, 0.1), "relu"),
+    }[name]
+    module = find()[name].load()
+    whole, lost = module.verdict(runs), module.verdict(diverged(runs, data="wine", activation=better))
+    assert whole.outcome == SUPPORTED
+    assert len(lost.parts) == len(whole.parts)
+    failed = [part for part, holds in lost.parts.items() if not holds]
+    assert len(failed) == len(whole.parts) / 2
+    assert all("wine" in part and "no value (6 of 6 pairs left out" in part for part in failed)
+    module.figure(diverged(runs, data="wine", activation=better))
+    missing = runs.table[(runs.table["data"] == "wine") & (runs.table["activation"] == better)].index
+    partial = runs._replace(
+        table=runs.table.drop(missing), histories=runs.histories[~runs.histories["fingerprint"].isin(missing)]
+    )
+    assert module.verdict(partial).outcome == SUPPORTED
+
+
+def test_a_part_that_holds_says_how_many_pairs_it_lost():
+    runs = diverged(relu_speed(0.1, 0.1), data="wine", activation="relu", seed=0)
+    parts = find()["relu_speed"].load().verdict(runs).parts
+    assert all(parts.values())
+    assert ["(1 of 6 pairs left out" in part for part in parts] == ["wine" in part for part in parts]
+
+
 def relu_speed(over_sigmoid: float, over_tanh: float) -> Runs:
     losses = {"relu": 0.5, "sigmoid": 0.5 + over_sigmoid, "tanh": 0.5 + over_tanh}
     return runs_of(
@@ -124,6 +167,18 @@ def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
 )
 def test_a_leak_mends_where_units_wake_and_the_loss_falls(case, expected):
     assert judge("dead_units", dead_units(*case)) == expected
+
+
+def test_means_over_leaks_say_how_many_pairs_diverged():
+    runs = dead_units(True, True, 0.1)
+    kept = dict(runs.weights)
+    notes = (
+        find()["dead_units"]
+        .load()
+        .verdict(diverged(runs, activation="leaky_relu", seed=0)._replace(weights=kept))
+        .notes
+    )
+    assert "Mean of these cells by λ: 0.01: silent -0.500, loss -0.100 (1 of 6 pairs left out: diverged" in notes
 
 
 def linear_collapse(*above: float) -> Runs:

@@ -84,6 +84,14 @@ def test_promises(made, expected):
     assert CLAIMS["promises"].load().verdict(starts(*made)).outcome == expected
 
 
+def test_promises_say_what_is_tested():
+    found = CLAIMS["promises"].load().verdict(starts((0.3, 0.1 - 1e-5), (0.5, 0.1), 0.9))
+    early, late, arrived, _ = found.parts
+    assert "by any margin" in early and "by any margin" in late
+    assert arrived.endswith("100% of runs (share, no interval)")
+    assert found.parts[late] and "but by less than 0.01: flower tanh -1.0e-05 [" in found.notes
+
+
 def losses(**falls):
     """A run for each seed and learning rate (in hundredths), its losses from 1 on changing by these amounts."""
     rows, steps = [], []
@@ -188,6 +196,14 @@ def test_vectorisation(ratio, expected, tmp_path, monkeypatch):
     if ratio:
         module.TIMES.write_text(times(ratio))
     assert module.verdict(kept(("tanh", "relu"), {})).outcome == expected
+
+
+def test_the_interval_of_times_is_over_rounds():
+    found = CLAIMS["vectorisation"].load().verdict(kept(("tanh",), {}))
+    assert found.over == "timing rounds"
+    assert found.condition.endswith("not at m = 1.")
+    assert any(part.startswith("times as fast, 1 sample: ") for part in found.parts)
+    assert "the same wherever it is drawn" in found.notes
 
 
 def test_forms_that_differ_and_are_not_faster_refute_vectorisation(tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ def test_the_sentence_says_what_the_runs_do():
     for losses, said in (
         ((0.4, 0.5, 0.6), "everywhere."),
         ((0.5, 0.4, 0.6), "partly on flower."),
-        ((0.6, 0.4, 0.5), "in no case."),
+        ((0.6, 0.4, 0.5), "nowhere."),
     ):
         assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).condition.endswith(said)
 

@@ -1,6 +1,7 @@
 """What the documents point at is there."""
 
 import re
+import shlex
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from shallowexp import CONF
 from shallowexp.claims import find
 from shallowexp.diagnostics import METRICS
+from tests.conftest import command
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,3 +51,28 @@ def test_experiments_of_the_chapter():
     assert set(re.findall(r"\]\(\.\./experiments/(\w+)\.py\)", CHAPTER)) == set(find())
     assert set(re.findall(r"`\+experiment=(\w+)`", CHAPTER)) == set(find())
     assert {int(number) for number in re.findall(r"^\| Claim (\d+)", CHAPTER, re.MULTILINE)} == set(range(1, 16))
+
+
+def test_extending_to_the_letter(workplace):
+    """Each block is a file, named before it; each indented line is a command; all of it in an empty directory."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    pieces = re.split(r"```\w+\n(.*?)```\n", text, flags=re.DOTALL)
+    for before, content in zip(pieces[::2], pieces[1::2], strict=False):
+        path = workplace / re.findall(r"`([\w/]+\.(?:py|yaml))`", before)[-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    commands = re.findall(r"^    (shallowexp.*)", text, re.MULTILINE)
+    assert len(commands) == 2
+    for line in commands:
+        done = command(*shlex.split(line), cwd=workplace)
+        assert done.returncode == 0, done.stdout + done.stderr
+    page = (workplace / "report" / "index.html").read_text(encoding="utf-8")
+    assert "softplus minus ReLU on flower: " in page
+    assert "40 runs" in page
+
+
+def test_a_dry_run_leaves_what_the_design_says(tmp_path):
+    done = command("shallowexp", "-m", "hidden_size=2,4", "dry_run=true", cwd=tmp_path)
+    assert "2 to train" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "multirun"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"mlflow.db", "multirun.yaml"}

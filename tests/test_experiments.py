@@ -1,5 +1,6 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -84,6 +85,16 @@ def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
             assert isinstance(numbers, pd.DataFrame), name
             with suppress(Undecided):
                 assert_readable(module.verdict(runs))
+
+
+@pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
+def test_no_part_of_a_hypothesis_can_be_lost_to_another_of_its_name(claim):
+    """A dict keeps one of two equal names in silence; pairs reach Verdict, which refuses them."""
+    calls = [node for node in ast.walk(ast.parse(claim.path.read_text())) if isinstance(node, ast.Call)]
+    parts = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Verdict"]
+    assert parts
+    for node in (node for part in parts for node in ast.walk(part)):
+        assert not isinstance(node, ast.Dict | ast.DictComp) and getattr(node, "id", "") != "dict"
 
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)

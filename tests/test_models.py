@@ -261,3 +261,19 @@ def test_a_sweep_looks_for_its_best_run_among_its_own(tracked):
     ranked = sorted(runs, key=lambda run: train_one(run.job).metrics[-1, 0])
     sweep(tracked, ranked[1:])
     assert [model.tags["shallowexp.fingerprint"] for model in models(tracked)] == [ranked[1].fingerprint]
+
+
+@pytest.mark.parametrize(
+    ("convert", "near"), [("", 1e-12), (".astype('float32')", 1e-4), (".tolist()", 1e-12), (".astype(int)", 1)]
+)
+def test_the_documents_snippet_predicts_as_it_says(tracked, workplace, convert, near):
+    wanted = run(data="wine", activation="sigmoid", hidden_size=3, init__scale=0.5)
+    tracked.one(wanted, [wanted])
+    [source] = {model.source_run_id for model in models(tracked)}
+    snippet = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    snippet = snippet.replace("<run id>", source).replace("model.predict(", "out = model.predict(")
+    np.save("rows.npy", measured("wine"))
+    code = f"import numpy\nrows = numpy.load('rows.npy'){convert}\n{snippet}\nnumpy.save('out.npy', out)"
+    done = command("python", "-c", code, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load("out.npy"), predictions(wanted), atol=near)

@@ -11,6 +11,7 @@ from shallowexp.statistics import (
     estimate,
     listed,
     optional,
+    over_cells,
     over_each,
     over_seeds,
     paired,
@@ -67,13 +68,63 @@ TABLE = pd.DataFrame(
 )
 
 
-def test_pairs_share_a_seed_and_the_unpaired_and_diverged_are_owned_up_to():
+def test_pairs_share_a_seed_and_the_diverged_are_owned_up_to():
     differences = paired(TABLE, "loss", "init", "random", "zero")
-    np.testing.assert_array_equal(differences, [0.5, 1.5, np.nan, np.nan])
+    np.testing.assert_array_equal(differences, [0.5, 1.5, np.nan])  # the fourth run has no partner yet
     defined, lost = complete(differences)
     assert defined.tolist() == [0.5, 1.5]
-    assert lost == " (2 of 4 pairs left out: diverged or without partner)"
+    assert lost == " (1 of 3 pairs left out: diverged or undefined)"
     assert complete(defined)[1] == ""
+
+
+CELLS = pd.DataFrame(
+    {
+        "data": ["wine"] * 4 + ["iris"] * 4 + ["moons"] * 2,
+        "seed": [0, 1] * 5,
+        "activation": ["tanh", "tanh", "relu", "relu"] * 2 + ["tanh"] * 2,
+        "loss": [0.5, 0.6, 0.1, 0.2] * 2 + [0.5, 0.5],
+        "outcome": ["finished"] * 8 + ["diverged"] * 2,
+    }
+)
+
+
+def cells(*diverged):
+    """Tanh minus ReLU by data set; moons has not been trained with ReLU."""
+    table = CELLS.assign(outcome=CELLS["outcome"].where(~CELLS.index.isin(diverged), "diverged"))
+    return over_cells(paired(table, "loss", "activation", "tanh", "relu", ["data", "seed"]), "data").set_index("data")
+
+
+def test_a_cell_is_a_row_of_its_own_and_one_without_partners_is_none():
+    found = cells()
+    assert found.columns.tolist() == ["value", "low", "high", "lost", "pairs"]
+    assert found.index.tolist() == ["iris", "wine"]
+    assert found.loc["wine"].round(9).tolist() == [0.4, 0.4, 0.4, 0, 2]
+
+
+def test_a_cell_that_lost_a_pair_says_so():
+    row = cells(0).loc["wine"]
+    assert row[["value", "lost", "pairs"]].round(9).tolist() == [0.4, 1, 2]
+    assert words(row).endswith("(1 of 2 pairs left out: diverged or undefined)")
+
+
+def test_a_cell_that_lost_every_pair_stays_without_a_value():
+    found = cells(0, 3)
+    assert found.index.tolist() == ["iris", "wine"]
+    assert found.loc["wine", ["value", "low", "high"]].isna().all()
+    assert words(found.loc["wine"]) == "no value (2 of 2 pairs left out: diverged or undefined)"
+    assert words(found.loc["iris"]) == "+0.400 [+0.400, +0.400]"
+
+
+def test_a_part_without_a_value_does_not_hold():
+    index = pd.MultiIndex.from_product([["wine", "iris"], range(2)], names=["data", "seed"])
+    effects = over_each(pd.Series([np.nan, np.nan, 0.1, 0.2], index), "data")
+    found = dict(parts("{}", effects, lambda effect: effect.value < 1))
+    assert found["wine: no value (2 of 2 pairs left out: diverged or undefined)"] is False
+    assert list(found.values()) == [True, False]
+
+
+def test_without_pairs_there_are_no_cells():
+    assert over_cells(pd.Series([], pd.MultiIndex.from_arrays([[], []], names=["data", "seed"])), "data").empty
 
 
 def test_pairs_do_not_depend_on_the_order_of_the_runs():
@@ -140,7 +191,7 @@ def test_parts_carry_their_numbers():
     [
         ([], "(not tried)"),
         ([("tanh", True), ("relu", True)], "everywhere"),
-        ([("tanh", False), ("relu", False)], "in no case"),
+        ([("tanh", False), ("relu", False)], "nowhere"),
         ([("tanh", True), ("leaky_relu", False)], "for tanh, not for leaky relu"),
         ([("a", 1), ("a", 0), ("b", 0), ("c", 1), ("d", 1)], "for c and d, partly for a, not for b"),
         ([(name, name != "f") for name in "abcdef"], "for a, b, c and 2 more, not for f"),
@@ -166,3 +217,6 @@ def test_effects_are_told_by_cell():
 
 def test_words():
     assert words(Estimate(0.1234, -0.5, 1), 2) == "+0.12 [-0.50, +1.00]"
+    assert words(Estimate(-1e-5, -2e-5, -1e-6)) == "-1.0e-05 [-2.0e-05, -1.0e-06]"
+    assert words(Estimate(0, 0, 0)) == "+0.000 [+0.000, +0.000]"
+    assert words(estimate([3])) == "+3.000, no interval"
