@@ -205,6 +205,7 @@ def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
         stderr = process.communicate(timeout=60)[1]
     finally:
         process.kill()
+        process.wait()
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert "RUNNING" not in set(tracked(workplace).get("status", []))
