@@ -18,8 +18,8 @@ from shallowexp.training import Failure, Result, train
 
 BATCH_RUNS = 250
 BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
-TRACKING = 0.005  # seconds a run, for the estimate of a dry run
-NANOSECONDS = {"compiled": 2.0, "numpy": 40.0}  # per hidden unit, sample and step, likewise
+TRACKING = 0.005  # seconds to compose and write a run, for the estimate of a dry run
+NANOSECONDS = {"compiled": 1.5, "numpy": 20.0}  # of one core per hidden unit, sample and step, likewise
 
 
 def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
@@ -44,11 +44,17 @@ def work(run: Run) -> float:
 def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:
     """What a dry run says."""
     threads = threads or os.cpu_count()
-    seconds = sum(work(run) * NANOSECONDS[run.job.engine] * 1e-9 * 2 / threads + TRACKING for run in missing)
+    seconds = sum(_seconds(run, threads) for run in missing)
     there = len(runs) - len(missing)
     return (
         f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {threads} threads"
     )
+
+
+def _seconds(run: Run, threads: int) -> float:
+    """NumPy trains on one core."""
+    cores = threads if run.job.engine == "compiled" else 1
+    return TRACKING + work(run) * NANOSECONDS[run.job.engine] * 1e-9 / cores
 
 
 def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list["Record"], list[Result | Failure]]:
