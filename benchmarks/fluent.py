@@ -7,10 +7,11 @@ import hydra
 import mlflow
 from hydra.core.hydra_config import HydraConfig
 
-from shallowexp import CONF, schema  # noqa: F401  (registers the types that conf/config.yaml names)
-from shallowexp.config import to_run
-from shallowexp.diagnostics import METRICS
-from shallowexp.training import train_one
+from shallowexp import CONF
+from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp.config.runs import to_run
+from shallowexp.network.diagnostics import METRICS
+from shallowexp.training.engines import train_one
 
 
 def main(config) -> None:

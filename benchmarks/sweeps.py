@@ -21,12 +21,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from shallowexp import CONF
-from shallowexp.batches import batches, train_batch
-from shallowexp.composition import _parse, compose, united_products
-from shallowexp.config import plan
-from shallowexp.tracking import Store
-from shallowexp.tracking_client import OneByOne
-from shallowexp.training import train
+from shallowexp.config.composition import _parse, compose, united_products
+from shallowexp.config.runs import plan
+from shallowexp.sweeps.batches import batches, train_batch
+from shallowexp.tracking.client import ClientBackend
+from shallowexp.tracking.store import Store
+from shallowexp.training.engines import train
 
 SHALLOWEXP = str(Path(sys.executable).parent / "shallowexp")
 FLUENT = str(Path(__file__).with_name("fluent.py"))
@@ -182,7 +182,7 @@ def _one_round_of_tracking(records: list) -> tuple[float, float]:
     """Milliseconds a run, in bulk and by the client."""
     with Workplace() as folder:
         store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
-        slow = Store(store.uri, store.client, OneByOne(store.client, store.uri))
+        slow = Store(store.uri, store.client, ClientBackend(store.client, store.uri))
         bulk, client = store.experiment("bulk"), store.experiment("client")
         times = (
             _milliseconds(lambda: store.write(bulk, records), len(records)),

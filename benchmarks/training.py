@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from shallowexp import activations, kernel, outputs
-from shallowexp.data import Digits, Flower
-from shallowexp.initializers import Parameters, VarianceScaling
-from shallowexp.jobs import Job
-from shallowexp.training import train_one
+from shallowexp.network import activations, outputs
+from shallowexp.network.data import Digits, Flower
+from shallowexp.network.initializers import Parameters, VarianceScaling
+from shallowexp.training import kernel
+from shallowexp.training.engines import train_one
+from shallowexp.training.job import Job
 
 CURVES = {"tanh": activations.Tanh(), "sigmoid": activations.Sigmoid(), "relu": activations.ReLU()}
 CHECKED_STEPS = 5

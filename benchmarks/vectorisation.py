@@ -18,10 +18,10 @@ from statistics import median
 
 import numpy as np
 
-from shallowexp.activations import Tanh
-from shallowexp.data import Flower
-from shallowexp.initializers import Random
-from shallowexp.network import Forward, forward, forward_by_sample
+from shallowexp.network.activations import Tanh
+from shallowexp.network.data import Flower
+from shallowexp.network.initializers import Random
+from shallowexp.network.passes import Forward, forward, forward_by_sample
 
 SAMPLES = (1, 10, 100, 400, 1000)
 TARGET = Path(__file__).parent.parent / "experiments" / "vectorisation.json"

@@ -12,7 +12,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shallowexp.browsing import OVERVIEW  # noqa: E402
+from shallowexp.sweeps.pages import OVERVIEW  # noqa: E402
 from tests.browser import Browser, serving  # noqa: E402
 
 SWEEPS = (
@@ -43,7 +43,7 @@ def take(browser: Browser, client: mlflow.MlflowClient) -> None:
     browser.open(f"{runs}?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
     shoot(browser, "runs", "tanh · random ×0.01")
     browser.open(f"{runs}?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART")
-    shoot(browser, "view", "The claim", "saturation/share")
+    shoot(browser, "view", "The claim", "saturation/fraction")
     browser.open(f"{runs}/{sweep.info.run_id}")
     browser.click("Show more")
     shoot(browser, "sweep", "What was swept")

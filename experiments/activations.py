@@ -13,12 +13,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.activations import LeakyReLU, ReLU, Sigmoid, Tanh
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
-from shallowexp.network import forward
-from shallowexp.replay import replay
-from shallowexp.statistics import complete, over_each, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import legend, median_and_band, step_axis, styled, styles_of
+from shallowexp.claims.replay import replay
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_by,
+    format_estimate,
+    mean_over_seeds,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 CURVES = {"sigmoid": Sigmoid(), "tanh": Tanh(), "relu": ReLU(), "leaky_relu": LeakyReLU()}
 DRAWN, SECOND = "flower", "iris"  # the second has the largest offsets of tanh
@@ -52,7 +61,7 @@ def _draw_curve(ax, name: str) -> pd.DataFrame:
     """g and g' side by side with the chapter's axes."""
     z = np.linspace(-5, 5, 501)
     a, slope = CURVES[name](z), CURVES[name].derivative(z)
-    ax.plot(z, a, color=looks(CURVES)[name]["color"], label="g(z)")
+    ax.plot(z, a, color=styles_of(CURVES)[name]["color"], label="g(z)")
     ax.plot(z, slope, color="black", linestyle="--", linewidth=1.2, label="g'(z)")
     ax.set(title=name.replace("_", " "), xlabel="z", ylim=(-1.15, 1.6 if name in ("sigmoid", "tanh") else 3))
     return pd.DataFrame({"z": z, "g": a, "derivative": slope, "activation": name})
@@ -62,7 +71,7 @@ def _draw_outputs(ax, flower: pd.DataFrame, name: str) -> pd.DataFrame:
     """Mean, one standard deviation about it and 98th percentile of all hidden values; medians over seeds."""
     cell = flower[flower["activation"] == name]
     middle = cell.groupby("step")[["mean", "deviation", "percentile"]].median()
-    color = looks(CURVES)[name]["color"]
+    color = styles_of(CURVES)[name]["color"]
     ax.plot(middle.index, middle["mean"], color=color, label="mean")
     low, high = middle["mean"] - middle["deviation"], middle["mean"] + middle["deviation"]
     ax.fill_between(middle.index, low, high, color=color, alpha=0.25, linewidth=0, label="± standard deviation")
@@ -100,20 +109,20 @@ def verdict(runs: Runs) -> Verdict:
     stats = statistics(runs)
     steps = sorted({min(stats["step"].unique(), key=lambda step: abs(step - b), default=np.nan) for b in BUDGETS})
     judged = stats[stats["step"].isin(steps)].set_index(["step", "data", "activation", "seed"])["offset"]
-    effects = over_each(judged, "step", "data", "activation")
+    effects = effects_by(judged, "step", "data", "activation")
     holds = {
         key: effect.high < CENTRED if key[2] == "tanh" else effect.low > CENTRED for key, effect in effects.items()
     }
     tanh = [(data, held) for (_, data, name), held in holds.items() if name == "tanh"]
     others = [(name, held) for (_, _, name), held in holds.items() if name != "tanh"]
     last = stats[stats["step"] == steps[-1]].assign(outcome="finished")
-    pairs, lost = complete(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
+    pairs, lost = drop_undefined(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
     return Verdict(
         [
-            (f"{name}, {data}, step {step:g}: {words(effects[step, data, name])}", held)
+            (f"{name}, {data}, step {step:g}: {format_estimate(effects[step, data, name])}", held)
             for (step, data, name), held in holds.items()
         ],
         f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]:g}, mean of data, by seed{lost}",
-        over_seeds(pairs),
-        f"Tanh's units are centred {where(tanh, 'on {}')}; the others are off centre {where(others)}.",
+        mean_over_seeds(pairs),
+        f"Tanh's units are centred {summarise(tanh, 'on {}')}; the others are off centre {summarise(others)}.",
     )

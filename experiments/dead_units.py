@@ -13,11 +13,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import intervals, legend, looks, step_axis, styled
-from shallowexp.network import forward
-from shallowexp.replay import replay
-from shallowexp.statistics import complete, optional, over_cells, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import intervals, legend, step_axis, styled, styles_of
+from shallowexp.claims.replay import replay
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_table,
+    format_estimate,
+    mean_over_seeds,
+    optional,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"
 CHAPTER = 0.01  # the chapter's lambda, that is judged; 0 is ReLU
@@ -38,16 +48,16 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     shares = _silent(runs)
     shown = shares.join(table[["data", "leak"]], on="fingerprint").query("data == @SHOWN")
     means = shown.groupby(["leak", "step"], as_index=False)["silent"].mean()
-    for leak, style in looks(means["leak"]).items():
+    for leak, style in styles_of(means["leak"]).items():
         paths.plot("step", "silent", data=means[means["leak"] == leak], label=_name(leak), **style)
     step_axis(paths)
     paths.set(title=f"{SHOWN}, rate {table[RATE].max():g}: share of silent units (mean)", ylim=(0, None))
     legend(paths)
     ends = _ends(runs, shares)
-    counts = over_cells(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
+    counts = effects_table(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
     costs = _against_relu(ends, LOSS).drop(0, level="leak", errors="ignore")
     drawn = []
-    for ax, effects in ((silent, counts), (loss, over_cells(costs, "leak", "data"))):
+    for ax, effects in ((silent, counts), (loss, effects_table(costs, "leak", "data"))):
         drawn.append(intervals(ax, effects.assign(name=effects["leak"].map(_name)), "name", "data"))
     silent.set(title="share of silent units at the end")
     loss.set(title="loss at the end, minus ReLU's", xlabel="nats; left: the leak helps")
@@ -98,11 +108,11 @@ def verdict(runs: Runs) -> Verdict:
     paired by seed and with its whole interval. Supported if all hold, refuted if none or if no units die.
     """
     ends = _ends(runs, _silent(runs))
-    died = over_cells(ends[ends["leak"] == 0].set_index([*CELL, "seed"])[DEAD], *CELL)
+    died = effects_table(ends[ends["leak"] == 0].set_index([*CELL, "seed"])[DEAD], *CELL)
     died = died[died["low"] > 0]
     silent, loss = (_where(_against_relu(ends, measure), died) for measure in ("silent", LOSS))
-    woken, gained = (over_cells(_chapters(pairs), *CELL) for pairs in (silent, loss))
-    judged, lost = complete(_chapters(silent))
+    woken, gained = (effects_table(_chapters(pairs), *CELL) for pairs in (silent, loss))
+    judged, lost = drop_undefined(_chapters(silent))
     leaky = ends[ends["leak"] > 0]
     wakes, gains = woken["high"] < 0, gained["high"] < -MARGIN
     found = [*_parts("fewer silent units", woken, wakes), *_parts("lower loss", gained, gains)]
@@ -110,9 +120,9 @@ def verdict(runs: Runs) -> Verdict:
         found if len(died) else [("ReLU ends with dead units somewhere: it does not", False)] * bool(len(judged)),
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
-        over_seeds(judged),
-        f"With λ = {CHAPTER:g} fewer units stay silent {where(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls for sure by "
-        f"{MARGIN:g} {where(zip(gained['data'], gains, strict=True), 'on {}')}."
+        mean_over_seeds(judged),
+        f"With λ = {CHAPTER:g} fewer units stay silent {summarise(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls for sure by "
+        f"{MARGIN:g} {summarise(zip(gained['data'], gains, strict=True), 'on {}')}."
         if len(died)
         else "No ReLU unit is dead at the end, so that there is nothing to mend.",
         f"ReLU ends with dead units at {_told(died)}; with λ > 0 at most {leaky[DEAD].max():g} of the units have "
@@ -126,7 +136,7 @@ def _parts(what: str, effects: pd.DataFrame, holds: pd.Series) -> list[tuple[str
 
 
 def _cell(row: pd.Series) -> str:
-    return f"{row['data']} at rate {row[RATE]:g}: {words(row)}"
+    return f"{row['data']} at rate {row[RATE]:g}: {format_estimate(row)}"
 
 
 def _chapters(pairs: pd.Series) -> pd.Series:
@@ -153,6 +163,6 @@ def _over_leaks(silent: pd.Series, loss: pd.Series) -> str:
     for leak, pairs in (
         pd.DataFrame({"silent": silent, "loss": loss}).drop(0, level="leak", errors="ignore").groupby(level="leak")
     ):
-        _, lost = complete(pairs["loss"])
+        _, lost = drop_undefined(pairs["loss"])
         told.append(f"{leak:g}: silent {pairs['silent'].mean():+.3f}, loss {pairs['loss'].mean():+.3f}{lost}")
     return ", ".join(told)

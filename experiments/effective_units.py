@@ -13,12 +13,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.diagnostics import TOLERANCE, effective_units
-from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
-from shallowexp.network import forward
-from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, listed, optional, over_each, over_seeds, paired, parts, require, where
+from shallowexp.claims.figures import legend, median_and_band, step_axis, styled, styles_of
+from shallowexp.claims.replay import replay, with_weights
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_by,
+    join_estimates,
+    mean_over_seeds,
+    optional,
+    paired,
+    parts,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.network.diagnostics import TOLERANCE, effective_units
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy within which repeated units are worth as many alone
@@ -57,9 +68,9 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     """With the columns kind and units: how many differ at the start, and what became of the others."""
     require(frame, "data", "activation", "init", "init.scale", "hidden_size", "seed", UNITS, ACCURACY)
     frame = optional(frame, "init.unique", "init.repeat", "init.noise")
-    duplicate, blurred = frame["init"] == "duplicate", frame["init.noise"] > 0
+    duplicate, jittered = frame["init"] == "duplicate", frame["init.noise"] > 0
     both = duplicate & (frame["init.repeat"] == "both")
-    cases = {REPEATED: both & ~blurred, BLURRED: both & blurred, HALF: duplicate, ALONE: frame["init.scale"] > 0}
+    cases = {REPEATED: both & ~jittered, BLURRED: both & jittered, HALF: duplicate, ALONE: frame["init.scale"] > 0}
     kind = np.select(list(cases.values()), list(cases), ZERO)
     return frame.assign(kind=kind, units=frame["init.unique"].fillna(frame["hidden_size"]).astype(int))
 
@@ -72,7 +83,7 @@ def _counts(ax, runs: Runs) -> pd.DataFrame:
     cases = {
         f"{activation}\n{start}": with_weights(runs, part, activation=activation)
         for start, part in shown.items()
-        for activation in looks(part["activation"])
+        for activation in styles_of(part["activation"])
     }
     counted = {name: _count(runs, found[0]) for name, found in cases.items() if found}
     counted = pd.DataFrame(counted, index=list(COUNTS)).T
@@ -102,9 +113,9 @@ def verdict(runs: Runs) -> Verdict:
     interval, on each data set and for each u. Supported if all hold, refuted if none.
     """
     table, kept = _named(runs.table), _kept(_named(runs.histories))
-    worths = over_each(_pairs(table, REPEATED, ALONE), "data", "units")
+    worths = effects_by(_pairs(table, REPEATED, ALONE), "data", "units")
     repeated = table[(table["kind"] == REPEATED) & table["units"].isin([1, 8])]
-    few, unpaired = complete(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
+    few, unpaired = drop_undefined(paired(repeated, ACCURACY, "units", 1, 8, ("activation", "data", "seed")))
     kept = kept[kept.index.get_level_values("init.repeat").isin(["both", "W1"])]
     stay = [(KINDS[repeat], share == 1) for (repeat, *_), share in kept.items()]
     worth = [(data, _alike(effect)) for (data, _), effect in worths.items()]
@@ -112,9 +123,9 @@ def verdict(runs: Runs) -> Verdict:
         [*_together(kept), *parts("accuracy of 8 units minus as many alone as differ, {}", worths, _alike)],
         "training accuracy, 8 tanh units of which 1 differs minus 8 that all do, mean over the data sets, paired by "
         f"seed{unpaired}",
-        over_seeds(few),
-        f"Equal units stay equal {where(stay, 'with {}')}. 8 units of which u differ learn like u alone "
-        f"{where(worth, 'on {}')}.",
+        mean_over_seeds(few),
+        f"Equal units stay equal {summarise(stay, 'with {}')}. 8 units of which u differ learn like u alone "
+        f"{summarise(worth, 'on {}')}.",
         _noise(table),
     )
 
@@ -145,5 +156,5 @@ def _kept(histories: pd.DataFrame) -> pd.Series:
 
 def _noise(table: pd.DataFrame) -> str:
     """What noise gains where a single unit differs."""
-    gains = over_each(_pairs(table[table["units"] == 1], BLURRED, REPEATED), "data")
-    return f"What noise gains where 1 unit differs: {listed(gains) or 'not in these runs'}."
+    gains = effects_by(_pairs(table[table["units"] == 1], BLURRED, REPEATED), "data")
+    return f"What noise gains where 1 unit differs: {join_estimates(gains) or 'not in these runs'}."

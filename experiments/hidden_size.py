@@ -10,11 +10,12 @@ layer widens. So every network is also tested on fresh points of the same flower
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import boundary, median_and_band, styled
-from shallowexp.network import forward
-from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, over_seeds, paired, require, words
+from shallowexp.claims.figures import boundary, median_and_band, styled
+from shallowexp.claims.replay import replay, with_weights
+from shallowexp.claims.statistics import drop_undefined, format_estimate, mean_over_seeds, paired, require
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 PUBLISHED = {1: 67.5, 2: 67.25, 3: 90.75, 4: 90.5, 5: 91.25}  # %, training, data.seed=1, seed=2, 5000 steps
 FEW, ENOUGH, MANY = 1, 5, 50
@@ -90,14 +91,14 @@ def verdict(runs: Runs) -> Verdict:
     neither does.
     """
     table = _checked(runs.table)
-    rise, no_rise = complete(paired(table, "train/accuracy", "hidden_size", ENOUGH, FEW, ["seed", "data.seed"]))
-    fall, no_fall = complete(paired(table, "test/accuracy", "hidden_size", MANY, ENOUGH, ["seed", "data.seed"]))
-    gained, changed = over_seeds(rise), over_seeds(fall)
+    rise, no_rise = drop_undefined(paired(table, "train/accuracy", "hidden_size", ENOUGH, FEW, ["seed", "data.seed"]))
+    fall, no_fall = drop_undefined(paired(table, "test/accuracy", "hidden_size", MANY, ENOUGH, ["seed", "data.seed"]))
+    gained, changed = mean_over_seeds(rise), mean_over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
         [
-            (f"training accuracy, {ENOUGH} minus {FEW} hidden units: {words(gained)}", rises),
-            (f"test accuracy, {MANY} minus {ENOUGH} hidden units: {words(changed)}", overfits),
+            (f"training accuracy, {ENOUGH} minus {FEW} hidden units: {format_estimate(gained)}", rises),
+            (f"test accuracy, {MANY} minus {ENOUGH} hidden units: {format_estimate(changed)}", overfits),
         ],
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,

@@ -14,13 +14,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.data import Dataset
-from shallowexp.figures import boundary, intervals, legend, median_and_band, step_axis, styled
-from shallowexp.network import forward
-from shallowexp.outputs import Identity, Sigmoid, Softmax
-from shallowexp.replay import replay, with_weights
-from shallowexp.statistics import complete, over_cells, over_seeds, require, where, words
+from shallowexp.claims.figures import boundary, intervals, legend, median_and_band, step_axis, styled
+from shallowexp.claims.replay import replay, with_weights
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_table,
+    format_estimate,
+    mean_over_seeds,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.data import Dataset
+from shallowexp.network.outputs import Identity, Sigmoid, Softmax
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 OUTPUTS = {"binary": Sigmoid(), "multiclass": Softmax(), "regression": Identity()}
 MARGIN = 0.02  # of training loss: nats, or for a regression half variances of the target
@@ -103,7 +111,7 @@ def _effects(table: pd.DataFrame) -> pd.DataFrame:
     """The gap after the last step, by data set and network."""
     cells = ["data", "init", "activation", "hidden_size", "network"]
     known = table["gap"].notna() | (table["outcome"] == "diverged")  # else no weights are there to know the data by
-    return over_cells(table[known].set_index([*cells, "seed"])["gap"], *cells)
+    return effects_table(table[known].set_index([*cells, "seed"])["gap"], *cells)
 
 
 def verdict(runs: Runs) -> Verdict:
@@ -115,13 +123,13 @@ def verdict(runs: Runs) -> Verdict:
     identity = table["activation"] == "identity"
     effects = _effects(table[identity & (table["init"] != ZERO)])
     equal = (effects[["low", "high"]].abs() < MARGIN).all(axis=1)
-    names = [f"{row.data}, {row.network}: {words(row)}" for row in effects.itertuples()]
-    gaps, lost = complete(table[identity & (table["init"] != ZERO)].set_index(["data", "seed"])["gap"])
+    names = [f"{row.data}, {row.network}: {format_estimate(row)}" for row in effects.itertuples()]
+    gaps, lost = drop_undefined(table[identity & (table["init"] != ZERO)].set_index(["data", "seed"])["gap"])
     return Verdict(
         zip(names, equal, strict=True),
         f"training loss of the identity network minus the best linear model's, mean of data sets and sizes{lost}",
-        over_seeds(gaps),
-        f"Identity units end at the linear model's loss {where(zip(effects['data'], equal, strict=True), 'on {}')}.",
+        mean_over_seeds(gaps),
+        f"Identity units end at the linear model's loss {summarise(zip(effects['data'], equal, strict=True), 'on {}')}.",
         f"Fewer units than classes - 1 cannot hold the linear map. {_from_zero(table[identity], histories)}",
     )
 
@@ -131,7 +139,7 @@ def _from_zero(table: pd.DataFrame, histories: pd.DataFrame) -> str:
     if zero.empty:
         return "None started from zero."
     moved = histories[histories["fingerprint"].isin(zero.index)][["gradient/W1", "gradient/W2"]].max(axis=1) > 0
-    gaps = ", ".join(f"{row.data} {words(row)}" for row in _effects(zero).itertuples())
+    gaps = ", ".join(f"{row.data} {format_estimate(row)}" for row in _effects(zero).itertuples())
     return (
         f"From zero its weights {'move' if moved.any() else 'never move'} and it stays above the linear model: {gaps}."
     )

@@ -12,9 +12,20 @@ with one sign of Z2 for all samples.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import intervals, legend, looks, median_and_band, styled
-from shallowexp.statistics import complete, optional, over_cells, over_each, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import intervals, legend, median_and_band, styled, styles_of
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_by,
+    effects_table,
+    format_estimate,
+    mean_over_seeds,
+    optional,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.runs import Runs
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
 LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
@@ -31,7 +42,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     page = Figure(figsize=(12, 3.7))
     left, middle, right = page.subplots(1, 3)
     lead = paired(classes, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "init.output_scale", "seed"])
-    lead = over_cells(lead, "init.output_scale", "data")
+    lead = effects_table(lead, "init.output_scale", "data")
     drawn = [
         median_and_band(left, classes, "init.output_scale", "gradient/W2 at the start", "output", LOSSES.get),
         intervals(middle, lead.assign(start=lead["init.output_scale"].map("W2 × {:g}".format)), "start", "data"),
@@ -64,8 +75,8 @@ def _positive(runs: Runs) -> pd.DataFrame:
 
 def _draw_scores(ax, table: pd.DataFrame) -> pd.DataFrame:
     """A dot for each run, by hidden activation, the two outputs side by side."""
-    names = list(looks(table["activation"]))
-    colors = looks(POSITIVE)
+    names = list(styles_of(table["activation"]))
+    colors = styles_of(POSITIVE)
     for i, (output, marker) in enumerate(zip(POSITIVE, "ox", strict=True)):
         cell = table[(table["output"] == output) & (table["outcome"] == "finished")]
         spread = 0.24 * (i - 0.5) + 0.006 * (cell["seed"] % 20 - 9.5)
@@ -85,7 +96,7 @@ def verdict(runs: Runs) -> Verdict:
     flat, positive = _at_flat(_classes(runs)), _positive(runs)
     leads = paired(flat, "train/accuracy", "output", ENTROPY, SQUARED, ["data", "seed"])
     r2 = paired(positive, "train/r2", "output", "relu", "identity", ["activation", "seed"])
-    accuracy, lost = complete(leads)
+    accuracy, lost = drop_undefined(leads)
     entropy, identity = flat[flat["output"] == ENTROPY], positive[positive["output"] == "identity"]
     gains = _effects(_by_seed(entropy, "gain", "data"), lambda e: e.low > GAIN)
     beats = _effects(leads, lambda e: e.low > MARGIN)
@@ -100,7 +111,7 @@ def verdict(runs: Runs) -> Verdict:
             *_parts("r² of ReLU minus identity after {}", alike),
         ],
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
-        over_seeds(accuracy),
+        mean_over_seeds(accuracy),
         f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')}, beats squared error {_where(beats, 'on {}')}. "
         f"ReLU fits like identity {_where(alike, 'after {}')}.",
         "Runs of a ReLU output that end worse than a constant, by hidden activation: "
@@ -119,12 +130,12 @@ def _by_seed(table: pd.DataFrame, measure: str, by: str) -> pd.Series:
 
 def _effects(values: pd.Series, holds) -> dict[str, tuple[Estimate, bool]]:
     """For each value of the first level its effect, and whether that part of the claim holds."""
-    return {name: (effect, holds(effect)) for name, effect in over_each(values, values.index.names[0]).items()}
+    return {name: (effect, holds(effect)) for name, effect in effects_by(values, values.index.names[0]).items()}
 
 
 def _parts(text: str, effects: dict[str, tuple[Estimate, bool]]) -> list[tuple[str, bool]]:
-    return [(f"{text.format(name)}: {words(effect)}", held) for name, (effect, held) in effects.items()]
+    return [(f"{text.format(name)}: {format_estimate(effect)}", held) for name, (effect, held) in effects.items()]
 
 
 def _where(effects: dict[str, tuple[Estimate, bool]], form: str) -> str:
-    return where(((name, held) for name, (_, held) in effects.items()), form)
+    return summarise(((name, held) for name, (_, held) in effects.items()), form)

@@ -2,7 +2,7 @@
 
 Section: 6.4 and 6.2.2
 
-The chapter's two promises that nobody checks. No one knows the global optimum of these losses: the best loss that any
+The chapter's two promises that nobody checks. No one supports the global optimum of these losses: the best loss that any
 run found on the same data bounds it from above, for both activations at once, since a tanh and a sigmoid network can
 compute the same functions. Where a network can separate the classes the infimum is zero and attained nowhere. Local
 minima that descent does reach are known in small networks (Swirszcz et al. 2016; Safran & Shamir 2018). ReLU is set
@@ -13,22 +13,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import intervals, legend, looks, median_and_band, step_axis, styled
-from shallowexp.statistics import (
+from shallowexp.claims.figures import intervals, legend, median_and_band, step_axis, styled, styles_of
+from shallowexp.claims.statistics import (
     at_step,
-    complete,
-    listed,
+    drop_undefined,
+    effects_by,
+    effects_table,
+    join_estimates,
+    mean_over_seeds,
     named,
     optional,
-    over_cells,
-    over_each,
-    over_seeds,
     paired,
     parts,
     require,
-    where,
+    summarise,
 )
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.runs import Runs
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
 EARLY = 100  # steps; the nearest logged step is judged
@@ -47,7 +48,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     flower = histories[histories["data"] == "flower"]
     drawn = [median_and_band(early, flower, "step", "train/loss", "start")]
     drawn.append(_draw_gaps(late, _gaps(table[table["data"] == "flower"])))
-    rates = over_cells(_halves(runs.table), "data", "train.learning_rate").rename(
+    rates = effects_table(_halves(runs.table), "data", "train.learning_rate").rename(
         columns={"train.learning_rate": "rate"}
     )
     drawn.append(intervals(halves, rates.assign(rate=rates["rate"].map("learning rate {:g}".format)), "data", "rate"))
@@ -77,7 +78,7 @@ def _gaps(table: pd.DataFrame) -> pd.DataFrame:
 
 def _draw_gaps(ax, table: pd.DataFrame) -> pd.DataFrame:
     drawn = [pd.DataFrame()]
-    for start, style in looks(table["start"]).items():
+    for start, style in styles_of(table["start"]).items():
         gaps = np.sort(table.loc[table["start"] == start, GAP])
         share = np.arange(1, len(gaps) + 1) / len(gaps)
         ax.plot(share, np.maximum(gaps, 1e-4), **style)
@@ -105,9 +106,9 @@ def verdict(runs: Runs) -> Verdict:
     early, late = (_by_scale(frame, "train/loss") for frame in (_scales(at_step(runs, step)), table))
     arrived = (table[GAP] < NEAR).groupby([table["data"], table["activation"], table["init.scale"]]).mean()
     arrived = arrived.unstack()
-    sooner, lower = (over_each(part, "data", "activation") for part in (early, late))
-    little = over_each(_halves(runs.table), "data", "train.learning_rate")
-    judged, lost = complete(late)
+    sooner, lower = (effects_by(part, "data", "activation") for part in (early, late))
+    little = effects_by(_halves(runs.table), "data", "train.learning_rate")
+    judged, lost = drop_undefined(late)
     compared = f"by any margin, × {SMALL:g} minus × {LARGE:g}"
     near = dict(arrived.get(SMALL, {}).items())
     small = [
@@ -126,9 +127,9 @@ def verdict(runs: Runs) -> Verdict:
             *parts("test accuracy, ReLU minus leaky ReLU, {} (learning rate)", little, _little),
         ],
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
-        over_seeds(judged),
-        f"Small weights learn sooner and end lower, by any margin, {where(small, 'on {}')}. ReLU tests like leaky ReLU "
-        f"{where(((data, _little(e)) for (data, _), e in little.items()), 'on {}')}.",
+        mean_over_seeds(judged),
+        f"Small weights learn sooner and end lower, by any margin, {summarise(small, 'on {}')}. ReLU tests like leaky ReLU "
+        f"{summarise(((data, _little(e)) for (data, _), e in little.items()), 'on {}')}.",
         f"Runs that end within {NEAR:g} of the best loss found: {shares}.{_tiny(lower)}",
     )
 
@@ -136,7 +137,7 @@ def verdict(runs: Runs) -> Verdict:
 def _tiny(lower: dict) -> str:
     """Which ends count as lower although they differ by less than what counts as near."""
     tiny = {key: effect for key, effect in lower.items() if effect.value > -NEAR and effect.high < 0}
-    return f" Lower at the end, but by less than {NEAR:g}: {listed(tiny)}." if tiny else ""
+    return f" Lower at the end, but by less than {NEAR:g}: {join_estimates(tiny)}." if tiny else ""
 
 
 def _early(histories: pd.DataFrame) -> int:

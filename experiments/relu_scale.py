@@ -11,9 +11,20 @@ al. (2015) therefore give the ReLU a scale of its own, sqrt(2 / n_in): not 0.01,
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, listed, over_each, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import legend, median_and_band, step_axis, styled
+from shallowexp.claims.statistics import (
+    at_step,
+    drop_undefined,
+    effects_by,
+    format_estimate,
+    join_estimates,
+    mean_over_seeds,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Verdict
+from shallowexp.runs import Runs
 
 KINDS = ("relu", "leaky_relu")
 SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
@@ -83,12 +94,12 @@ def verdict(runs: Runs) -> Verdict:
     """
     costs = [cost for scale in (PLAIN, LARGE) for budget in BUDGETS for cost in _costs(runs, scale, budget)]
     pairs = _pairs(runs, PLAIN, BUDGETS[-1], KINDS)
-    judged, lost = complete(pairs[pairs.index.get_level_values("data") != "diabetes"])
+    judged, lost = drop_undefined(pairs[pairs.index.get_level_values("data") != "diabetes"])
     return Verdict(
         [(name, holds) for _, name, holds in costs],
         f"training loss in nats after {BUDGETS[-1]} steps, randn × {PLAIN:g} minus × {SMALL}, mean over ReLU, leaky "
         f"ReLU and the two-class data sets, paired by seed{lost}",
-        over_seeds(judged),
+        mean_over_seeds(judged),
         f"(Leaky) ReLU loses nothing against × {SMALL} {_where(costs)}.",
         f"{_diverged(runs.table)} {_others(runs)} {_dead(runs.table)}",
     )
@@ -101,19 +112,23 @@ def _pairs(runs: Runs, scale: float, step: int, kinds: tuple[str, ...]) -> pd.Se
 
 def _costs(runs: Runs, scale: float, budget: int):
     """For each data set: the scale and it, their name with what the scale costs, and whether the claim holds there."""
-    for data, cost in over_each(_pairs(runs, scale, budget, KINDS), "data").items():
-        yield (scale, data), f"× {scale:g}, {data}, {budget} steps: {words(cost)}", not cost.lost and cost.high < MARGIN
+    for data, cost in effects_by(_pairs(runs, scale, budget, KINDS), "data").items():
+        yield (
+            (scale, data),
+            f"× {scale:g}, {data}, {budget} steps: {format_estimate(cost)}",
+            not cost.lost and cost.high < MARGIN,
+        )
 
 
 def _where(costs: list[tuple]) -> str:
     scales = dict.fromkeys(scale for (scale, _), *_ in costs)
-    told = {s: where(((data, holds) for (scale, data), _, holds in costs if scale == s), "on {}") for s in scales}
-    return "; ".join(f"with × {scale:g} {places}" for scale, places in told.items()) or where([])
+    told = {s: summarise(((data, holds) for (scale, data), _, holds in costs if scale == s), "on {}") for s in scales}
+    return "; ".join(f"with × {scale:g} {places}" for scale, places in told.items()) or summarise([])
 
 
 def _others(runs: Runs) -> str:
     """The same for the curved activations, for comparison."""
-    costs = listed(over_each(_pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")), "activation"))
+    costs = join_estimates(effects_by(_pairs(runs, PLAIN, BUDGETS[-1], ("tanh", "sigmoid")), "activation"))
     return f"× {PLAIN:g} minus × {SMALL} for the curved ones: {costs}." if costs else ""
 
 

@@ -12,9 +12,20 @@ the flower tanh stays far ahead after its mean slope has fallen below ReLU's.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Undecided, Verdict
-from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, listed, over_cells, over_each, paired, require, where, words
+from shallowexp.claims.figures import intervals, legend, median_and_band, step_axis, styled
+from shallowexp.claims.statistics import (
+    at_step,
+    drop_undefined,
+    effects_by,
+    effects_table,
+    format_estimate,
+    join_estimates,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Inconclusive, Verdict
+from shallowexp.runs import Runs
 
 RIVALS = ("sigmoid", "tanh")
 LOSS, SLOPE = "train/loss", "saturation/slope"
@@ -63,7 +74,7 @@ def _differences(runs: Runs, step: int) -> pd.Series:
 
 
 def _effects(runs: Runs, step: int) -> pd.DataFrame:
-    return over_cells(_differences(runs, step), "rival", "task")
+    return effects_table(_differences(runs, step), "rival", "task")
 
 
 def verdict(runs: Runs) -> Verdict:
@@ -73,24 +84,24 @@ def verdict(runs: Runs) -> Verdict:
     """
     effects = _effects(runs, JUDGED)
     faster = effects["high"] < -MARGIN
-    names = [f"minus {row.rival}, {row.task}: {words(row)}" for row in effects.itertuples()]
-    differences, lost = complete(_differences(runs, JUDGED))
-    means = over_each(differences, "rival")
+    names = [f"minus {row.rival}, {row.task}: {format_estimate(row)}" for row in effects.itertuples()]
+    differences, lost = drop_undefined(_differences(runs, JUDGED))
+    means = effects_by(differences, "rival")
     if not means:
-        raise Undecided("no run of ReLU has a rival of the same task and seed")
+        raise Inconclusive("no run of ReLU has a rival of the same task and seed")
     rival = max(means)  # tanh, the harder one, where it was tried
     return Verdict(
         zip(names, faster, strict=True),
         f"training loss in nats after {JUDGED} steps, ReLU minus {rival}, mean of tasks, paired by seed{lost}",
         means[rival],
         f"ReLU is faster than {'; than '.join(_sentence(part) for _, part in effects.groupby('rival'))}.",
-        f"Means of tasks, ReLU minus: {listed(means)}. {_later(runs)}",
+        f"Means of tasks, ReLU minus: {join_estimates(means)}. {_later(runs)}",
     )
 
 
 def _sentence(effects: pd.DataFrame) -> str:
     """On which data ReLU is faster than the rival, and on how many tasks it is slower."""
-    told = where(zip(effects["task"].str.split(",").str[0], effects["high"] < -MARGIN, strict=True), "on {}")
+    told = summarise(zip(effects["task"].str.split(",").str[0], effects["high"] < -MARGIN, strict=True), "on {}")
     slower = (effects["low"] > MARGIN).sum()
     return f"{effects['rival'].iloc[0]} {told}" + (f" (slower on {slower} of {len(effects)} tasks)" if slower else "")
 
@@ -105,4 +116,4 @@ def _later(runs: Runs) -> str:
 
 
 def _told(row) -> str:
-    return f"{row.task} ({words(row)})"
+    return f"{row.task} ({format_estimate(row)})"

@@ -3,7 +3,7 @@
 Section: 6.2.2 and 6.4
 
 LeCun et al. (1998) and Glorot & Bengio (2010) choose the scale from the fans instead, and watch activations by their
-percentiles and gradients by their norms. Two things blur the plain picture. Scaled together, a larger W2 makes dW1
+percentiles and gradients by their norms. Two things jitter the plain picture. Scaled together, a larger W2 makes dW1
 larger: ||dW1|| can rise while every slope falls. So the measure is ||dW1|| / ||W1||, and W2 kept small a second
 design. And a hidden layer that cannot move is still a set of random features, from which W2 learns (Rahimi & Recht
 2008).
@@ -13,23 +13,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.diagnostics import FLAT
-from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
-from shallowexp.network import forward
-from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import (
+from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
+from shallowexp.claims.replay import Replay, replay, with_weights
+from shallowexp.claims.statistics import (
     at_step,
-    complete,
+    drop_undefined,
+    effects_by,
+    format_estimate,
+    mean_over_seeds,
     optional,
-    over_each,
-    over_seeds,
     paired,
     parts,
     require,
-    where,
-    words,
+    summarise,
 )
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.diagnostics import FLAT
+from shallowexp.network.passes import forward
+from shallowexp.runs import Runs
 
 CURVED = ("sigmoid", "tanh")
 SMALL, LARGE = 0.01, 10.0
@@ -37,7 +38,7 @@ BUDGETS = (30, 100, 1000, 3000)
 JUDGED = 1000  # the budget whose effect is reported
 MARGIN = 0.02  # nats of training loss that large weights must cost
 NAMES = {
-    "saturation/share": "share of saturated slopes",
+    "saturation/fraction": "share of saturated slopes",
     "gradient/W1_relative": "relative gradient",
     "train/loss": "training loss",
 }
@@ -55,7 +56,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     top, bottom = page.subplots(2, 3)
     drawn = [
         _slopes(top[0], runs),
-        median_and_band(top[1], start, "init.scale", "saturation/share", "activation"),
+        median_and_band(top[1], start, "init.scale", "saturation/fraction", "activation"),
         median_and_band(top[2], start, "init.scale", "gradient/W1_relative", "activation"),
     ]
     panels = [("sigmoid", AS_W1), ("tanh", AS_W1), ("tanh", SMALL_W2)]
@@ -68,7 +69,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _with_design(frame: pd.DataFrame) -> pd.DataFrame:
-    require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/share", "gradient/W1_relative")
+    require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/fraction", "gradient/W1_relative")
     own = optional(frame, "init.output_scale")["init.output_scale"].notna()
     return frame.assign(design=np.where(own, SMALL_W2, AS_W1))
 
@@ -83,7 +84,7 @@ def _slopes(ax, runs: Runs) -> pd.DataFrame:
         runs.table.loc[f, "init.scale"]: f for f in with_weights(runs, runs.table, activation="tanh", design=AS_W1)
     }
     share, drawn = np.linspace(0, 1, 201), [pd.DataFrame()]
-    for scale, style in looks(chosen).items():
+    for scale, style in styles_of(chosen).items():
         run = replay(runs, chosen[scale])
         Z1 = forward(run.data.X, run.parameters[0], run.activation).Z1
         slopes = np.quantile(run.activation.derivative(Z1), share)
@@ -135,7 +136,7 @@ def _frame(shown: dict[float, Replay], histories: pd.DataFrame, step: int) -> Fi
         unit_lines(ax, run.data, lambda X, run=run: run.forward(X, step).Z1, STEEP)
         boundary(ax, run.data, lambda X, run=run: run.forward(X, step).Z2[0])
         ax.set(title=f"weights {_times(scale)}")
-    median_and_band(curves, histories, "step", "saturation/share", "init.scale", _times)
+    median_and_band(curves, histories, "step", "saturation/fraction", "init.scale", _times)
     curves.axvline(step, color="black", linewidth=0.8)
     step_axis(curves)
     curves.set(title="Share with a flat slope", ylim=(-0.03, 1.03))
@@ -151,22 +152,22 @@ def verdict(runs: Runs) -> Verdict:
     """
     budgets = _budgets(runs.histories)
     checks = {
-        ("saturation/share", 0): lambda effect: effect.low > 0,
+        ("saturation/fraction", 0): lambda effect: effect.low > 0,
         ("gradient/W1_relative", 0): lambda effect: effect.high < 0,
         **{("train/loss", budget): lambda effect: effect.low > MARGIN for budget in budgets},
     }
     results = []
     for (measure, step), holds in checks.items():
-        effects = over_each(_pairs(runs, step, measure), "design", "activation")
+        effects = effects_by(_pairs(runs, step, measure), "design", "activation")
         text = f"{NAMES[measure]}{f' after {step} steps' if step else ''}, {{}}"
         results += [(measure, step, part) for part in parts(text, effects, holds)]
     judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
-    pairs, lost = complete(_pairs(runs, judged, "train/loss"))
+    pairs, lost = drop_undefined(_pairs(runs, judged, "train/loss"))
     return Verdict(
         [part for *_, part in results],
         f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
         f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
-        over_seeds(pairs),
+        mean_over_seeds(pairs),
         _condition(results),
         _largest(runs, judged),
     )
@@ -175,15 +176,15 @@ def verdict(runs: Runs) -> Verdict:
 def _condition(results: list[tuple[str, int, tuple[str, bool]]]) -> str:
     start = [(NAMES[measure], held) for measure, step, (_, held) in results if step == 0]
     later = [(step, held) for _, step, (_, held) in results if step > 0]
-    saturated, costly = where(start, "in {}"), where(later, "after {} steps")
+    saturated, costly = summarise(start, "in {}"), summarise(later, "after {} steps")
     return f"Weights × {LARGE:g} saturate units and shrink gradients at the start {saturated}; they cost loss {costly}."
 
 
 def _largest(runs: Runs, step: int) -> str:
     """What the largest weights of the sweep cost, in words."""
     scale = runs.table["init.scale"].max()
-    pairs, lost = complete(_pairs(runs, step, "train/loss", scale))
-    return f"x {scale:g} minus x {SMALL:g} after {step} steps: {words(over_seeds(pairs))}{lost}."
+    pairs, lost = drop_undefined(_pairs(runs, step, "train/loss", scale))
+    return f"x {scale:g} minus x {SMALL:g} after {step} steps: {format_estimate(mean_over_seeds(pairs))}{lost}."
 
 
 def _pairs(runs: Runs, step: int, measure: str, large: float = LARGE) -> pd.Series:

@@ -14,21 +14,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import legend, median_and_band, step_axis, styled
-from shallowexp.statistics import (
+from shallowexp.claims.figures import legend, median_and_band, step_axis, styled
+from shallowexp.claims.statistics import (
     at_step,
-    complete,
+    drop_undefined,
+    effects_by,
     estimate,
-    listed,
-    over_each,
-    over_seeds,
+    format_estimate,
+    join_estimates,
+    mean_over_seeds,
     paired,
     parts,
     require,
-    where,
-    words,
+    summarise,
 )
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.runs import Runs
 
 LOSS, COSINE = "train/loss", "symmetry/cosine"
 SMALL, MIDDLE, LARGE = 0.01, 0.3, 3.0
@@ -65,7 +66,7 @@ def _loss_by_scale(ax, flower: pd.DataFrame, activation: str) -> pd.DataFrame:
     chosen = flower[(flower["activation"] == activation) & flower["step"].isin([*SHORT, LONG])]
     ax.set(title=f"{activation}: loss by scale", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.15, 2))
     drawn = median_and_band(ax, chosen, "init.scale", LOSS, "step", "after {:.0f} steps".format)
-    if len(drawn):  # an empty logarithmic axis has no room for a line
+    if len(drawn):  # an empty logarithmic axis has no workspace for a line
         ax.axvline(SMALL, color="black", linewidth=0.8)
         ax.text(SMALL * 1.15, 0.155, f"× {SMALL}")
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
@@ -113,16 +114,16 @@ def verdict(runs: Runs) -> Verdict:
     """
     found, kept = [], []
     for budget, rival in product(SHORT, (MIDDLE, LARGE)):
-        effects = over_each(_pairs(runs, budget, rival), "data", "activation")
+        effects = effects_by(_pairs(runs, budget, rival), "data", "activation")
         found += parts(f"{{}}, minus × {rival:g} after {budget} steps", effects, _keeps_up)
         kept += [(data, _keeps_up(effect)) for (data, _), effect in effects.items()]
-    judged, lost = complete(_pairs(runs, SHORT[-1], MIDDLE))
+    judged, lost = drop_undefined(_pairs(runs, SHORT[-1], MIDDLE))
     return Verdict(
         found,
         f"training loss in nats after {SHORT[-1]} steps, randn × {SMALL} minus × {MIDDLE}, mean over sigmoid and tanh "
         f"and the data sets, paired by seed{lost}",
-        over_seeds(judged),
-        f"Over the first {SHORT[-1]} steps × {SMALL} keeps up with larger weights {where(kept, 'on {}')}.",
+        mean_over_seeds(judged),
+        f"Over the first {SHORT[-1]} steps × {SMALL} keeps up with larger weights {summarise(kept, 'on {}')}.",
         f"{_later(runs)} {_plateau(runs)} {_condensed(runs)}",
     )
 
@@ -140,7 +141,7 @@ def _later(runs: Runs) -> str:
     """The same after LONG steps, on the data sets that were trained so long."""
     long = sorted(set(runs.histories.loc[runs.histories["step"] == LONG, "data"]))
     pairs = _pairs(runs, LONG, MIDDLE)
-    effects = listed(over_each(pairs[pairs.index.get_level_values("data").isin(long)], "activation"))
+    effects = join_estimates(effects_by(pairs[pairs.index.get_level_values("data").isin(long)], "activation"))
     return f"After {LONG} steps × {SMALL} minus × {MIDDLE}, on {', '.join(long)}: {effects}." if effects else ""
 
 
@@ -160,5 +161,7 @@ def _plateau(runs: Runs) -> str:
 
 def _condensed(runs: Runs) -> str:
     wide, peak = _widest(runs.histories)
-    cosines = [f"{words(estimate(wide.loc[wide['step'] == s, COSINE].dropna()), 2)} at step {s}" for s in (0, peak)]
+    cosines = [
+        f"{format_estimate(estimate(wide.loc[wide['step'] == s, COSINE].dropna()), 2)} at step {s}" for s in (0, peak)
+    ]
     return f"Mean |cosine| of {wide['hidden_size'].max()} units: {', '.join(cosines)}."

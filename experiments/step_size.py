@@ -14,13 +14,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.figures import legend, looks, median_and_band, step_axis, styled
-from shallowexp.initializers import Parameters
-from shallowexp.network import backward, forward
-from shallowexp.outputs import Sigmoid
-from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import estimate, require, where
+from shallowexp.claims.figures import legend, median_and_band, step_axis, styled, styles_of
+from shallowexp.claims.replay import Replay, replay, with_weights
+from shallowexp.claims.statistics import estimate, require, summarise
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.initializers import Parameters
+from shallowexp.network.outputs import Sigmoid
+from shallowexp.network.passes import backward, forward
+from shallowexp.runs import Runs
 
 ROUNDING = 1e-12  # a rise relative to the loss that the last bits alone can make
 DATA, RATE = "flower", 1.2  # the course's, where the effect is reported and the sharpness measured
@@ -71,7 +72,7 @@ def rises(runs: Runs) -> pd.DataFrame:
 
 def _draw_shares(ax, steps: pd.DataFrame, x: str, by: str, label) -> pd.DataFrame:
     shares = steps.groupby([by, x], as_index=False)["rise"].mean()
-    for value, style in looks(shares[by]).items():
+    for value, style in styles_of(shares[by]).items():
         line = shares[shares[by] == value]
         ax.plot(line[x], line["rise"], label=label(value), marker="o", markersize=3.5, **style)
     return shares.assign(measure="rise")
@@ -124,9 +125,9 @@ def verdict(runs: Runs) -> Verdict:
         ],
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
-        f"Every step lowers the loss {where(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."
+        f"Every step lowers the loss {summarise(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."
         if shares.any()
-        else f"Every step lowers the loss {where(rates)}.",
+        else f"Every step lowers the loss {summarise(rates)}.",
         f"{_edge(steps, sharpness(runs))} {(runs.table['outcome'] == 'diverged').sum()} runs diverged.",
     )
 

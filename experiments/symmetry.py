@@ -13,11 +13,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Verdict
-from shallowexp.diagnostics import effective_units
-from shallowexp.figures import boundary, legend, looks, median_and_band, step_axis, styled, unit_lines
-from shallowexp.replay import Replay, replay, with_weights
-from shallowexp.statistics import complete, over_each, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
+from shallowexp.claims.replay import Replay, replay, with_weights
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_by,
+    format_estimate,
+    mean_over_seeds,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Verdict
+from shallowexp.network.diagnostics import effective_units
+from shallowexp.runs import Runs
 
 EQUAL = ("zero", "constant")
 SCHEMES = (*EQUAL, "random")
@@ -40,7 +49,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     step_axis(counts)
     counts.set(title="Different hidden units", ylim=(0, None))
     legend(counts, loc="center right")
-    names = list(looks(table["activation"]))
+    names = list(styles_of(table["activation"]))
     for ax, name in zip(bottom.subplots(1, len(names) or 1, sharey=True, squeeze=False)[0], names, strict=False):
         cell = table[table["activation"] == name]
         drawn.append(
@@ -54,14 +63,14 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
-    require(frame, "init", "activation", "hidden_size", "seed", "data.balance", *MEASURES)
-    return frame[(frame["data.balance"] != 0.5) & frame["init"].isin(SCHEMES)]
+    require(frame, "init", "activation", "hidden_size", "seed", "data.positive_rate", *MEASURES)
+    return frame[(frame["data.positive_rate"] != 0.5) & frame["init"].isin(SCHEMES)]
 
 
 def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
     """Rows of W1 in the plane while training, of the widest networks whose weights were kept."""
     drawn, counts, widest = [pd.DataFrame()], [], table["hidden_size"].max()
-    for name, style in looks(PATHS).items():
+    for name, style in styles_of(PATHS).items():
         for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=widest)[:1]:
             kept = runs.weights[fingerprint]
             rows = [pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for W1 in kept["W1"]]
@@ -85,7 +94,7 @@ def animation(runs: Runs) -> list[Figure]:
     table = _unbalanced(runs.table)
     table = table[table.index.isin(set(runs.weights))]
     wide = table[table["hidden_size"] == table["hidden_size"].max()]
-    for name in looks(wide["activation"]):  # the sigmoid first, which learns from every scheme
+    for name in styles_of(wide["activation"]):  # the sigmoid first, which learns from every scheme
         chosen = {scheme: with_weights(runs, wide, init=scheme, activation=name)[:1] for scheme in SCHEMES}
         shown = {scheme: replay(runs, fingerprint) for scheme, found in chosen.items() for fingerprint in found}
         if shown and all(run.in_plane for run in shown.values()):
@@ -119,8 +128,8 @@ def verdict(runs: Runs) -> Verdict:
     pairs = paired(
         table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
     )
-    gains, lost = complete(pairs)
-    effects = over_each(pairs, "activation")
+    gains, lost = drop_undefined(pairs)
+    effects = effects_by(pairs, "activation")
     equal = runs.histories[runs.histories["init"].isin(EQUAL)]
     most_units = equal.groupby("activation")["symmetry/effective_units"].max()
     alike = {name: most_units[name] == 1 for name in effects}
@@ -128,14 +137,14 @@ def verdict(runs: Runs) -> Verdict:
     return Verdict(
         [
             (
-                f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {words(effect)}",
+                f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {format_estimate(effect)}",
                 alike[name] and gained[name],
             )
             for name, effect in effects.items()
         ],
         f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
-        over_seeds(gains),
-        f"Equal units stay one unit {where(alike.items())}; random weights gain accuracy {where(gained.items())}.",
+        mean_over_seeds(gains),
+        f"Equal units stay one unit {summarise(alike.items())}; random weights gain accuracy {summarise(gained.items())}.",
         _rest(runs),
     )
 
@@ -143,7 +152,9 @@ def verdict(runs: Runs) -> Verdict:
 def _rest(runs: Runs) -> str:
     """Where zero weights move at all, in words."""
     zero = runs.histories[runs.histories["init"] == "zero"]
-    moved = zero.assign(weights=zero[["gradient/W1", "gradient/W2"]].max(axis=1), balanced=zero["data.balance"] == 0.5)
+    moved = zero.assign(
+        weights=zero[["gradient/W1", "gradient/W2"]].max(axis=1), balanced=zero["data.positive_rate"] == 0.5
+    )
     moved = moved.groupby(["balanced", "activation"])["weights"].max() > 0
     sentences = []
     for balanced, part in moved.groupby(level="balanced"):

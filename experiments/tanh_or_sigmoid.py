@@ -14,9 +14,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Runs, Undecided, Verdict
-from shallowexp.figures import intervals, legend, median_and_band, step_axis, styled
-from shallowexp.statistics import at_step, complete, listed, over_cells, over_seeds, paired, require, where, words
+from shallowexp.claims.figures import intervals, legend, median_and_band, step_axis, styled
+from shallowexp.claims.statistics import (
+    at_step,
+    drop_undefined,
+    effects_table,
+    format_estimate,
+    join_estimates,
+    mean_over_seeds,
+    paired,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Inconclusive, Verdict
+from shallowexp.runs import Runs
 
 LOSS, RATE = "train/loss", "train.learning_rate"
 BUDGETS = (30, 100)
@@ -79,7 +90,7 @@ def _exact_counterparts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each data set and activation the runs at the rate whose mean loss is lowest; a diverged run rules it out.
+    """Of each data set and activation the runs at the rate whose mean loss is lowest; a diverged run spec it out.
 
     The rate is picked on the seeds that it is then judged on, and the interval takes no account of the choice.
     """
@@ -105,7 +116,7 @@ def _differences(runs: Runs, step: int) -> pd.Series:
 
 
 def _effects(runs: Runs, step: int) -> pd.DataFrame:
-    return over_cells(_differences(runs, step), "comparison", "data").sort_values("comparison", key=_order)
+    return effects_table(_differences(runs, step), "comparison", "data").sort_values("comparison", key=_order)
 
 
 def _order(names: pd.Series) -> pd.Series:
@@ -121,19 +132,19 @@ def verdict(runs: Runs) -> Verdict:
     effects = pd.concat({step: _effects(runs, step) for step in BUDGETS}, names=["step"]).reset_index("step")
     judged = effects[effects["comparison"] != SATURATED]
     better = judged["high"] < -MARGIN
-    names = [f"{row.comparison}, {row.data}, {row.step} steps: {words(row)}" for row in judged.itertuples()]
-    differences, lost = complete(_differences(runs, JUDGED))
-    means = {name: over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
+    names = [f"{row.comparison}, {row.data}, {row.step} steps: {format_estimate(row)}" for row in judged.itertuples()]
+    differences, lost = drop_undefined(_differences(runs, JUDGED))
+    means = {name: mean_over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
     if not means:
-        raise Undecided("no run of tanh has its counterpart of sigmoid")
+        raise Inconclusive("no run of tanh has its counterpart of sigmoid")
     first = next(iter(means))  # the chapter's comparison, where it was tried
     return Verdict(
         zip(names, better, strict=True),
         f"training loss in nats after {JUDGED} steps, tanh minus sigmoid, {first}, mean of data sets, "
         f"paired by seed{lost}",
         means[first],
-        f"Tanh learns faster {where(zip(judged['comparison'], better, strict=True), 'at the {}')}{_reason(means)}.",
-        f"Mean of data sets after {JUDGED} steps: {listed(means)}. The best rates are picked on the seeds they are judged "
+        f"Tanh learns faster {summarise(zip(judged['comparison'], better, strict=True), 'at the {}')}{_reason(means)}.",
+        f"Mean of data sets after {JUDGED} steps: {join_estimates(means)}. The best rates are picked on the seeds they are judged "
         "on, which their intervals leave out of account.",
     )
 

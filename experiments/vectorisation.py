@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import legend, looks, styled
-from shallowexp.network import forward, forward_by_sample
-from shallowexp.replay import replay
-from shallowexp.statistics import estimate, require, where, words
+from shallowexp.claims.figures import legend, styled, styles_of
+from shallowexp.claims.replay import replay
+from shallowexp.claims.statistics import estimate, format_estimate, require, summarise
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.network.passes import forward, forward_by_sample
+from shallowexp.runs import Runs
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal
 COMPARED = 40  # samples of each run that go through the loop
@@ -48,7 +49,7 @@ def _draw_outputs(ax, runs: Runs) -> pd.DataFrame:
     """Z2 by the loop against Z2 by the matrix form, of one trained run for each activation."""
     first = runs.table[runs.table.index.isin(list(runs.weights))].sort_values(["data", "seed"], kind="stable")
     first = first.drop_duplicates("activation")
-    styles, drawn = looks(first["activation"]), [pd.DataFrame()]
+    styles, drawn = styles_of(first["activation"]), [pd.DataFrame()]
     for (fingerprint, name), marker in zip(first["activation"].items(), "osD^v", strict=False):
         run = replay(runs, fingerprint)
         X, parameters = run.data.X[:, :COMPARED], run.parameters[-1]
@@ -67,7 +68,7 @@ def _draw_times(middle, right, times: dict) -> pd.DataFrame:
     rows = pd.DataFrame(times["rows"])
     matrix = rows[rows["form"] == MATRIX].set_index("samples")["median"]
     rows["times the matrix form"] = rows["median"] / rows["samples"].map(matrix)
-    for form, style in looks(rows["form"]).items():
+    for form, style in styles_of(rows["form"]).items():
         line = rows[rows["form"] == form]
         middle.plot(line["samples"], 1e3 * line["median"], label=form, marker="o", markersize=3.5, **style)
         right.plot(line["samples"], line["times the matrix form"], marker="o", markersize=3.5, **style)
@@ -120,10 +121,10 @@ def verdict(runs: Runs) -> Verdict:
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        [*equal, *((f"times as fast, {_samples(m)}: {words(r)}", r.low > FASTER) for m, r in ratios.items())],
+        [*equal, *((f"times as fast, {_samples(m)}: {format_estimate(r)}", r.low > FASTER) for m, r in ratios.items())],
         f"processor time of the loop over samples and units over the matrix form's at {judged} samples",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
-        f"Both forms compute the same {where(equal)}; the matrix form is {FASTER:g} times as fast {where(faster, 'at m = {}')}.",
+        f"Both forms compute the same {summarise(equal)}; the matrix form is {FASTER:g} times as fast {summarise(faster, 'at m = {}')}.",
         f"Times: {measured}; kept beside the experiment, so that the effect is the same wherever it is drawn.",
         "timing rounds",
     )

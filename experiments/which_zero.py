@@ -3,7 +3,7 @@
 Section: 6.4 and 6.2.2
 
 "W must not be zero" does not say which W. If W1 = 0, unit i first moves along W2's column i: with one output all rows
-of W1 lie on one line. Tanh and sigmoid bend them off it; ReLU with slope 1 at zero and leaky ReLU keep two effective
+of W1 lie on one line. Tanh and sigmoid piece_slopes them off it; ReLU with slope 1 at zero and leaky ReLU keep two effective
 units, one for each sign of W2; ReLU with slope 0 never moves; several outputs make several lines, and lock nothing that
 moves. W2 = 0 locks nothing. If both are zero, random b1 sets tanh and sigmoid free, but not the (leaky) ReLU. Bertoin
 et al. (2021) find that ReLU'(0) matters in deep networks of low precision; from W1 = 0 it decides, in exact arithmetic,
@@ -14,10 +14,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims import Estimate, Runs, Verdict
-from shallowexp.figures import looks, styled
-from shallowexp.replay import with_weights
-from shallowexp.statistics import complete, optional, over_each, over_seeds, paired, parts, require, where
+from shallowexp.claims.figures import styled, styles_of
+from shallowexp.claims.replay import with_weights
+from shallowexp.claims.statistics import (
+    drop_undefined,
+    effects_by,
+    mean_over_seeds,
+    optional,
+    paired,
+    parts,
+    require,
+    summarise,
+)
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.runs import Runs
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 MARGIN = 0.02  # training accuracy that ReLU'(0) may change and still not matter
@@ -56,9 +66,9 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """With the columns kind (activation and slope at zero), start and set."""
     require(table, "data", "activation", "init.scale", "hidden_size", "seed", "outcome", UNITS, ACCURACY)
-    table = optional(table, "init.bias", "activation.derivative_at_zero", "data.balance")
+    table = optional(table, "init.bias", "activation.derivative_at_zero", "data.positive_rate")
     zero_slope = table["activation.derivative_at_zero"].fillna(0).map(" {:g}".format)
-    balance = table["data.balance"].map({0.3: ", unbalanced", 0.5: ", balanced"}).fillna("")
+    balance = table["data.positive_rate"].map({0.3: ", unbalanced", 0.5: ", balanced"}).fillna("")
     start = np.where(table["init.scale"] > 0, STARTS[0], np.where(table["init.bias"] > 0, STARTS[2], STARTS[1]))
     kind = table["activation"] + zero_slope.where(table["activation"] == "relu", "")
     return table.assign(start=start, kind=kind, set=table["data"] + balance)
@@ -70,7 +80,7 @@ def _rays(ax, runs: Runs, table: pd.DataFrame, activation: str) -> pd.DataFrame:
     chosen = with_weights(runs, table, activation=activation, start=STARTS[1], set=JUDGED)
     if not chosen:
         return pd.DataFrame()
-    kept, color = runs.weights[chosen[0]], looks([activation])[activation]["color"]
+    kept, color = runs.weights[chosen[0]], styles_of([activation])[activation]["color"]
     rows = pd.DataFrame(kept["W1"][-1], columns=["w1", "w2"]).assign(sign=np.sign(kept["W2"][0, 0]))
     for w1, w2, sign in rows.itertuples(index=False):
         ax.plot([0, w1], [0, w2], color=color, linewidth=1)
@@ -107,7 +117,7 @@ def verdict(runs: Runs) -> Verdict:
     cells, slopes = _locked(table), _slopes(table)
     most = max((abs(effect.value) for effect in slopes.values() if effect.value == effect.value), default=0)
     judged = table[(table["set"] == JUDGED) & table["start"].isin(STARTS[:2])]
-    pairs, lost = complete(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
+    pairs, lost = drop_undefined(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
     return Verdict(
         [
             *((f"{start} on {SETS[name]}, {KINDS[kind]}: {told}", held) for (start, name, kind), told, held in cells),
@@ -115,8 +125,8 @@ def verdict(runs: Runs) -> Verdict:
         ],
         f"effective units at the end, W1 = 0 minus W2 = 0, mean over activations on {JUDGED} classes, "
         f"paired by seed{lost}",
-        over_seeds(pairs),
-        f"Units stay locked {where(((start, held) for (start, *_), _, held in cells), 'from {}')}. From W1 = 0 ReLU'(0) changes accuracy by "
+        mean_over_seeds(pairs),
+        f"Units stay locked {summarise(((start, held) for (start, *_), _, held in cells), 'from {}')}. From W1 = 0 ReLU'(0) changes accuracy by "
         f"{'up to' if len(slopes) > 1 else 'about'} {most:.2f}.",
         _balanced(table),
     )
@@ -125,7 +135,7 @@ def verdict(runs: Runs) -> Verdict:
 def _slopes(table: pd.DataFrame) -> dict[str, Estimate]:
     """What ReLU'(0) = 1 gains over 0 from W1 = 0, on each data set."""
     relu = table[(table["activation"] == "relu") & (table["start"] == STARTS[1])]
-    return over_each(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")), "set")
+    return effects_by(paired(relu, ACCURACY, "kind", "relu 1", "relu 0", ("set", "seed")), "set")
 
 
 def _alike(effect: Estimate) -> bool:

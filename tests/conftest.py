@@ -36,7 +36,7 @@ def elsewhere(tmp_path_factory):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
     """An MLflow database with its tables: making one takes seconds, copying none."""
-    from shallowexp.tracking import Store
+    from shallowexp.tracking.store import Store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store.open(f"sqlite:///{path}")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shallowexp import CONF
-from shallowexp.claims import find
-from shallowexp.diagnostics import METRICS
+from shallowexp.claims.claim import find
+from shallowexp.network.diagnostics import METRICS
 from tests.conftest import command
 
 ROOT = Path(__file__).parent.parent

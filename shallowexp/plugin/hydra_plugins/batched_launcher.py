@@ -35,7 +35,7 @@ class BatchedLauncher(BasicLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         if not self.composes_all:
             return super().launch(job_overrides, initial_job_idx)
-        from shallowexp.composition import compose
+        from shallowexp.config.composition import compose
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

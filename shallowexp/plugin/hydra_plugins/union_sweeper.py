@@ -26,7 +26,7 @@ class UnionSweeper(BasicSweeper):
         return []  # `split_arguments` reads params itself, mapping by mapping
 
     def split_arguments(self, overrides, max_batch_size):
-        from shallowexp.composition import united_products
+        from shallowexp.config.composition import united_products
 
         jobs = united_products(self.params, overrides)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))

@@ -1,0 +1,1 @@
+"""The words that experiments speak: claims, statistics, verdicts and figures."""

@@ -1,0 +1,72 @@
+"""A claim of the chapter: the file of experiments/ that holds it.
+
+An experiment is a pair of files of one name: conf/experiment/<name>.yaml, its sweep, and experiments/<name>.py with
+
+- a docstring: the claim in one sentence, its section, and what the literature adds;
+- `figure(runs) -> (matplotlib Figure, DataFrame)`: the picture and the numbers drawn in it; the first line of its own
+  docstring says what to see;
+- `verdict(runs) -> Verdict`, whose docstring states the hypothesis, fixed before the runs.
+
+Files are found, never listed: in the package and in ./experiments of the working directory.
+"""
+
+import ast
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import cleandoc
+from pathlib import Path
+from types import ModuleType
+
+from shallowexp import EXPERIMENTS
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One file of experiments/, found but not yet run."""
+
+    name: str
+    path: Path
+
+    @property
+    def docstring(self) -> str:
+        """Read without running the file; empty where it cannot be parsed."""
+        try:
+            return ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        except SyntaxError:
+            return ""
+
+    @property
+    def sentence(self) -> str:
+        """The claim in one sentence: the docstring's first paragraph."""
+        return " ".join(self.docstring.split("\n\n")[0].split())
+
+    @property
+    def section(self) -> str:
+        """The chapter's section, from the line `Section: 6.4`."""
+        found = re.search(r"^Section: (.+)$", self.docstring, re.MULTILINE)
+        return found[1].strip() if found else ""
+
+    def load(self) -> ModuleType:
+        """Run the file. Raises what it raises, and AttributeError where `figure` or `verdict` is missing."""
+        spec = spec_from_file_location(f"experiments.{self.name}", self.path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for function in ("figure", "verdict"):
+            if not callable(getattr(module, function, None)):
+                raise AttributeError(f"{self.path} has no function {function}(runs)")
+        return module
+
+
+def find() -> dict[str, Claim]:
+    """Every experiment, by name, in the chapter's order; of two with one name the package's own."""
+    folders = dict.fromkeys([Path.cwd() / "experiments", EXPERIMENTS])
+    found = {path.stem: Claim(path.stem, path) for folder in folders for path in folder.glob("[!_]*.py")}
+    return dict(sorted(found.items(), key=lambda item: (item[1].section, item[0])))
+
+
+def first_paragraph(function: Callable) -> str:
+    """Of its docstring: what to see in a figure, what a verdict tests, with its module's constants as their values."""
+    text = " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+    return re.sub(r"\b[A-Z]{3,}\b", lambda name: str(function.__globals__.get(name[0], name[0])), text)

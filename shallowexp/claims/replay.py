@@ -1,0 +1,49 @@
+"""Runs whose weights were kept, as arrays again: their data, their activation, their parameters while training."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from shallowexp.network import activations, data
+from shallowexp.network.choices import rebuild
+from shallowexp.network.initializers import Parameters
+from shallowexp.network.passes import Forward, forward
+from shallowexp.runs import Runs
+
+
+class Replay(NamedTuple):
+    """A run whose weights were kept, as arrays again."""
+
+    data: data.Dataset
+    activation: activations.Activation
+    steps: np.ndarray  # (p,)
+    parameters: list[Parameters]  # p of them
+
+    def at(self, step: int) -> Parameters:
+        """As they stood at `step`: those of the last logged step that is not after it."""
+        return self.parameters[max(np.searchsorted(self.steps, step, side="right") - 1, 0)]
+
+    def forward(self, X: np.ndarray, step: int) -> Forward:
+        return forward(X, self.at(step), self.activation)
+
+    @property
+    def in_plane(self) -> bool:
+        """Whether boundary and hidden units can be drawn: two inputs, one output."""
+        return self.parameters[0].W1.shape[1] == 2 and len(self.parameters[0].W2) == 1
+
+
+def with_weights(runs: Runs, table: pd.DataFrame, **choices) -> list[str]:
+    """Fingerprints of the rows of `table` that have these choices and whose weights were kept."""
+    kept = set(runs.weights)  # names only: each look into the mapping reads a file
+    matching = (table[list(choices)] == pd.Series(choices)).all(axis=1)
+    return [fingerprint for fingerprint in table.index[matching] if fingerprint in kept]
+
+
+def replay(runs: Runs, fingerprint: str) -> Replay:
+    """The data, the activation and the parameters at each logged step of one of `runs.weights`."""
+    kept = runs.weights[fingerprint]
+    parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
+    choices = json.loads(str(kept["choices"]))
+    return Replay(rebuild(choices["data"]).load(), rebuild(choices["activation"]), kept["steps"], parameters)

@@ -1,0 +1,99 @@
+"""`shallowexp`: Hydra's command, a run or a sweep.
+
+What is heavy (MLflow, Numba, matplotlib) is imported only once the configuration has been found good.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from shallowexp import CONF, provenance
+from shallowexp.cli.messages import one_message
+from shallowexp.config.runs import plan
+from shallowexp.config.validate import require
+from shallowexp.errors import ConfigError, RunsFailed
+
+EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
+
+
+def main() -> None:
+    """`shallowexp`: what the user got wrong ends in one message and a non-zero exit status, not in a traceback."""
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
+    sys.path.append(os.getcwd())  # where a user's own modules are
+    gc.disable()  # what is imported and composed stays: to look for garbage in it takes a fifth of a small sweep's time
+    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)
+    with one_message(full_error):
+        command()
+
+
+def run(config: DictConfig) -> float | None:
+    """One run. Returns its last training loss, for sweepers that minimise it (with hydra/launcher=basic)."""
+    with one_message():
+        choices = HydraConfig.get().runtime.choices
+        (planned,) = plan([(config, choices)])
+        from shallowexp.sweeps.batches import forecast
+        from shallowexp.sweeps.sweep import ExperimentTracker
+
+        tracked = ExperimentTracker.open(_experiment([choices]))
+        missing = tracked.missing([planned], config.fresh)
+        _collect_from_now_on()
+        if config.dry_run:
+            return print(forecast([planned], missing, None))
+        return tracked.one(planned, missing)
+
+
+def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
+    """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
+    config = composed[0].config
+    require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
+    runs = plan((job.config, job.choices) for job in composed)
+    experiment = _experiment([job.choices for job in composed])
+    from shallowexp.sweeps.batches import forecast
+    from shallowexp.sweeps.sweep import ExperimentTracker
+
+    tracked = ExperimentTracker.open(experiment)
+    missing = tracked.missing(runs, config.fresh)
+    _collect_from_now_on()
+    if config.dry_run:
+        return print(forecast(runs, missing, threads))
+    _save(composed, directory)
+    multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
+    files = provenance.configuration(composed, multirun.read_text() if multirun.exists() else "")
+    summary = tracked.sweep(runs, missing, threads, files)
+    print(f"{summary}. {tracked}")
+    if summary.failures:
+        raise RunsFailed(summary.failures)
+
+
+run.sweep = sweep  # what makes the batched launcher take whole sweeps
+
+
+def _experiment(choices: Sequence[Mapping[str, str]]) -> str:
+    names = {chosen.get("experiment") or EXPERIMENT for chosen in choices}
+    if len(names) > 1:
+        raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
+    return names.pop()
+
+
+def _collect_from_now_on() -> None:
+    """Garbage is looked for again, but not in what start-up has made."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
+def _save(composed: Sequence, directory: Path) -> None:
+    """Hydra's output directory of each job: its overrides and its configuration."""
+    for number, job in enumerate(composed):
+        folder = directory / str(number) / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (("config", OmegaConf.to_container(job.config)), ("overrides", job.overrides)):
+            (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False))

@@ -1,0 +1,34 @@
+"""`shallowexp-report`: figures and verdicts from the tracked runs."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from shallowexp import __version__
+from shallowexp.claims.claim import find
+from shallowexp.cli.messages import one_message
+from shallowexp.config.validate import nearest
+
+
+def main() -> None:
+    """`shallowexp-report [names] [--output report] [--train] [--list]`: figures and verdicts from the tracked runs."""
+
+    found = find()
+    parser = argparse.ArgumentParser(prog="shallowexp-report", description="Figures and verdicts from tracked runs.")
+    parser.add_argument("names", nargs="*", metavar="experiment", help=f"of {', '.join(found)} (default: all)")
+    parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write (default: report)")
+    parser.add_argument("--train", action="store_true", help="launch first what the experiments' sweeps lack")
+    parser.add_argument("--list", action="store_true", help="list the experiments and their claims")
+    parser.add_argument("--version", action="version", version=__version__)
+    arguments = parser.parse_args()
+    if arguments.list:
+        return print("\n".join(f"{name:20} {claim.section:8} {claim.sentence}" for name, claim in found.items()))
+    for name in arguments.names:
+        if name not in found:
+            parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
+    sys.path.append(os.getcwd())
+    with one_message():
+        from shallowexp.report.pipeline import write_report
+
+        sys.exit(write_report([found[name] for name in arguments.names or found], arguments.output, arguments.train))

@@ -1,0 +1,90 @@
+"""From a group's node to the object that its `_target_` names.
+
+The schema of a choice is that dataclass, so a user's own activation or data set is checked as the built-in ones are.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import lru_cache
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from shallowexp.config.validate import require
+from shallowexp.errors import ConfigError
+from shallowexp.network import outputs
+from shallowexp.network.activations import Activation
+from shallowexp.network.data import Data
+from shallowexp.network.initializers import Initializer
+
+KINDS = {"data": Data, "activation": Activation, "init": Initializer, "output": outputs.Output}
+OUTPUTS = {
+    "sigmoid": outputs.Sigmoid,
+    "sigmoid_squared": outputs.SigmoidSquared,
+    "softmax": outputs.Softmax,
+    "identity": outputs.Identity,
+    "relu": outputs.ReLU,
+}
+
+
+@lru_cache(maxsize=4096)
+def choice(group: str, node: str) -> Any:
+    """The object that a group's node describes (JSON, so that equal nodes are built and checked once)."""
+    values = json.loads(node)
+    target = _target(group, values.pop("_target_"))
+    try:
+        checked = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(target), values))
+        built = target(**checked)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if group == "activation" and not target.__module__.startswith("shallowexp."):
+        check_derivative(built)
+    return built
+
+
+def _target(group: str, dotted: str) -> type:
+    """The one place where a dotted name becomes a class."""
+    try:
+        target = resolve_name(dotted)
+    except Exception as error:
+        raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}") from None
+    kind = KINDS[group]
+    fits = isinstance(target, type) and is_dataclass(target) and issubclass(target, kind)
+    require(f"{group}._target_", dotted, fits, f"a dataclass that inherits {kind.__module__}.{kind.__name__}")
+    return target
+
+
+def check_derivative(g: Activation) -> None:
+    """Raises ConfigError where g's own derivative is not its slope, or g does not keep the shape and kind of Z.
+
+    Central differences at points in [-4, 4]; where left and right differences disagree g has a kink, which proves nothing.
+    """
+    name, Z, h = type(g).__name__, np.linspace(-4, 4, 82).reshape(2, 41) + 0.003, 1e-5
+    A, slope = _values(name, "()", g, Z), _values(name, ".derivative", g.derivative, Z)
+    left, right = (A - _values(name, "()", g, Z - h)) / h, (_values(name, "()", g, Z + h) - A) / h
+    smooth = np.abs(right - left) < 1e-2 * (1 + np.abs(slope))
+    wrong = smooth & (np.abs((left + right) / 2 - slope) > 1e-3 * (1 + np.abs(slope)))
+    if wrong.any():
+        z, told, found = (array[wrong][0] for array in (Z, slope, (left + right) / 2))
+        raise ConfigError(
+            f"activation {name}: derivative({z:.4g}) is {told:.6g}, but a difference of g gives {found:.6g}"
+        )
+
+
+def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
+    try:
+        values = function(Z)
+    except Exception as error:
+        raise ConfigError(f"activation {name}{what} raises {type(error).__name__}: {error}") from error
+    if np.shape(values) != Z.shape or np.asarray(values).dtype.kind != "f" or not np.isfinite(values).all():
+        shape, dtype = np.shape(values), np.asarray(values).dtype
+        raise ConfigError(
+            f"activation {name}{what} of Z {Z.shape} gives {dtype} {shape}: needed are finite reals of its shape"
+        )
+    return values

@@ -1,0 +1,63 @@
+"""What a run's result depends on, as one digest: runs are found, reused and reported by it."""
+
+import json
+import pkgutil
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from hashlib import sha256
+from importlib import import_module
+from inspect import getsourcefile
+from pathlib import Path
+
+from shallowexp import network, training
+from shallowexp.errors import ConfigError
+from shallowexp.network.choices import describe
+from shallowexp.network.data import Data
+from shallowexp.training.job import Job
+
+GROUPS = ("data", "activation", "init", "output")
+
+
+def fingerprint(job: Job) -> str:
+    """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; not of the libraries' versions.
+
+    Raises ConfigError where the data cannot be drawn.
+    """
+    choices = {group: describe(getattr(job, group)) for group in GROUPS}
+    plain = {name: value for name, value in vars(job).items() if name not in GROUPS}
+    own = tuple(sorted({choice["module"] for choice in choices.values()}))
+    parts = [choices, plain, _drawn(job.data), _sources(job.engine, own)]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=65536)
+def _drawn(data: Data) -> str:
+    try:
+        return data.load().digest
+    except Exception as error:
+        raise ConfigError(f"data: {data!r} cannot be drawn: {error}") from error
+
+
+@cache
+def _sources(engine: str, modules: Iterable[str]) -> str:
+    """Digest of the files that compute a result: shallowexp's own for this engine and the user's."""
+    own = {module for module in modules if not module.startswith("shallowexp.")}
+    return sha256(b"".join(map(_content, sorted({*computing(engine), *own})))).hexdigest()
+
+
+def computing(engine: str) -> list[str]:
+    """The modules whose content can change a result of this engine: the network's, and training's but for other engines' kernels."""
+    rooms = {
+        workspace: [name for _, name, _ in pkgutil.iter_modules(workspace.__path__)]
+        for workspace in (network, training)
+    }
+    return [
+        f"{workspace.__name__}.{name}"
+        for workspace, names in rooms.items()
+        for name in names
+        if engine == "compiled" or not name.startswith("kernel")
+    ]
+
+
+def _content(module: str) -> bytes:
+    return Path(getsourcefile(import_module(module))).read_bytes()

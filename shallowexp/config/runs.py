@@ -1,0 +1,121 @@
+"""From a composed configuration to the runs it asks for, checked.
+
+Everything that a user can get wrong ends in a ConfigError, before anything is trained or written.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from shallowexp.config import fingerprint
+from shallowexp.config.choices import OUTPUTS, choice
+from shallowexp.config.fingerprint import GROUPS
+from shallowexp.config.validate import check
+from shallowexp.errors import ConfigError
+from shallowexp.training.engines import resolve_engine
+from shallowexp.training.job import Job
+
+AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
+NO_PARAMS = ("fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train, as the user asked for it: the job, and the names it goes by."""
+
+    job: Job
+    params: Mapping[str, str]  # named as the overrides that set them
+    weights: str  # none, first or all
+    model: str  # none, best or all
+    register: str | None  # the name for the best model
+
+    @property
+    def name(self) -> str:
+        p = self.params
+        scale = f" ×{p['init.scale']}" if "init.scale" in p else ""
+        units = "unit" if p["hidden_size"] == "1" else "units"
+        return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units} · seed {p['seed']}"
+
+    @property
+    def cell(self) -> tuple:
+        """What runs that differ only in their seed share."""
+        return tuple(item for item in self.params.items() if item[0] not in ("seed", "data.seed"))
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint.fingerprint(self.job)
+
+
+def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
+    """The runs of a sweep, from (configuration, choices of the groups) pairs; what is asked for twice is there once.
+
+    Raises ConfigError at the first configuration that cannot be run.
+    """
+    runs = [to_run(config, choices) for config, choices in composed]
+    lowest: dict[tuple, int] = {}
+    for run in runs:
+        lowest[run.cell] = min(run.job.seed, lowest.get(run.cell, run.job.seed))
+    runs = [replace(run, job=replace(run.job, weights=_keeps_weights(run, lowest))) for run in runs]
+    return list({run.fingerprint: run for run in runs}.values())
+
+
+def _keeps_weights(run: Run, lowest: Mapping[tuple, int]) -> bool:
+    return run.weights == "all" or (run.weights == "first" and run.job.seed == lowest[run.cell])
+
+
+def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
+    """One run from its composed configuration (without the hydra node) and the groups' choices."""
+    c = OmegaConf.to_container(config, resolve=True)
+    check(c)
+    parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if c[name]["_target_"] != "auto"}
+    names = {name: choices[name] for name in GROUPS}
+    if "output" not in parts:
+        names["output"] = AUTO[parts["data"].task]
+        parts["output"] = OUTPUTS[names["output"]]()
+    _check_output(names, parts)
+    train = c["train"]
+    job = Job(
+        **parts,
+        hidden_size=c["hidden_size"],
+        seed=c["seed"],
+        steps=train["steps"],
+        learning_rate=train["learning_rate"],
+        log_steps=_log_steps(c["log"], train["steps"]),
+        dtype=train["dtype"],
+    )
+    train["engine"] = resolve_engine(job, train["engine"])
+    log = c["log"]
+    return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
+
+
+def _params(c: dict, names: Mapping[str, str]) -> dict[str, str]:
+    """Every key that is set, under the override's name; a group's own key holds the name of its choice."""
+    params = dict(names)
+    for key, value in c.items():
+        if isinstance(value, dict):
+            params |= {f"{key}.{k}": str(v) for k, v in value.items() if k != "_target_" and v is not None}
+        else:
+            params[key] = str(value)
+    return {key: value for key, value in params.items() if key not in NO_PARAMS}
+
+
+def _check_output(names: Mapping[str, str], parts: Mapping[str, Any]) -> None:
+    task = parts["data"].task
+    if task not in parts["output"].tasks:
+        fitting = ", ".join(name for name, output in OUTPUTS.items() if task in output.tasks)
+        given = f"output={names['output']} does not fit data={names['data']}, whose task is {task}"
+        raise ConfigError(f"{given}; choices: auto, {fitting}")
+
+
+def _log_steps(log: dict, last: int) -> tuple[int, ...]:
+    if log["steps"] is not None:
+        steps = log["steps"]
+    elif log["every"] is not None:
+        steps = range(0, last + 1, log["every"])
+    else:
+        steps = np.geomspace(1, last, log["points"] - 1).round().astype(int).tolist() + [0]
+    return tuple(sorted({*steps, last}))

@@ -1,0 +1,72 @@
+"""What a configuration may say: one message that names the key, the value and the choices."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+
+from shallowexp.config import schema
+from shallowexp.errors import ConfigError
+from shallowexp.training.engines import ENGINES
+
+
+def check(c: dict) -> None:
+    """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
+    for node, known in (("", schema.RunSchema), ("train.", schema.TrainSchema), ("log.", schema.LogSchema)):
+        _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
+    for key, value in _leaves(c):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}={value} is not a finite number")
+    require("hidden_size", c["hidden_size"], c["hidden_size"] >= 1, "at least 1")
+    for key, seed in (("seed", c["seed"]), ("data.seed", c["data"].get("seed"))):
+        require(key, seed, not isinstance(seed, int) or 0 <= seed < 2**32, "0 to 4294967295")
+    train, log = c["train"], c["log"]
+    require("train.steps", train["steps"], train["steps"] >= 1, "at least 1")
+    require("train.learning_rate", train["learning_rate"], train["learning_rate"] > 0, "a number above 0")
+    choose("train.dtype", train["dtype"], ("float64", "float32"))
+    choose("train.engine", train["engine"], ENGINES)
+    choose("log.weights", log["weights"], ("none", "first", "all"))
+    choose("log.model", log["model"], ("none", "best", "all"))
+    require(
+        "log.register", log["register"], not log["register"] or log["model"] == "best", "only beside log.model=best"
+    )
+    require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
+    require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")
+    steps = log["steps"] or ()
+    require("log.steps", steps, all(0 <= s <= train["steps"] for s in steps), f"steps from 0 to {train['steps']}")
+    require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not set beside log.every")
+
+
+def _check_keys(node: str, found: dict, known: list[str]) -> None:
+    """A `+` in front of an override lets Hydra add what nobody reads."""
+    for key in found:
+        if key not in known:
+            raise ConfigError(unknown(f"{node}{key}", known))
+
+
+def unknown(key: str, known: Sequence[str]) -> str:
+    """That a dotted key is none of those that are known beside it."""
+    return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"
+
+
+def _leaves(node: dict, prefix: str = ""):
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def require(key: str, value: object, valid: bool, allowed: str) -> None:
+    if not valid:
+        raise ConfigError(f"{key}={value} is not possible; allowed: {allowed}")
+
+
+def choose(key: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{key}={value} is not a choice{nearest(value, choices)}; choices: {', '.join(choices)}")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    match = get_close_matches(word, list(choices), 1)
+    return f" (did you mean {match[0]}?)" if match else ""

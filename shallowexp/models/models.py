@@ -1,0 +1,110 @@
+"""Trained networks as models: what a network is once it is trained, as plain values that a store can keep.
+
+Models are made once the runs are in MLflow, and a model depends on its run's job alone: a network that is no longer in
+memory is trained again, to the same bits. So a sweep that was killed gets its model from the next same command.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from shallowexp.config.runs import Run
+from shallowexp.models.store import Models
+from shallowexp.network.choices import describe
+from shallowexp.network.initializers import Parameters
+from shallowexp.tracking.store import Store
+from shallowexp.training.engines import Failure, train
+from shallowexp.training.job import Job, Result
+
+USES = [f"shallowexp.network.{name}" for name in ("activations", "choices", "initializers", "outputs", "passes")]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network: what predictor.py needs to predict as it did."""
+
+    name: str
+    note: str  # its description
+    fingerprint: str
+    params: dict[str, str]
+    parameters: bytes  # npz: W1, b1, W2, b2, and the features' mean and scale
+    config: dict  # of the activation and the output: module, name and fields; the SHA-256 of `parameters`
+    code: dict[str, bytes]  # path -> content of the modules that predictor.py imports, the user's own among them
+    example: np.ndarray  # (5, n_x): rows of features as they were measured
+    output: np.ndarray  # (0, n_y): the predictions' width and dtype
+
+
+@dataclass
+class Best:
+    """The network with the lowest training loss among those trained by this command."""
+
+    loss: float = math.inf
+    fingerprint: str = ""
+    final: Parameters | None = None
+
+    def see(self, run: Run, result: Result | Failure) -> None:
+        if isinstance(result, Result) and result.diverged_at is None and result.metrics[-1, 0] < self.loss:
+            self.loss, self.fingerprint, self.final = result.metrics[-1, 0], run.fingerprint, result.final
+
+
+def log_models(store: Store, experiment_id: str, runs: Sequence[Run], best: Best) -> None:
+    """As `log.model` asks: a model for the best of the finished runs, for each of them, or for none.
+
+    What is there already is not written again. Raises TrackingError where the store cannot be used.
+    """
+    if runs[0].model == "none":
+        return
+    planned, models = {run.fingerprint: run for run in runs}, Models(store.uri, store.client, experiment_id)
+    results = store.results(experiment_id, planned)
+    ranked = sorted(
+        (f for f in results if results[f].outcome == "finished"), key=lambda f: results[f].metrics["train/loss"]
+    )
+    for fingerprint in ranked[:1] if runs[0].model == "best" else ranked:
+        run_id = results[fingerprint].run_id
+        if not models.has(run_id):
+            models.log(run_id, model(planned[fingerprint], best))
+        if runs[0].register:
+            models.register(run_id, runs[0].register)
+
+
+def model(run: Run, best: Best) -> Model:
+    """The run's trained network: from memory if it is the best one, else trained again."""
+    job, data = run.job, run.job.data.load()
+    final = best.final if run.fingerprint == best.fingerprint else train([job])[0].final
+    parameters = _npz(**final._asdict(), mean=data.mean, scale=data.scale)
+    parts = {"activation": describe(job.activation), "output": describe(job.output)}
+    return Model(
+        name=f"{run.params['activation']}-{run.params['init']}-{job.hidden_size}",
+        note=f"The network of *{run.name}*, trained on {run.params['data']}: features as measured in, predictions out.",
+        fingerprint=run.fingerprint,
+        params=dict(run.params),
+        parameters=parameters,
+        config=parts | {"sha256": sha256(parameters).hexdigest()},
+        code=_code(job),
+        example=np.ascontiguousarray((data.X_test[:, :5] * data.scale + data.mean).T),
+        output=np.empty((0, len(data.Y)), job.dtype),
+    )
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _code(job: Job) -> dict[str, bytes]:
+    """The modules that predicting needs and the packages around them, by path."""
+    modules = {*USES, type(job.activation).__module__, type(job.output).__module__}
+    packages = {module[:i] for module in modules for i, letter in enumerate(module) if letter == "."}
+    files = {name: Path(origin) for name in modules | packages if (origin := find_spec(name).origin)}
+    return {f"{_path(name, file)}.py": file.read_bytes() for name, file in files.items()}
+
+
+def _path(module: str, file: Path) -> str:
+    return module.replace(".", "/") + ("/__init__" if file.stem == "__init__" else "")

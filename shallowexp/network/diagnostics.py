@@ -1,0 +1,135 @@
+"""What is measured of a network at a step, on its training samples: arrays -> numbers.
+
+`METRICS` names them, in the order in which both engines store them. NaN means undefined there (a cosine of zero rows, the
+rank of a zero matrix); what is undefined is never logged.
+
+| metric                   | formula                                                          | range    | source |
+| ------------------------ | ---------------------------------------------------------------- | -------- | ----------------------------------- |
+| train/loss, test/loss    | J, the output's loss                                             | >= 0     | chapter 6.2 |
+| train/accuracy, test/... | share of right classes                                           | [0, 1]   | |
+| train/r2, test/r2        | 1 - sum (a - y)^2 / sum (y - mean y)^2; regression, for accuracy | <= 1     | |
+| symmetry/effective_units | hidden units counted up to what g cannot tell apart, see below   | 1 .. n_h | chapter 6.4; Blumenfeld et al. 2020 |
+| symmetry/cosine          | mean over pairs of units of the abs. cosine of their [w, b]      | [0, 1]   | Zhou et al. 2022, "condensation" |
+| symmetry/effective_rank  | (tr G)^2 / tr G^2 with G = A1 A1^T, the participation ratio      | 1 .. n_h | Gao et al. 2017 |
+| saturation/fraction         | share of units x samples with g'(z) < 0.01 max g'                | [0, 1]   | chapter 6.2.2; Glorot & Bengio 2010 |
+| saturation/dead          | share of units with g'(z) = 0 on every sample                    | [0, 1]   | Lu et al. 2019 |
+| saturation/slope         | mean of g'(z) over units x samples                               | [0, 1]   | chapter 6.2.2 |
+| gradient/W1, gradient/W2 | Frobenius norms of dJ/dW1, dJ/dW2                                | >= 0     | Glorot & Bengio 2010 |
+| gradient/W1_relative     | norm of dJ/dW1 over norm of W1                                   | >= 0     | |
+"""
+
+import numpy as np
+
+from shallowexp.network.activations import Activation
+from shallowexp.network.initializers import Parameters
+from shallowexp.network.passes import Forward
+
+METRICS = (
+    "train/loss",
+    "train/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "symmetry/effective_units",
+    "symmetry/cosine",
+    "symmetry/effective_rank",
+    "saturation/fraction",
+    "saturation/dead",
+    "saturation/slope",
+    "gradient/W1",
+    "gradient/W2",
+    "gradient/W1_relative",
+)
+TOLERANCE = 1e-6  # relative distance below which two units' [w, b] are the same
+FLAT = 0.01  # share of its maximum below which g' counts as saturated
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """METRICS, with r2 in the place of accuracy for regression."""
+    return tuple(name.replace("accuracy", "r2") if task == "regression" else name for name in METRICS)
+
+
+def effective_units(rows: np.ndarray, invariance: str, tolerance: float = TOLERANCE) -> int:
+    """Classes among hidden units, from their incoming [w, b] (n_h, n_x + 1).
+
+    Two units are the same where their rows are, up to what `invariance` allows (see activations.py): the distance of
+    the rows (scaled to norm 1 where scale does not matter) is at most `tolerance` times the larger norm. A unit joins
+    the first class whose first member it equals; zero rows are one class.
+    """
+    norms = np.linalg.norm(rows, axis=1)
+    if invariance.endswith("scale"):
+        rows = rows / np.where(norms > 0, norms, 1)[:, None]
+        norms = (norms > 0).astype(rows.dtype)
+    firsts: list[int] = []
+    for i, row in enumerate(rows):
+        distance = np.linalg.norm(rows[firsts] - row, axis=1)
+        if invariance in ("sign", "any scale"):
+            distance = np.minimum(distance, np.linalg.norm(rows[firsts] + row, axis=1))
+        if not np.any(distance <= tolerance * np.maximum(norms[firsts], norms[i])):
+            firsts.append(i)
+    return len(firsts)
+
+
+def cosine(rows: np.ndarray) -> float:
+    """Mean |cosine| over the pairs of non-zero rows (n, d); NaN with fewer than two of them."""
+    norms = np.linalg.norm(rows, axis=1)
+    unit = rows[norms > 0] / norms[norms > 0, None]
+    n = len(unit)
+    if n < 2:
+        return np.nan
+    pairs = np.abs(_gram(unit))[np.triu_indices(n, 1)]
+    return float(np.minimum(pairs, 1).mean())
+
+
+def effective_rank(A: np.ndarray) -> float:
+    """Participation ratio of the singular values of A (n, m): 1 for identical rows, n for orthogonal rows of one size."""
+    scale = np.abs(A).max()
+    if not scale > 0:
+        return np.nan
+    G = _gram(A / scale)
+    return float(np.trace(G) ** 2 / np.sum(G * G))
+
+
+def _gram(A: np.ndarray) -> np.ndarray:
+    return np.einsum("im,jm->ij", A, A)  # not BLAS, whose sums depend on its threads
+
+
+def saturation(slopes: np.ndarray, max_slope: float | None) -> tuple[float, float, float]:
+    """Share saturated, share of dead units and mean slope, of g'(Z1) (n_h, m)."""
+    share = 0.0 if max_slope is None else float(np.mean(slopes < FLAT * max_slope))
+    return share, float(np.mean(np.all(slopes == 0, axis=1))), float(slopes.mean())
+
+
+def score(A2: np.ndarray, Y: np.ndarray, task: str) -> float:
+    """Accuracy, or r2 for regression; a tie or an output of 1/2 counts as class 0, as in the course (A2 > 0.5)."""
+    if task == "regression":
+        spread = np.sum((Y - Y.mean()) ** 2)
+        return float(1 - np.sum((A2 - Y) ** 2) / spread) if spread > 0 else np.nan
+    if task == "multiclass":
+        return float(np.mean(A2.argmax(axis=0) == Y.argmax(axis=0)))
+    return float(np.mean((A2 > 0.5) == (Y > 0.5)))
+
+
+def measure(
+    parameters: Parameters, cache: Forward, gradients: Parameters, test: Forward, data, g: Activation, output
+) -> np.ndarray:
+    """All of METRICS (13,), in float64, of one network at one step; `cache` and `test` are its forward passes."""
+    W1, b1, W2, b2 = (p.astype(np.float64) for p in parameters)
+    rows = np.hstack([W1, b1])
+    dW1, dW2 = (np.linalg.norm(d.astype(np.float64)) for d in (gradients.W1, gradients.W2))
+    norm = np.linalg.norm(W1)
+    Z1, A1, Z2, Z2_test = (Z.astype(np.float64) for Z in (cache.Z1, cache.A1, cache.Z2, test.Z2))
+    return np.array(
+        [
+            output.loss(Z2, data.Y),
+            score(output(Z2), data.Y, data.task),
+            output.loss(Z2_test, data.Y_test),
+            score(output(Z2_test), data.Y_test, data.task),
+            effective_units(rows, g.invariance),
+            cosine(rows),
+            effective_rank(A1),
+            *saturation(g.derivative(Z1), g.max_slope),
+            dW1,
+            dW2,
+            dW1 / norm if norm > 0 else np.nan,
+        ]
+    )

@@ -1,0 +1,71 @@
+"""The chapter's page (sections 6.2 and 6.3): one network with one hidden layer, in the chapter's notation.
+
+Columns are samples: X = A0 is (n_x, m). This is the definition; `kernel.py` computes the same for many networks, fast.
+Products are `einsum`, not `@`: BLAS rounds the last rows of a block differently, so that identical hidden units drift
+apart; einsum treats every row alike, and identical stays identical to the last bit.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from shallowexp.network.initializers import Parameters
+
+
+class Forward(NamedTuple):
+    Z1: np.ndarray  # (n_h, m)
+    A1: np.ndarray  # (n_h, m)
+    Z2: np.ndarray  # (n_y, m)
+
+
+def forward(X: np.ndarray, parameters: Parameters, g: Callable) -> Forward:
+    """Z1 = W1 X + b1, A1 = g(Z1), Z2 = W2 A1 + b2 (6.2); A2 is the output's activation of Z2."""
+    W1, b1, W2, b2 = parameters
+    Z1 = np.einsum("hx,xm->hm", W1, X) + b1
+    A1 = g(Z1)
+    Z2 = np.einsum("yh,hm->ym", W2, A1) + b2
+    return Forward(Z1, A1, Z2)
+
+
+def forward_by_sample(X: np.ndarray, parameters: Parameters, g: Callable) -> Forward:
+    """The same, sample by sample and unit by unit: the loop of 6.2.1 that vectorisation replaces."""
+    W1, b1, W2, b2 = parameters
+    (n_h, n_x), n_y, m = W1.shape, len(W2), X.shape[1]
+    Z1, A1, Z2 = np.zeros((n_h, m)), np.zeros((n_h, m)), np.zeros((n_y, m))
+    for i in range(m):
+        for j in range(n_h):
+            Z1[j, i] = sum(W1[j, k] * X[k, i] for k in range(n_x)) + b1[j, 0]
+            A1[j, i] = g(Z1[j, i])
+        for j in range(n_y):
+            Z2[j, i] = sum(W2[j, k] * A1[k, i] for k in range(n_h)) + b2[j, 0]
+    return Forward(Z1, A1, Z2)
+
+
+def backward(X: np.ndarray, Y: np.ndarray, parameters: Parameters, cache: Forward, g, output) -> Parameters:
+    """The gradients dW1, db1, dW2, db2 of J, each in its parameter's shape and place (6.3)."""
+    m = X.shape[1]
+    dZ2 = output.dZ2(cache.Z2, Y)  # (n_y, m)
+    dW2 = np.einsum("ym,hm->yh", dZ2, cache.A1) / m
+    db2 = dZ2.sum(axis=1, keepdims=True) / m
+    dA1 = np.einsum("yh,ym->hm", parameters.W2, dZ2)
+    dZ1 = dA1 * g.derivative(cache.Z1)  # (n_h, m)
+    dW1 = np.einsum("hm,xm->hx", dZ1, X) / m
+    db1 = np.einsum("hm->h", dZ1)[:, None] / m
+    return Parameters(dW1, db1, dW2, db2)
+
+
+def update(parameters: Parameters, gradients: Parameters, learning_rate: float) -> Parameters:
+    """W := W - eta dW, b := b - eta db (6.3)."""
+    return Parameters(*(p - learning_rate * dp for p, dp in zip(parameters, gradients, strict=True)))
+
+
+def gradient_descent(
+    X: np.ndarray, Y: np.ndarray, parameters: Parameters, g, output, learning_rate: float
+) -> Iterator[tuple[Parameters, Forward, Parameters]]:
+    """Full-batch descent without end: at step s the parameters after s updates, their forward pass and gradients."""
+    while True:
+        cache = forward(X, parameters, g)
+        gradients = backward(X, Y, parameters, cache, g, output)
+        yield parameters, cache, gradients
+        parameters = update(parameters, gradients, learning_rate)

@@ -1,0 +1,1 @@
+"""ExperimentTracker runs become figures, verdicts and one page."""

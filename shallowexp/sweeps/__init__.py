@@ -1,0 +1,1 @@
+"""Runs, trained batch by batch and tracked under one parent."""

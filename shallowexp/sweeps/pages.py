@@ -1,0 +1,211 @@
+"""What MLflow's pages show beside the numbers: descriptions, colours, tags and a saved view of each experiment.
+
+All of it is tags, made here from runs and claims; none of it enters a fingerprint.
+"""
+
+import csv
+import io
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from zlib import compress
+
+from shallowexp.claims.claim import Claim, find
+from shallowexp.claims.palette import color
+from shallowexp.claims.verdict import Verdict
+from shallowexp.config.runs import Run
+from shallowexp.provenance import command
+from shallowexp.tracking.store import RunResult
+
+NOTE, RUN_COLOR, VIEW = "mlflow.note.content", "mlflow.runColor", "mlflow.sharedViewState."
+OVERVIEW = "shallowexp-overview"
+VIEWS_SINCE = (3, 15)  # of MLflow
+SEEDS = ("seed", "data.seed")
+CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
+SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
+GROUPS = 20  # more lines than these nobody can read; MLflow draws no more at once
+HELD = ("data", "data.positive_rate", "hidden_size")  # at one value, in this order, while there are more groups
+LISTED = 12  # values of a parameter in a description
+SWEPT = "### What was swept\n\n"
+KIND = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "train/loss",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
+}
+
+
+def experiment_tags(name: str) -> dict[str, str]:
+    claim = find().get(name)
+    note = _claim_note(claim) if claim else "Runs and sweeps that belong to no claim of the chapter."
+    return KIND | {NOTE: note}
+
+
+def _claim_note(claim: Claim) -> str:
+    own = claim.docstring.replace(claim.docstring.split("\n\n")[0], f"**{claim.sentence}**", 1)
+    return f"""{own}
+
+**How to read it.** A run is one network; runs that differ only in their seed make a cell. The saved view *{_title(claim.name)}*
+groups the runs into cells and draws each cell's mean over seeds, with a band from the lowest to the highest. A sweep's
+own page says what was swept and, after `shallowexp-report`, shows the figure and the verdict.
+
+**In the report:** section *{claim.name}* of `report/index.html`, made by `shallowexp-report {claim.name}`. The sweep again:
+`shallowexp -m +experiment={claim.name}`."""
+
+
+def run_tags(run: Run) -> dict[str, str]:
+    """Tags to filter by and the activation's colour."""
+    tags = {name: run.params[name] for name in ("activation", "init", "data")}
+    return tags | {RUN_COLOR: color(tags["activation"])}
+
+
+def diverged(run: Run, step: int) -> str:
+    """The description of a run that diverged."""
+    return f"""**Diverged at step {step} of {run.job.steps}.** From there on parameters or loss were not finite (learning rate
+{run.job.learning_rate:g}, {run.job.dtype}). That is a result, not a failure: the history ends with the last finite values,
+the tag `outcome` is `diverged`, the metric `diverged/step` is {step}."""
+
+
+def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: str) -> str:
+    """What was swept, what became of it, where to see it, and the command."""
+    rows = [f"| `{name}` | {_listed(values)} |" for name, values in varied(runs).items() if len(values) > 1]
+    table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
+    outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
+    place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
+    link = f"[Charts of its cells]({place}) · " if saved_views() else ""
+    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
+
+
+def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Mapping[str, str]) -> str:
+    """CSV of a sweep's runs: id and outcome, then what varies, then the last value of each metric."""
+    names = list(varied(runs))
+    metrics = sorted({name for ended in results.values() for name in ended.metrics})
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["run_id", "name", "outcome", "fingerprint", *names, *metrics])
+    for run in runs:
+        ended = results.get(run.fingerprint, RunResult("", {}))
+        outcome = ended.outcome if ended.run_id else "failed" if run.name in failures else "missing"
+        values = [run.params.get(name, "") for name in names] + [ended.metrics.get(name, "") for name in metrics]
+        rows.writerow([ended.run_id, run.name, outcome, run.fingerprint, *values])
+    return file.getvalue()
+
+
+def _listed(values: Sequence[str]) -> str:
+    if len(values) <= LISTED:
+        return ", ".join(values)
+    return f"{', '.join(values[: LISTED - 2])}, … {values[-1]} ({len(values)} values)"
+
+
+def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The parameters that differ between runs, each with its values in the order of the sweep."""
+    names = dict.fromkeys(name for run in runs for name in run.params)
+    values = {name: list(dict.fromkeys(run.params.get(name, "") for run in runs)) for name in names}
+    return {name: [value for value in found if value] for name, found in values.items() if len(found) > 1}
+
+
+def with_figure(note: str, path: str, run_id: str, verdict: Verdict) -> str:
+    """A sweep's description under the verdict and the figure among its artifacts, in place of earlier ones.
+
+    MLflow shows a long description's first lines only, so these come first; it cannot scale an image.
+    """
+    value, low, high = verdict.effect
+    words = f"**{verdict.outcome}**: {value:.3g} [{low:.3g}, {high:.3g}], {verdict.measure}.\n\n{verdict.scope}"
+    image = f"![{path}](get-artifact?path={path}&run_uuid={run_id})"
+    return f"{words}\n\n{image}\n\n{SWEPT}{note.split(SWEPT)[-1]}"
+
+
+def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
+    """The saved view of an experiment's newest sweep, under one tag; none where this MLflow supports no saved views.
+
+    The form of the state is not documented: it is what the page of MLflow 3.17 writes, and tests open it there.
+    """
+    if not saved_views():
+        return {}
+    state = json.dumps(_state(runs), separators=(",", ":")).encode()
+    packed = f"deflate;{b64encode(compress(state)).decode()}"
+    return {VIEW + OVERVIEW: json.dumps({"name": _title(name), "createdAt": 0, "state": packed})}
+
+
+def saved_views() -> bool:
+    return tuple(map(int, version("mlflow").split(".")[:2])) >= VIEWS_SINCE
+
+
+def _title(name: str) -> str:
+    return f"{name}: cells"
+
+
+def _state(runs: Sequence[Run]) -> dict:
+    """Children only, the first seed of every cell first: MLflow loads 100 runs at a time."""
+    held = _held(runs)
+    runs = _where(runs, held)
+    swept = varied(runs)
+    seeds = [name for name in SEEDS if name in swept]
+    cells = cell_params(runs)
+    columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in (*CHARTS, *SHOWN)]
+    return {
+        "searchFilter": " AND ".join(
+            ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
+        ),
+        "orderByKey": f"params.`{seeds[0]}`" if seeds else "attributes.start_time",
+        "orderByAsc": bool(seeds),
+        "selectedColumns": [*columns, "tags.`outcome`"],
+        "groupBy": _group_by(cells),
+        "useGroupedValuesInCharts": True,
+        "runsHiddenMode": f"FIRST_{GROUPS}_RUNS",
+        "compareRunCharts": [_line(name, scale) for name, scale in CHARTS.items()],
+        "compareRunSections": [{"uuid": OVERVIEW, "name": "The claim", "display": True, "isReordered": True}],
+        "isAccordionReordered": True,
+    }
+
+
+def _held(runs: Sequence[Run]) -> dict[str, str]:
+    """What the view holds fixed so that its cells can be told apart: the value of most runs, the last one of equals."""
+    held = {}
+    for name in HELD:
+        shown = _where(runs, held)
+        if name in varied(shown) and _count(shown, cell_params(shown)) > GROUPS:
+            held[name] = Counter(run.params[name] for run in reversed(shown)).most_common(1)[0][0]
+    return held
+
+
+def _where(runs: Sequence[Run], held: Mapping[str, str]) -> list[Run]:
+    return [run for run in runs if held.items() <= run.params.items()]
+
+
+def cell_params(runs: Sequence[Run]) -> list[str]:
+    """The fewest varied parameters that tell the cells apart: init.scale is left out where it follows from init."""
+    chosen, names = [], [name for name in varied(runs) if name not in SEEDS]
+    for name in sorted(names, key=lambda name: "." in name):
+        if _count(runs, [*chosen, name]) > _count(runs, chosen):
+            chosen.append(name)
+    return chosen
+
+
+def _count(runs: Sequence[Run], names: Sequence[str]) -> int:
+    return len({tuple(run.params.get(name) for name in names) for run in runs})
+
+
+def _group_by(names: Sequence[str]) -> dict | None:
+    keys = [{"mode": "param", "groupByData": name} for name in names]
+    return {"aggregateFunction": "average", "groupByKeys": keys} if keys else None
+
+
+def _line(metric: str, scale: str) -> dict:
+    return {
+        "type": "LINE",
+        "uuid": f"{OVERVIEW}-{metric}",
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "metricSectionId": OVERVIEW,
+        "xAxisKey": "step",
+        "xAxisScaleType": "log",
+        "scaleType": scale,
+        "yAxisKey": "metric",
+        "lineSmoothness": 0,
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+        "isGenerated": False,
+        "deleted": False,
+    }

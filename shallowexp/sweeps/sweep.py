@@ -1,0 +1,180 @@
+"""A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow.
+
+Training stays in the calling thread, so Ctrl-C reaches it at once (the compiled kernel uses threads of its own).
+"""
+
+import math
+import signal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from shallowexp import provenance
+from shallowexp.config.runs import Run
+from shallowexp.errors import Interrupted, RunsFailed, TrackingError
+from shallowexp.models.models import Best, log_models
+from shallowexp.sweeps import pages
+from shallowexp.sweeps.batches import batches, train_batch
+from shallowexp.sweeps.progress import Progress
+from shallowexp.tracking.store import Store, Sweep
+from shallowexp.training.engines import Failure, Result
+
+PENDING = 4  # batches that may wait for the writer
+
+
+@dataclass
+class SweepSummary:
+    """What became of the runs of a sweep."""
+
+    total: int
+    reused: int = 0
+    finished: int = 0
+    diverged: int = 0
+    failures: dict[str, str] = field(default_factory=dict)  # name -> error
+    best: Best = field(default_factory=Best)
+
+    def count(self, run: Run, result: Result | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failures[run.name] = result.error
+        else:
+            self.finished += 1
+            self.best.see(run, result)
+            self.diverged += result.diverged_at is not None
+
+    def counts(self) -> dict[str, int]:
+        ended = {"finished": self.finished - self.diverged, "diverged": self.diverged, "failed": len(self.failures)}
+        return {"runs": self.total, "reused": self.reused} | ended
+
+    def tags(self) -> dict[str, str]:
+        return {f"shallowexp.{name}": str(n) for name, n in self.counts().items()}
+
+    def __str__(self) -> str:
+        diverged = f" ({self.diverged} of them diverged)" if self.diverged else ""
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self.total} runs: {self.reused} already there, {self.finished} trained{diverged}{failed}"
+
+
+@dataclass(frozen=True)
+class ExperimentTracker:
+    """One MLflow experiment, to which runs are added."""
+
+    store: Store
+    experiment: str
+    experiment_id: str
+
+    @classmethod
+    def open(cls, experiment: str, store: Store | None = None) -> "ExperimentTracker":
+        """Raises TrackingError where the store cannot be used."""
+        store = store or Store.open()
+        return cls(store, experiment, store.experiment(experiment, pages.experiment_tags(experiment)))
+
+    def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:
+        """The runs that are not FINISHED there yet (with `fresh`, all)."""
+        finished = {} if fresh else self.store.finished(self.experiment_id)
+        return [run for run in runs if run.fingerprint not in finished]
+
+    def one(self, run: Run, missing: Sequence[Run]) -> float:
+        """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
+        best = Best()
+        for batch in batches(missing):
+            records, results = train_batch(batch)
+            self.store.write(self.experiment_id, records)
+            if isinstance(results[0], Failure):
+                raise RunsFailed({run.name: results[0].error})
+            best.see(run, results[0])
+        log_models(self.store, self.experiment_id, [run], best)
+        row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
+        print(
+            _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
+        )
+        return row.get("train/loss", math.nan)  # one that diverges before it is first measured has none
+
+    def sweep(
+        self,
+        runs: Sequence[Run],
+        missing: Sequence[Run],
+        threads: int | None,
+        artifacts: Mapping[str, bytes] | None = None,
+    ) -> SweepSummary:
+        """Train `missing` and write it under one parent run; `runs` are all that the sweep asked for.
+
+        The parent gets the `artifacts`, path -> content, and at the end runs.csv.
+
+        Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
+        """
+        summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
+        if missing:
+            self._sweep(runs, missing, threads, summary, artifacts or {})
+        log_models(self.store, self.experiment_id, runs, summary.best)
+        return summary
+
+    def _sweep(self, runs, missing, threads: int | None, summary: SweepSummary, artifacts: Mapping[str, bytes]) -> None:
+        digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
+        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
+        note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
+        self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
+        parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
+        status = "FAILED"
+        try:
+            parent.log_artifacts(artifacts)
+            with _interruptible():
+                self._train_and_write(missing, parent.run_id, summary, threads)
+            status = "FAILED" if summary.failures else "FINISHED"
+        except KeyboardInterrupt as interrupt:
+            status = "KILLED"
+            raise Interrupted(summary, *(interrupt.args or (signal.SIGINT,))) from None
+        finally:
+            self._close(parent, status, runs, summary)
+
+    def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
+        results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
+        note = pages.sweep_note(runs, summary.counts(), self.experiment_id)
+        try:
+            parent.log_artifacts({"runs.csv": pages.table(runs, results, summary.failures).encode()})
+        except TrackingError:
+            status = "FAILED"
+            raise
+        finally:
+            parent.close(status, summary.tags() | {pages.NOTE: note})
+
+    def _train_and_write(self, runs: Sequence[Run], parent: str, summary: SweepSummary, threads: int | None) -> None:
+        """Writing goes on beside training; leaving, however, waits for the writes in flight."""
+        pending = deque()
+        with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
+            for batch in batches(runs):
+                records, results = train_batch(batch, threads)
+                pending.append(writer.submit(self.store.write, self.experiment_id, records, parent))
+                for run, result in zip(batch, results, strict=True):
+                    summary.count(run, result)
+                progress.advance(len(batch), len(summary.failures) - progress.failed)
+                while len(pending) > PENDING:
+                    pending.popleft().result()
+            for write in pending:
+                write.result()
+
+    def __str__(self) -> str:
+        return f"experiment {self.experiment} in {self.store.uri}"
+
+
+def _line(row) -> str:
+    """Loss and accuracy (r2 for regression) of a tracked run."""
+    names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
+    ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
+    return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM stops a sweep as Ctrl-C does."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

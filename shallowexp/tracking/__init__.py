@@ -1,0 +1,1 @@
+"""Runs into MLflow and out of it again."""

@@ -1,0 +1,46 @@
+"""Files into MLflow's artifact stores and out of them."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shallowexp.tracking.errors import explained_artifacts
+
+
+def put_artifacts(artifact_uri: str, uri: str, artifacts: dict[str, bytes]) -> None:
+    """Store path -> content under a run's artifact URI; files of this machine are written directly."""
+    if not artifacts:
+        return
+    with explained_artifacts(artifact_uri), tempfile.TemporaryDirectory() as temporary:
+        folder = _folder(artifact_uri)
+        for path, content in artifacts.items():
+            file = (folder or Path(temporary)) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        if folder is None:
+            _repository(artifact_uri, uri).log_artifacts(temporary)
+
+
+def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz artifact."""
+    with explained_artifacts(artifact_uri), tempfile.TemporaryDirectory() as temporary:
+        folder = _folder(artifact_uri)
+        file = folder / path if folder else _repository(artifact_uri, uri).download_artifacts(path, temporary)
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+
+def _folder(artifact_uri: str) -> Path | None:
+    """The folder, if artifacts under this URI are files of this machine."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    local = is_local_uri(artifact_uri, is_tracking_or_registry_uri=False)
+    return Path(local_file_uri_to_path(artifact_uri)) if local else None
+
+
+def _repository(artifact_uri: str, uri: str):
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(artifact_uri, tracking_uri=uri)

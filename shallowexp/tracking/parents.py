@@ -1,0 +1,125 @@
+"""A sweep is a parent run in MLflow, and its runs are its children.
+
+While it is RUNNING its tags name the process that writes it, so that the next process on this host can tell a sweep
+that goes on from one whose process died, and take that one up again.
+"""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from shallowexp.errors import TrackingError
+from shallowexp.tracking.artifacts import put_artifacts
+from shallowexp.tracking.client import FINGERPRINT, PARENT, search, system_tags
+from shallowexp.tracking.errors import tracked
+
+DIGEST, HOST, PID, STARTED = (f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start"))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's parent run, RUNNING until it is closed."""
+
+    uri: str
+    client: object  # MlflowClient
+    rows: object  # sql.SqlBackend or client.ClientBackend
+    experiment_id: str
+    run_id: str
+
+    @classmethod
+    def open(cls, uri: str, client, rows, experiment_id: str, digest: str, name: str, tags: Mapping) -> "Sweep":
+        """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
+
+        What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
+        TrackingError if a living process, or one of another host, is at this very sweep.
+        """
+        parents = list(search(client, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"))
+        same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
+        _refuse_running(uri, same)
+        _close_stale(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
+        tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
+        if not same:
+            run = client.create_run(experiment_id, tags=tags, run_name=name)
+            return cls(uri, client, rows, experiment_id, run.info.run_id)
+        _set_tags(client, same[0].info.run_id, tags)
+        client.update_run(same[0].info.run_id, status="RUNNING")
+        return cls(uri, client, rows, experiment_id, same[0].info.run_id)
+
+    @tracked
+    def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
+        """Store path -> content as artifacts of the parent run."""
+        run = self.client.get_run(self.run_id)
+        put_artifacts(run.info.artifact_uri, self.uri, dict(artifacts))
+
+    @tracked
+    def tags(self) -> dict[str, str]:
+        return self.client.get_run(self.run_id).data.tags
+
+    @tracked
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        _set_tags(self.client, self.run_id, tags)
+
+    @tracked
+    def close(self, status: str = "FINISHED", tags: Mapping[str, str] | None = None) -> None:
+        """End the sweep as FINISHED, FAILED (on an error) or KILLED (on a signal); no child of it stays RUNNING."""
+        _set_tags(self.client, self.run_id, tags or {})
+        _kill_children(self.client, self.experiment_id, {self.run_id})
+        self.client.set_terminated(self.run_id, status)
+        self.rows.analyze()
+
+
+def _refuse_running(uri: str, parents: list) -> None:
+    for parent in parents:
+        if parent.info.status == "RUNNING" and not _left_behind(parent):
+            host, run_id = parent.data.tags[HOST], parent.info.run_id
+            owner = f"process {parent.data.tags[PID]} on {host}, run {run_id} in {uri}"
+            raise TrackingError(f"This sweep is already running: {owner}.{_advice(host, run_id)}")
+
+
+def _advice(host: str, run_id: str) -> str:
+    """Of another host nobody here can say whether its process lives."""
+    if host == socket.gethostname():
+        return ""
+    ended = f"import mlflow; mlflow.MlflowClient().set_terminated('{run_id}', 'KILLED')"
+    return f'\nIf that is gone (a container that was restarted), say so, then start again: python -c "{ended}"'
+
+
+def _close_stale(client, experiment_id: str, parents: list) -> None:
+    """Close as KILLED the RUNNING children of these runs, then these: killed in between, the next one starts over."""
+    _kill_children(client, experiment_id, {parent.info.run_id for parent in parents})
+    for parent in parents:
+        if parent.info.status == "RUNNING":
+            client.set_terminated(parent.info.run_id, "KILLED")
+
+
+def _kill_children(client, experiment_id: str, parents: set[str]) -> None:
+    running = search(client, experiment_id, f"attributes.status = 'RUNNING' AND tags.`{FINGERPRINT}` LIKE '%'")
+    for child in list(running):
+        if child.data.tags.get(PARENT) in parents:
+            client.set_terminated(child.info.run_id, "KILLED")
+
+
+def _set_tags(client, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+
+def _owner_tags() -> dict[str, str]:
+    process = psutil.Process()
+    return {HOST: socket.gethostname(), PID: str(process.pid), STARTED: str(process.create_time())}
+
+
+def _left_behind(run) -> bool:
+    """Whether the run's process was of this host and is gone or has closed it; its pid may name another by now."""
+    tags = run.data.tags
+    if tags[HOST] != socket.gethostname() or run.info.status != "RUNNING":
+        return tags[HOST] == socket.gethostname()
+    try:
+        process = psutil.Process(int(tags[PID]))
+        gone = abs(process.create_time() - float(tags[STARTED])) > 2  # the clock may have been set
+        return gone or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,197 @@
+"""Runs into MLflow and out of it again. With the other tracking_*.py the only code that supports MLflow.
+
+A run is written whole, after its training, or not at all: `Record` is a run as it will stand in MLflow, `Store.write`
+puts a batch of them there, and `Store.read` gives them back as the report wants them. A store that is a SQL database is
+written and read in bulk, any other through MLflow's public client; both leave the same runs.
+
+MLflow is imported late: that alone takes 2 s.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from shallowexp.errors import TrackingError
+from shallowexp.runs import Runs
+from shallowexp.tracking import sql
+from shallowexp.tracking.client import (
+    FINGERPRINT,
+    PARENT,
+    WEIGHTS,
+    ClientBackend,
+    quiet_environment,
+    system_tags,
+)
+from shallowexp.tracking.errors import explained, tracked
+from shallowexp.tracking.frames import runs_of
+from shallowexp.tracking.parents import Sweep
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """The data set that a run was trained on, as MLflow's `datasets` hold it: name and digest tell two apart."""
+
+    name: str
+    digest: str
+    source: str  # JSON of what made it
+    schema: str  # JSON: its columns
+    profile: str  # JSON: its sizes
+    source_type: str = "code"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as it will stand in MLflow, whole."""
+
+    fingerprint: str
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    steps: np.ndarray  # (p,) int, rising
+    metrics: dict[str, np.ndarray]  # name -> (p,); what is not finite is undefined there and not logged
+    start: int  # ms since 1970
+    end: int
+    artifacts: dict[str, bytes] = field(default_factory=dict)  # path -> content
+    status: str = "FINISHED"  # or FAILED
+    data: DatasetInput | None = None
+
+    def points(self) -> dict[str, list[tuple[int, float]]]:
+        """The finite (step, value) points of each metric that has any."""
+        found = {}
+        for name, values in self.metrics.items():
+            finite = np.isfinite(values)
+            found[name] = list(zip(self.steps[finite].tolist(), values[finite].tolist(), strict=True))
+        return {name: points for name, points in found.items() if points}
+
+    def drop_undefined(self, parent: str | None) -> "Record":
+        """The same with all the tags that it will have in MLflow, as a child of the run `parent` if there is one."""
+        tags = system_tags() | {FINGERPRINT: self.fingerprint, "mlflow.runName": self.name}
+        if parent:
+            tags |= {PARENT: parent, "sweep": parent[:8]}
+        if WEIGHTS in self.artifacts:
+            tags["shallowexp.weights"] = WEIGHTS  # spares a reader asking every run for its artifacts
+        return replace(self, tags=tags | self.tags)
+
+
+class Stored(NamedTuple):
+    """A run as it stands in MLflow."""
+
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    points: dict[str, list[tuple[int, float]]]  # of each metric, as `Record.points` has them
+
+
+class RunResult(NamedTuple):
+    """How a run ended."""
+
+    run_id: str
+    metrics: dict[str, float]  # their last values
+
+    @property
+    def outcome(self) -> str:
+        return "diverged" if "diverged/step" in self.metrics else "finished"
+
+
+class Store:
+    """An MLflow tracking store. Its methods raise TrackingError when it fails."""
+
+    def __init__(self, uri: str, client, rows):
+        self.uri, self.client = uri, client
+        self._rows = rows  # SqlBackend or ClientBackend
+
+    @classmethod
+    def open(cls, uri: str | None = None, create: bool = True) -> "Store":
+        """The store at `uri`, else at MLFLOW_TRACKING_URI, else MLflow's default, ./mlflow.db.
+
+        A SQLite file that is missing is made, or without `create` a TrackingError.
+        """
+        quiet_environment()
+        import mlflow
+
+        # MLflow logs tracebacks of errors that TrackingError reports, and a line for each migration
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        uri = uri or mlflow.get_tracking_uri()
+        with explained(uri):
+            if not create and not sql.exists(uri):
+                raise TrackingError(
+                    f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI."
+                )
+            sql.create_tables(uri)
+            client = mlflow.MlflowClient(uri)
+            client.search_experiments(max_results=1)  # is it there, and may we in
+            return cls(uri, client, sql.sql_backend(uri) or ClientBackend(client, uri))
+
+    @tracked
+    def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """The id of the experiment of this name, made if it is missing; sets `tags` on it."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self.client.create_experiment(name, tags=dict(tags or {}))
+        if found.lifecycle_stage == "deleted":
+            command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            raise TrackingError(f"MLflow experiment {name!r} is deleted in {self.uri}: restore it with `{command}`.")
+        for key, value in (tags or {}).items():
+            if found.tags.get(key) != value:
+                self.client.set_experiment_tag(found.experiment_id, key, value)
+        return found.experiment_id
+
+    @tracked
+    def find(self, name: str) -> str | None:
+        """The id of the experiment of this name; None if there is none or it is deleted."""
+        found = self.client.get_experiment_by_name(name)
+        return found.experiment_id if found and found.lifecycle_stage == "active" else None
+
+    @tracked
+    def finished(self, experiment_id: str) -> dict[str, str]:
+        """Fingerprint -> run id of its newest FINISHED run, over the whole experiment."""
+        return {fingerprint: run_id for _, run_id, fingerprint in sorted(self._rows.finished(experiment_id))}
+
+    @tracked
+    def results(self, experiment_id: str, fingerprints: Iterable[str]) -> dict[str, "RunResult"]:
+        """Fingerprint -> how the newest FINISHED run of each fingerprint that has one ended."""
+        newest = self.finished(experiment_id)
+        found = {fingerprint: newest[fingerprint] for fingerprint in fingerprints if fingerprint in newest}
+        last = self._rows.last(experiment_id, list(found.values()))
+        return {fingerprint: RunResult(run_id, last[run_id]) for fingerprint, run_id in found.items()}
+
+    @tracked
+    def write(self, experiment_id: str, records: Iterable[Record], parent: str | None = None) -> None:
+        """Write runs, whole, as children of the run `parent` if there is one; a SQL store takes all of them or none."""
+        records = [record.complete(parent) for record in records]
+        if records:
+            self._rows.write(self.client.get_experiment(experiment_id), records)
+
+    @tracked
+    def run(self, run_id: str) -> "Stored":
+        """A run of any kind. Raises TrackingError if there is none with this id."""
+        run = self.client.get_run(run_id)
+        histories = [self.client.get_metric_history(run_id, name) for name in run.data.metrics]
+        points = {name: [(m.step, m.value) for m in h] for name, h in zip(run.data.metrics, histories, strict=True)}
+        return Stored(run.info.status, run.data.params, run.data.tags, points)
+
+    @tracked
+    def open_sweep(
+        self, experiment_id: str, digest: str, name: str, tags: Mapping[str, str], description: str = ""
+    ) -> Sweep:
+        """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
+        tags = {"mlflow.note.content": description, **tags}
+        return Sweep.open(self.uri, self.client, self._rows, experiment_id, digest, name, tags)
+
+    @tracked
+    def sweep(self, run_id: str) -> Sweep:
+        """A sweep that is there. Raises TrackingError if it is not."""
+        return Sweep(self.uri, self.client, self._rows, self.client.get_run(run_id).info.experiment_id, run_id)
+
+    @tracked
+    def read(self, name: str, fingerprints: Iterable[str]) -> Runs:
+        """The newest FINISHED run of each of the fingerprints that has one in the experiment `name`."""
+        experiment_id = self.find(name)
+        if experiment_id is None:
+            raise TrackingError(f"No experiment {name!r} in {self.uri}: run its sweep, or set MLFLOW_TRACKING_URI.")
+        newest = self.finished(experiment_id)
+        run_ids = [newest[fingerprint] for fingerprint in sorted(newest.keys() & set(fingerprints))]
+        return runs_of(*self._rows.frames(experiment_id, run_ids), self.uri)

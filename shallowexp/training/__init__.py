@@ -1,0 +1,1 @@
+"""Jobs in, results out: NumPy's engine and the compiled kernel. No configuration, no store."""

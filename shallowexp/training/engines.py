@@ -1,0 +1,114 @@
+"""train(jobs) -> results. Knows neither Hydra nor MLflow; a job is a picklable value and a result plain arrays."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+import numpy as np
+
+from shallowexp.network import diagnostics
+from shallowexp.network.initializers import Parameters
+from shallowexp.network.passes import forward, gradient_descent
+from shallowexp.training.job import Job, Result
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "compiled", "numpy")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that raised: a user's own activation, say, or a data set that could not be drawn."""
+
+    error: str
+
+
+def resolve_engine(job: Job, engine: str = "auto") -> str:
+    """The engine that trains the job: the compiled kernel where it may and can, else NumPy (which is then said once)."""
+    if engine == "numpy":
+        return engine
+    kernel = _kernel()
+    if kernel and kernel.supports(job):
+        return "compiled"
+    if kernel:
+        warn_once(
+            f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
+            "the compiled kernel supports only the built-in ones"
+        )
+    return "numpy"
+
+
+@cache
+def _kernel():
+    try:
+        from shallowexp.training import kernel
+    except ImportError as error:
+        warn_once(f"training through NumPy: Numba cannot be imported ({error})")
+        return None
+    return kernel
+
+
+@cache
+def warn_once(message: str) -> None:
+    log.warning(message)
+
+
+def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Failure]:
+    """Train every job, in the jobs' order; a result depends on its job alone, whatever is trained beside it.
+
+    `threads` bounds the compiled kernel's threads (None: all cores).
+    """
+    results = {job: _attempt(train_one, job) for job in jobs if job.engine == "numpy"}
+    compiled = [job for job in jobs if job.engine == "compiled"]
+    if compiled:
+        results |= _train_compiled(compiled, threads)
+    return [results[job] for job in jobs]
+
+
+def _train_compiled(jobs: Sequence[Job], threads: int | None) -> dict[Job, Result | Failure]:
+    """All in one call of the kernel; the jobs that cannot even start are failures and stay out of it."""
+    checked = {job: _attempt(Job.initial, job) for job in jobs}
+    ready = [job for job in jobs if not isinstance(checked[job], Failure)]
+    failures = {job: checked[job] for job in jobs if isinstance(checked[job], Failure)}
+    return failures | dict(zip(ready, _kernel().train_batch(ready, threads), strict=True))
+
+
+def _attempt(function: Callable, job: Job):
+    try:
+        return function(job)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+def train_one(job: Job) -> Result:
+    """Train one network through `network.py`, the definition."""
+    data, initial = job.initial()
+    descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate)
+    kept, diverged_at = [], None
+    with np.errstate(all="ignore"):
+        for step, (parameters, cache, gradients) in enumerate(islice(descent, job.steps + 1)):
+            row = None
+            if step in job.log_steps:
+                test = forward(data.X_test, parameters, job.activation)
+                row = diagnostics.measure(parameters, cache, gradients, test, data, job.activation, job.output)
+            if not _finite(parameters, row):
+                diverged_at = step
+                break
+            if row is not None:
+                kept.append((step, row, parameters))
+    return _result(job, initial, kept, diverged_at)
+
+
+def _finite(parameters: Parameters, row: np.ndarray | None) -> bool:
+    loss = 0.0 if row is None else row[0]
+    return bool(np.isfinite(loss) and all(np.isfinite(p).all() for p in parameters))
+
+
+def _result(job: Job, initial: Parameters, kept: list, diverged_at: int | None) -> Result:
+    steps, rows, path = zip(*kept, strict=True) if kept else ((), (), ())
+    metrics = np.array(rows, dtype=np.float64).reshape(-1, len(diagnostics.METRICS))
+    metrics[np.isinf(metrics)] = np.nan
+    weights = Parameters(*map(np.stack, zip(*path, strict=True))) if job.weights and path else None
+    return Result(np.array(steps, np.int64), metrics, diverged_at, weights, path[-1] if path else initial)

@@ -1,0 +1,46 @@
+"""What is trained and what comes back, as picklable values: the same for both engines and for any worker."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shallowexp.network.activations import Activation
+from shallowexp.network.data import Data, Dataset
+from shallowexp.network.initializers import Initializer, Parameters
+from shallowexp.network.outputs import Output
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train: everything that its result depends on, and nothing else."""
+
+    data: Data
+    activation: Activation
+    init: Initializer
+    output: Output
+    hidden_size: int
+    seed: int
+    steps: int
+    learning_rate: float
+    log_steps: tuple[int, ...]  # rising, at most `steps`
+    dtype: str = "float64"
+    engine: str = "numpy"
+    weights: bool = False  # keep the parameters at the logged steps
+
+    def initial(self) -> tuple[Dataset, Parameters]:
+        """The data and the initial parameters in the job's dtype."""
+        data = self.data.load()
+        parameters = self.init(len(data.X), self.hidden_size, len(data.Y), self.seed)
+        X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
+        return Dataset(X, Y, X_test, Y_test, data.task), Parameters(*(p.astype(self.dtype) for p in parameters))
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained network's history: row i of `metrics` (columns diagnostics.METRICS) holds at `steps[i]` updates."""
+
+    steps: np.ndarray  # (p,) int64
+    metrics: np.ndarray  # (p, 13) float64, NaN where undefined
+    diverged_at: int | None  # first step whose parameters, or whose loss if it is logged, are not finite
+    weights: Parameters | None  # (p, ...) each, at the same steps, if the job asked for them
+    final: Parameters  # at the last of them (the initial ones if there is none)

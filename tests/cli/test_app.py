@@ -1,0 +1,279 @@
+"""The commands as a user meets them: real processes, a real store, a fresh process that looks at what they left."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from shallowexp.provenance import commit
+from tests.conftest import COMMANDS, command, environment
+
+SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
+
+
+def tracked(folder: Path, experiment="shallowexp"):
+    """All runs, parents and children, as MLflow's public search gives them."""
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    try:
+        return mlflow.search_runs(experiment_names=[experiment], max_results=50_000)
+    finally:
+        mlflow.set_tracking_uri(None)  # it would reach every later test of this process, and their child processes
+
+
+def children(folder, experiment="shallowexp"):
+    runs = tracked(folder, experiment)
+    return runs[runs["tags.shallowexp.fingerprint"].notna()]
+
+
+def test_a_single_run_ends_with_one_line(workplace):
+    done = command("shallowexp", "seed=2", *SMALL, cwd=workplace)
+    run = children(workplace).iloc[0]
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    for part in (f"train/loss {run['metrics.train/loss']:.6g}", "train/accuracy", run.run_id, "mlflow.db"):
+        assert part in done.stdout
+    assert (run.status, run["params.activation"], run["params.init.scale"], run["params.seed"]) == (
+        "FINISHED", "tanh", "0.01", "2",
+    )  # fmt: skip
+    assert run["tags.mlflow.source.git.commit"] == commit()
+    again = command("shallowexp", "seed=2", *SMALL, cwd=workplace)
+    assert "already there" in again.stdout
+    assert len(children(workplace)) == 1
+
+
+def test_a_sweep_has_one_parent_and_a_child_for_each_run(workplace):
+    arguments = ("activation=sigmoid,tanh,relu", "init=zero,random", "hidden_size=2,4", "seed=range(3)", *SMALL)
+    done = command("shallowexp", "-m", *arguments, cwd=workplace)
+    runs, found = tracked(workplace), children(workplace)
+    (parent,) = runs[runs["tags.shallowexp.digest"].notna()].itertuples()
+    assert done.returncode == 0, done.stderr
+    assert len(found) == 36
+    assert set(found.status) == {"FINISHED"} == {parent.status}
+    assert set(found["tags.mlflow.parentRunId"]) == {parent.run_id}
+    assert not found.filter(like="metrics.train/loss").isna().any(axis=None)
+    overrides = list(workplace.glob("multirun/*/*/*/.hydra/overrides.yaml"))
+    assert len(overrides) == 36
+    config = yaml.safe_load((overrides[0].parent / "config.yaml").read_text())
+    assert all(f"{key}={config[key]}" in yaml.safe_load(overrides[0].read_text()) for key in ("hidden_size", "seed"))
+
+
+def test_only_what_is_missing_is_trained(workplace):
+    command("shallowexp", "-m", "seed=range(4)", *SMALL, cwd=workplace)
+    dry = command("shallowexp", "-m", "seed=range(6)", "dry_run=true", *SMALL, cwd=workplace)
+    assert "6 runs: 4 already there, 2 to train" in dry.stdout
+    assert len(children(workplace)) == 4
+    more = command("shallowexp", "-m", "seed=range(6)", *SMALL, cwd=workplace)
+    assert "6 runs: 4 already there, 2 trained" in more.stdout
+    assert len(children(workplace)) == 6
+    fresh = command("shallowexp", "-m", "seed=range(6)", "fresh=true", *SMALL, cwd=workplace)
+    assert "0 already there, 6 trained" in fresh.stdout
+    assert len(children(workplace)) == 12
+
+
+def test_divergence_is_a_result(workplace):
+    done = command("shallowexp", "data=diabetes", "train.learning_rate=1e6", "train.steps=50", cwd=workplace)
+    (run,) = children(workplace).to_dict("records")
+    assert done.returncode == 0
+    assert "diverged at step" in done.stdout
+    assert (run["status"], run["tags.outcome"]) == ("FINISHED", "diverged")
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    history = client.get_metric_history(run["run_id"], "train/loss")
+    assert 0 < len(history) < 20
+    assert all(abs(point.value) < 1e308 and point.step < run["metrics.diverged/step"] for point in history)
+
+
+REFUSED = {
+    "activation=tahn": ("activation=tahn", "did you mean tanh?", "sigmoid"),
+    "hidden_size=-1": ("hidden_size=-1",),
+    "hidden_size=four": ("hidden_size=four",),
+    "init.scale=abc": ("init.scale", "abc"),
+    "hiden_size=3": ("hiden_size", "did you mean hidden_size?"),
+    "activation.slope=0.1": ("activation.slope",),
+    "output=softmax": ("output=softmax", "choices: auto, sigmoid"),
+    "train.learning_rate=0": ("train.learning_rate=0",),
+    "+experiment=symetry": ("experiment=symetry", "did you mean symmetry?"),
+    "-m seed=range(0)": ("seed=range(0)", "empty range"),
+    "-m hidden_size=1,-2": ("hidden_size=-2",),
+    "-m activation=tanh,tahn": ("activation=tahn", "did you mean tanh?"),
+    "-m +experiment=symmetry,saturation": ("one experiment at a time",),
+}
+
+
+@pytest.mark.parametrize(("arguments", "parts"), REFUSED.items())
+def test_bad_input_is_one_message_and_leaves_nothing(arguments, parts, tmp_path):
+    done = command("shallowexp", *arguments.split(), cwd=tmp_path)
+    assert done.returncode == 1
+    assert all(part in done.stderr for part in parts), done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("mlflow.db*")) + list(tmp_path.rglob(".hydra/config.yaml"))[1:]
+
+
+def test_a_report_without_runs(workplace):
+    done = command("shallowexp-report", cwd=workplace)
+    assert done.returncode == 1
+    assert "no runs of these sweeps" in done.stderr
+    assert not (workplace / "report").exists()
+
+
+def test_a_report_on_an_unknown_experiment(workplace):
+    done = command("shallowexp-report", "symetry", cwd=workplace)
+    assert done.returncode == 2
+    assert "did you mean symmetry?" in done.stderr
+
+
+def test_help_is_light(tmp_path):
+    code = (
+        "import sys\nfrom shallowexp.cli.app import main\nsys.argv = ['shallowexp', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('heavy:', [name for name in ('mlflow', 'matplotlib', 'numba', 'sklearn', 'pandas') if name in sys.modules])"
+    )
+    python = str(COMMANDS / "python")
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "symmetry" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("arguments", [("seed=1",), ("-m", "seed=1,2")], ids=["run", "sweep"])
+def test_garbage_is_collected_once_start_up_is_over(workplace, arguments):
+    code = (
+        f"import gc, sys\nfrom shallowexp.cli.app import main\nsys.argv = {['shallowexp', *arguments, *SMALL]}\n"
+        "main()\nprint('collected:', gc.isenabled())"
+    )
+    run = [str(COMMANDS / "python"), "-c", code]
+    done = subprocess.run(run, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "collected: True"
+
+
+LONG = ("-m", "hidden_size=8,16,32", "seed=range(40)", "train.steps=8000")
+
+
+def start(folder):
+    return subprocess.Popen(
+        [str(COMMANDS / "shallowexp"), *LONG], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_children(folder, process):
+    """Until some runs are written. A short look each time: a long one would keep SQLite from writing."""
+    count = "SELECT count(*) FROM tags WHERE key = 'shallowexp.fingerprint'"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        with closing(sqlite3.connect(folder / "mlflow.db", timeout=30)) as database:
+            if database.execute(count).fetchone()[0]:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"no runs were written: {process.communicate()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
+    process = start(workplace)
+    wait_for_children(workplace, process)
+    os.kill(process.pid, number)
+    message = process.communicate(timeout=60)[1]
+    before = children(workplace)
+    assert 0 < len(before) < 120
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    if number != signal.SIGKILL:
+        assert "goes on where this one stopped" in message
+        assert set(tracked(workplace).status) == {"FINISHED", "KILLED"}
+    done = command("shallowexp", *LONG, cwd=workplace)
+    assert f"{len(before)} already there, {120 - len(before)} trained" in done.stdout
+    after, runs = children(workplace), tracked(workplace)
+    assert set(before.run_id) < set(after.run_id)
+    assert len(after) == after["tags.shallowexp.fingerprint"].nunique() == 120
+    assert set(runs.status) == {"FINISHED"}
+    assert after["tags.mlflow.parentRunId"].nunique() == 1
+
+
+@pytest.mark.parametrize("multirun", [(), ("-m", "hidden_size=4,8,16")], ids=["run", "sweep"])
+def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
+    endless = [str(COMMANDS / "shallowexp"), *multirun, "seed=1", "train.steps=2000000000"]
+    process = subprocess.Popen(endless, cwd=workplace, env=environment(), stderr=subprocess.PIPE, text=True)
+    time.sleep(10)  # it trains by then; before, Ctrl-C must end it as well
+    process.send_signal(signal.SIGINT)
+    try:
+        stderr = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert "RUNNING" not in set(tracked(workplace).get("status", []))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-m", "hydra.launcher.threads=-1"), "hydra.launcher.threads=-1 is not possible; allowed: at least 1"),
+        (("-m", "seed=1,2", "--cfg", "job"), "Only one of --run, --multirun, --cfg"),
+    ],
+)
+def test_what_hydra_lets_pass_or_raises_bare(workplace, arguments, message):
+    done = command("shallowexp", *arguments, cwd=workplace)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_diverges_at_its_first_step(workplace):
+    done = command("shallowexp", "init.scale=1e308", *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "diverged at step 0" in done.stdout
+
+
+def test_a_failing_run_is_listed_and_the_others_go_on(workplace):
+    (workplace / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n\n\n@dataclass(frozen=True)\n"
+        "class Fragile(Tanh):\n    limit: int = 3\n\n    def __call__(self, Z):\n"
+        "        if len(Z) > self.limit:\n            raise ValueError('too many units')\n        return super().__call__(Z)\n"
+    )
+    (workplace / "conf" / "activation").mkdir(parents=True)
+    (workplace / "conf" / "activation" / "fragile.yaml").write_text("_target_: mine.Fragile\nlimit: 3\n")
+    arguments = ("-m", "activation=fragile,tanh", "hidden_size=2,4", *SMALL)
+    done = command("shallowexp", *arguments, cwd=workplace)
+    assert done.returncode == 1
+    assert "1 runs failed" in done.stderr
+    assert "fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(children(workplace).status) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
+
+
+def test_basic_launcher_gives_the_same_results(workplace):
+    arguments = ("-m", "seed=1,2", "train.engine=numpy", "log.weights=all", *SMALL)
+    command("shallowexp", *arguments, cwd=workplace)
+    done = command("shallowexp", *arguments, "fresh=true", "hydra/launcher=basic", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    runs = children(workplace)
+    losses = runs.groupby("tags.shallowexp.fingerprint")["metrics.train/loss"]
+    assert len(runs) == 4
+    assert (losses.nunique() == 1).all()
+    assert len(losses) == 2
+
+
+def test_report_of_a_small_sweep(workplace):
+    done = command("shallowexp", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    done = command("shallowexp-report", "symmetry", cwd=workplace)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "runs are missing" in done.stdout
+    assert {path.suffix for path in (workplace / "report").glob("symmetry*")} >= {".png", ".svg", ".pdf", ".csv"}
+    (claim,) = json.loads((workplace / "report" / "claims.json").read_text())
+    assert claim["name"] == "symmetry"
+
+
+def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
+    code = "import sys; sys.modules['numba'] = None; from shallowexp.cli.app import main; main()"
+    python = [str(COMMANDS / "python"), "-c", code, "-m", "seed=1,2", *SMALL]
+    done = subprocess.run(python, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
+    assert (done.stdout + done.stderr).count("training through NumPy: Numba cannot be imported") == 1
+    assert set(children(workplace)["params.train.engine"]) == {"numpy"}

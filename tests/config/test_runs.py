@@ -1,0 +1,177 @@
+"""From configurations to runs: names, defaults, what a fingerprint sees, and what is refused."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from shallowexp import CONF
+from shallowexp.config import fingerprint as sources
+from shallowexp.config.runs import GROUPS, plan
+from shallowexp.errors import ConfigError
+
+
+def runs(*jobs):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = [compose("config", overrides=list(job), return_hydra_config=True) for job in jobs]
+        return plan((_task(config), config.hydra.runtime.choices) for config in composed)
+
+
+def _task(config):
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+
+
+def run(*overrides):
+    return runs(overrides)[0]
+
+
+def test_params_are_named_as_the_overrides_that_set_them():
+    overrides = {
+        "data": "flower",
+        "activation": "leaky_relu",
+        "init": "random",
+        "hidden_size": "8",
+        "seed": "3",
+        "init.scale": "0.02",
+        "activation.slope": "0.1",
+        "train.learning_rate": "0.5",
+    }
+    params = run(*(f"{key}={value}" for key, value in overrides.items())).params
+    assert params.items() >= overrides.items()
+    assert run(*(f"{key}={value}" for key, value in params.items())).params == params
+
+
+def test_name():
+    assert run("init.scale=0.01", "hidden_size=8", "seed=3").name == "tanh · random ×0.01 · 8 units · seed 3"
+
+
+@pytest.mark.parametrize(
+    ("data", "output"), [("flower", "sigmoid"), ("digits", "softmax"), ("wine", "softmax"), ("diabetes", "identity")]
+)
+def test_auto_output_follows_the_task(data, output):
+    assert run(f"data={data}").params["output"] == output
+
+
+CHOICES = [path for group in GROUPS for path in sorted(CONF.glob(f"{group}/*.yaml")) if path.stem != "auto"]
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_vocabulary_repeats_the_defaults_of_the_code(path):
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    target = get_class(node.pop("_target_"))
+    defaults = {field.name: field.default for field in fields(target)}
+    assert node.keys() == defaults.keys()
+    assert node == defaults or path.stem in ("he", "lecun", "xavier")
+
+
+def test_log_steps():
+    assert run("train.steps=1000", "log.points=5").job.log_steps == (0, 1, 10, 100, 1000)
+    assert run("train.steps=10", "log.every=4").job.log_steps == (0, 4, 8, 10)
+    assert run("train.steps=10", "log.steps=[3,1]").job.log_steps == (1, 3, 10)
+    assert run("train.steps=1").job.log_steps == (0, 1)
+
+
+def test_the_lowest_seed_of_each_cell_keeps_its_weights():
+    asked = runs(*([f"seed={s}", f"hidden_size={n}"] for s in (3, 1, 2) for n in (2, 4)))
+    assert [(r.job.seed, r.job.hidden_size) for r in asked if r.job.weights] == [(1, 2), (1, 4)]
+    assert not run("log.weights=none").job.weights
+
+
+def test_what_is_asked_for_twice_is_there_once():
+    assert len(runs(["seed=1"], ["seed=1"], ["seed=2"])) == 2
+
+
+CHANGES = ["hidden_size=5", "seed=9", "init=he", "init.scale=1", "activation=relu", "data=moons", "data.seed=4"]
+CHANGES += ["train.steps=7", "train.learning_rate=1", "train.dtype=float32", "train.engine=numpy", "log.points=3"]
+CHANGES += ["log.weights=none", "output=sigmoid_squared"]
+
+
+def test_every_change_that_matters_changes_the_fingerprint():
+    fingerprints = [run(*change).fingerprint for change in ([], *([c] for c in CHANGES))]
+    assert len(set(fingerprints)) == len(CHANGES) + 1
+
+
+@pytest.mark.parametrize(
+    "same", ["fresh=true", "dry_run=true", "hydra.launcher.threads=1", "init.scale=1e-2", "output=sigmoid"]
+)
+def test_what_cannot_change_the_result_does_not(same):
+    assert run(same).fingerprint == run().fingerprint
+
+
+def test_what_is_done_with_a_run_is_no_param():
+    asked = run("fresh=true", "dry_run=true", "log.model=best", "log.register=it").params
+    assert not asked.keys() & {"fresh", "dry_run", "log.model", "log.register"}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+def test_each_module_that_computes_is_part_of_the_fingerprint(engine, monkeypatch):
+    def fingerprint(changed=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(sources, "_content", lambda name: content(name) + (b"#" if name == changed else b""))
+            sources._sources.cache_clear()
+            return run(f"train.engine={engine}").fingerprint
+
+    content, modules = sources._content, sources.computing(engine)
+    assert {"shallowexp.network.data", "shallowexp.network.passes", "shallowexp.training.engines"} <= set(modules)
+    assert ("shallowexp.training.kernel_descent" in modules) == (engine == "compiled")
+    assert len({fingerprint(), *map(fingerprint, modules)}) == len(modules) + 1
+    sources._sources.cache_clear()
+
+
+def test_fingerprint_is_the_same_in_another_process():
+    code = "import tests.config.test_runs as t; print(t.run('seed=5').fingerprint)"
+    root = CONF.parent
+    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == run("seed=5").fingerprint
+
+
+def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"
+    source += "@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n"
+    for name, text in (("mine_a", source), ("mine_b", source + "\n")):
+        (tmp_path / f"{name}.py").write_text(text)
+    a, b = (run(f"activation._target_={name}.Mine") for name in ("mine_a", "mine_b"))
+    assert a.job.engine == "numpy"
+    assert a.fingerprint != b.fingerprint
+    assert a.fingerprint != replace(a, job=replace(a.job, seed=1)).fingerprint
+
+
+REFUSED = {
+    "hidden_size=0": "hidden_size=0",
+    "hidden_size=-3": "hidden_size=-3",
+    "seed=-1": "seed=-1",
+    "data.seed=-1": "data.seed=-1",
+    "init.scale=abc": r"init\.scale: Value 'abc'",
+    "init.scale=inf": "init.scale=inf",
+    "seed=4294967296": "0 to 4294967295",
+    "init.scale=nan": "init.scale=nan",
+    "train.learning_rate=0": "train.learning_rate=0",
+    "train.learning_rate=-1": "train.learning_rate=-1",
+    "train.steps=0": "train.steps=0",
+    "train.dtype=float46": r"did you mean float64\?",
+    "train.engine=gpu": "auto, compiled, numpy",
+    "log.points=1": "log.points=1",
+    "log.every=0": "log.every=0",
+    "log.steps=[-1]": r"log.steps=\[-1\]",
+    "log.steps=[20000]": "0 to 10000",
+    "log.weights=some": "none, first, all",
+    "+train.lr=1": r"train\.lr is not a key; keys there: steps, learning_rate",
+    "+log.pionts=5": r"did you mean points\?",
+    "+hiden_size=8": r"hiden_size is not a key \(did you mean hidden_size\?\)",
+    "output=softmax": "choices: auto, sigmoid, sigmoid_squared",
+    "data.positive_rate=1": "data.positive_rate=1",
+    "data.samples=1": "data.samples=1",
+    "activation._target_=shallowexp.network.activations.Tahn": "cannot be imported",
+    "activation._target_=math.sin": "dataclass",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_what_cannot_be_run_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        run(override)

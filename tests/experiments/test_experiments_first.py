@@ -1,0 +1,163 @@
+"""The first experiments draw what a small sweep has, and their verdicts follow the runs, also against the chapter."""
+
+from dataclasses import replace
+from functools import cache
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from shallowexp.claims.claim import find
+from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
+from shallowexp.config.composition import compose_experiment
+from shallowexp.config.runs import plan
+from shallowexp.network.diagnostics import METRICS
+from shallowexp.runs import Runs
+from shallowexp.training.engines import train
+
+NAMES = ("symmetry", "saturation", "hidden_size")
+STEPS = (0, 1, 5, 20)
+
+
+@cache
+def sweep(name):
+    return plan((job.config, job.choices) for job in compose_experiment(name)[1])
+
+
+def small(name, seeds=3, **choices) -> Runs:
+    """The sweep's first seeds, trained for a few steps; `choices` name columns with __ for the dot."""
+    wanted = {key.replace("__", "."): list(map(str, values)) for key, values in choices.items()}
+    chosen = [run for run in sweep(name) if all(run.params.get(key, "None") in wanted[key] for key in wanted)]
+    first = sorted({run.job.seed for run in chosen})[:seeds]
+    chosen = [run for run in chosen if run.job.seed in first]
+    jobs = [replace(run.job, steps=STEPS[-1], log_steps=STEPS) for run in chosen]
+    params = pd.DataFrame([run.params for run in chosen], index=[run.fingerprint for run in chosen])
+    words = ("data", "activation", "init", "output", "log.weights", "train.dtype", "train.engine", "log.steps")
+    params = params.apply(lambda column: column if column.name in words else pd.to_numeric(column))
+    results = dict(zip(params.index, train(jobs), strict=True))
+    metrics = [pd.DataFrame(result.metrics, columns=METRICS).assign(step=result.steps) for result in results.values()]
+    histories = pd.concat(dict(zip(results, metrics, strict=True)), names=["fingerprint", None]).reset_index(level=0)
+    table = params.join(histories.groupby("fingerprint")[list(METRICS)].last()).assign(outcome="finished").sort_index()
+    weights = {key: {"steps": r.steps, **r.weights._asdict()} for key, r in results.items() if r.weights}
+    return Runs(table, histories.join(params, on="fingerprint").reset_index(drop=True), weights)
+
+
+def told(runs: Runs, measure: str, tell) -> Runs:
+    """The same runs with `tell`, of a row, as their `measure`."""
+    frames = [frame.assign(**{measure: frame.apply(tell, axis=1)}) for frame in (runs.table, runs.histories)]
+    return Runs(*frames, runs.weights)
+
+
+def module(name):
+    return find()[name].load()
+
+
+@cache
+def symmetry():
+    return small("symmetry", hidden_size=(1, 4, 8), activation=("sigmoid", "tanh", "identity"))
+
+
+@cache
+def saturation():
+    return small("saturation", activation=("sigmoid", "tanh", "relu"), init__scale=(0.01, 1, 10))
+
+
+@cache
+def hidden_size():
+    return small("hidden_size", hidden_size=(1, 5, 50))
+
+
+RUNS = {"symmetry": symmetry, "saturation": saturation, "hidden_size": hidden_size}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_small_sweep_is_drawn_and_judged(name):
+    figure, numbers = module(name).figure(RUNS[name]())
+    figure.draw_without_rendering()
+    assert isinstance(figure, Figure)
+    assert len(numbers)
+    assert module(name).verdict(RUNS[name]()).effect.low <= module(name).verdict(RUNS[name]()).effect.high
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_cells_and_weights_leave_panels_empty(name):
+    runs = RUNS[name]()
+    one = runs.table.index[:1]
+    few = Runs(runs.table.loc[one], runs.histories[runs.histories["fingerprint"].isin(one)], {})
+    figure, _ = module(name).figure(few)
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_measure_is_named(name):
+    runs = RUNS[name]()
+    without = [frame.drop(columns=["train/accuracy", "train/loss"]) for frame in runs[:2]]
+    for function in (module(name).figure, module(name).verdict):
+        with pytest.raises(ValueError, match="these runs have no train/"):
+            function(Runs(*without, runs.weights))
+
+
+@pytest.mark.parametrize(
+    ("random", "constant", "units", "expected"),
+    [(0.9, 0.7, 1, SUPPORTED), (0.7, 0.7, 1, REFUTED), (0.7, 0.9, 1, REFUTED), (0.9, 0.7, 2, REFUTED)],
+)
+def test_symmetry_follows_the_runs(random, constant, units, expected):
+    runs = told(symmetry(), "train/accuracy", lambda row: random if row["init"] == "random" else constant)
+    runs = told(runs, "symmetry/effective_units", lambda row: 8 if row["init"] == "random" else units)
+    verdict = module("symmetry").verdict(runs)
+    assert verdict.outcome == expected
+    assert verdict.effect.value == pytest.approx(random - constant)
+
+
+def test_symmetry_is_conditional_where_one_activation_gains_nothing():
+    def gains(row):
+        return 0.9 if row["init"] == "random" and row["activation"] == "tanh" else 0.7
+
+    assert module("symmetry").verdict(told(symmetry(), "train/accuracy", gains)).outcome == CONDITIONAL
+
+
+def test_symmetry_says_where_zero_weights_move():
+    notes = module("symmetry").verdict(symmetry()).notes
+    assert "on unbalanced classes the weights move for sigmoid and never for identity, tanh." in notes
+    assert "on balanced classes the weights move for none" in notes
+
+
+@pytest.mark.parametrize(("worse", "expected"), [(1, SUPPORTED), (-1, REFUTED)])
+def test_saturation_follows_the_runs(worse, expected):
+    runs = saturation()
+    for measure, sign in (("saturation/fraction", 1), ("gradient/W1_relative", -1), ("train/loss", 1)):
+        runs = told(runs, measure, lambda row, sign=sign: 2 + sign * worse * (row["init.scale"] > 1))
+    assert module("saturation").verdict(runs).outcome == expected
+
+
+def test_saturation_is_conditional_where_large_weights_saturate_and_yet_learn():
+    runs = told(saturation(), "train/loss", lambda row: 0.5)
+    verdict = module("saturation").verdict(runs)
+    assert verdict.outcome == CONDITIONAL
+    assert verdict.effect == (0, 0, 0)
+
+
+def test_saturation_owns_up_to_runs_that_diverged():
+    runs = saturation()
+    lost = runs.table.index[(runs.table["init.scale"] == 10) & (runs.table["activation"] == "tanh")][0]
+    histories = runs.histories[(runs.histories["fingerprint"] != lost) | (runs.histories["step"] == 0)]
+    assert "(1 of 12 pairs left out" in module("saturation").verdict(runs._replace(histories=histories)).measure
+
+
+@pytest.mark.parametrize(
+    ("few", "enough", "many", "expected"),
+    [(0.6, 0.9, 0.8, SUPPORTED), (0.9, 0.9, 0.9, REFUTED), (0.6, 0.9, 0.95, CONDITIONAL), (0.9, 0.9, 0.8, CONDITIONAL)],
+)
+def test_hidden_size_follows_the_runs(few, enough, many, expected):
+    accuracy = {1: few, 5: enough, 50: many}
+    runs = hidden_size()
+    for measure in ("train/accuracy", "test/accuracy"):
+        runs = told(runs, measure, lambda row: accuracy[row["hidden_size"]])
+    assert module("hidden_size").verdict(runs).outcome == expected
+
+
+def test_hidden_size_compares_with_the_published_accuracies():
+    table = hidden_size().table.assign(**{"train.steps": 5000})
+    published = {1: 0.675, 5: 0.9125, 50: 0.9}
+    runs = told(Runs(table, *hidden_size()[1:]), "train/accuracy", lambda row: published[row["hidden_size"]])
+    assert "2 published accuracies here: 0.00 points" in module("hidden_size").verdict(runs).notes

@@ -1,0 +1,381 @@
+"""The page in a real browser: complete in itself, readable on a phone, in the dark, on paper, by keyboard and aloud."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from shutil import which
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from shallowexp.claims.claim import Claim
+from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, OUTCOMES, REFUTED, SUPPORTED, Estimate, Verdict
+from shallowexp.report import page
+
+FLAGS = (
+    "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+    "disable-component-update disable-sync"
+)
+LONG = "Donaudampfschifffahrtsgesellschaft" * 4
+NASTY = f"""<script>window.bad = 1</script> & "quotes" are {LONG} <img src=x onerror=alert(1)>.
+
+Section: 6.4 & <b>
+
+A paragraph of background </section> & more.
+"""
+TIMEOUT = 60
+LINES = 4  # of a condition on a card
+HELD = {
+    SUPPORTED: {"tanh, <b>: +0.128": True},
+    REFUTED: dict.fromkeys("abc", False),
+    CONDITIONAL: {f"part {i} {LONG if i < 2 else ''}": i % 3 > 0 for i in range(9)},
+    INCONCLUSIVE: {},
+}
+
+
+@dataclass
+class Entry:
+    claim: Claim
+    verdict: Verdict
+    numbers: pd.DataFrame
+    animation: Path | None = None
+    missing: int = 0
+    diverged: int = 0
+    caption: str = "One line rises & the other <stays>."
+    hypothesis: str = "More than 0 for every activation."
+    runs: int = 1234
+    digest: str = "0123456789abcdef" * 2
+    command: str = "shallowexp -m +experiment=a 'seed=range(2)' " + LONG
+    run_ids: list = field(default_factory=lambda: [(f"{i:032x}", f"{7 * i:032x}") for i in range(60)])
+    started: datetime | None = datetime(2026, 1, 2, 3, 4)
+    ended: datetime | None = None
+    seconds: float | None = 83.0
+    commits: tuple = ("f" * 40, "e" * 40)
+    versions: tuple = ("0.1.0",)
+
+
+def entries(output: Path) -> list[Entry]:
+    """One claim of each outcome, with their files: plain, nasty, and as little as there can be."""
+    nowhere = Estimate(np.nan, np.nan, np.nan)
+    effects = Estimate(0.1275, 0.1107, 0.1446), Estimate(-3.0, -4.0, 1.0), Estimate(2.5, 2.0, 3.0), nowhere
+    docstrings = "Units that start equal stay equal.\n\nSection: 6.4\n\nBackground.", NASTY, "Third.", ""
+    words = pd.DataFrame({"init": ["zero", "<i>" + LONG] * 30, **{f"column {i}": np.arange(60) / 7 for i in range(12)}})
+    numbers = words, words.assign(measure=LONG), words, pd.DataFrame()
+    made = []
+    for name, *rest in zip(
+        ("plain", "odd & <name> é#?", "third", "bare"), docstrings, OUTCOMES, effects, numbers, strict=True
+    ):
+        docstring, outcome, effect, table = rest
+        (output / f"{name}.py").write_text(f"{docstring!r}\n")
+        kinds = ("png",) if name == "bare" else ("png", "svg", "pdf")
+        for kind in kinds:
+            figure = Figure(figsize=(12, 6))
+            figure.subplots().plot([0, 1, len(made)])
+            figure.savefig(output / f"{name}.{kind}", dpi=200)
+        verdict = Verdict(
+            HELD[outcome], f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.", "And <besides>."
+        )
+        made.append(Entry(Claim(name, output / f"{name}.py"), verdict, table))
+        for ending in (".csv", "-runs.csv"):
+            (output / f"{name}{ending}").touch()
+    (output / "moves.png").write_bytes((output / "plain.png").read_bytes())
+    made[0].animation = output / "moves.png"
+    made[1].missing, made[1].diverged = 20, 3
+    made[3].run_ids, made[3].started, made[3].seconds, made[3].hypothesis, made[3].caption = [], None, None, "", ""
+    return made
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> list:
+    """What `page.write` is given."""
+    output = tmp_path_factory.mktemp("a report")
+    return [entries(output), output, {"Command": "shallowexp-report", "Machine <b>": f"& {LONG}"}, ["absent"]]
+
+
+@pytest.fixture(scope="module")
+def report(told) -> Path:
+    return page.write(*told)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser, driver = which("chromium"), which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("needs chromium and chromedriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS.split(), f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    session.set_page_load_timeout(TIMEOUT)
+    yield session
+    session.quit()
+
+
+@pytest.fixture
+def browser(chromium, report):
+    """The page, freshly loaded on a wide and light screen, and nothing in the logs from before."""
+    show(chromium, 1280)
+    chromium.get("about:blank")
+    chromium.get_log("browser"), chromium.get_log("performance")
+    chromium.get(report.as_uri())
+    return chromium
+
+
+def show(browser, width: int, scheme: str = "light", media: str = "") -> None:
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+
+def all_of(browser, selector: str, value: str) -> list:
+    return browser.execute_script(f"return [...document.querySelectorAll({selector!r})].map(e => {value})")
+
+
+def open_details(browser) -> None:
+    browser.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
+
+
+def test_it_loads_without_complaint_and_asks_for_nothing_elsewhere(browser):
+    open_details(browser)
+    assert browser.get_log("browser") == []
+    log = "".join(entry["message"] for entry in browser.get_log("performance"))
+    asked = re.findall(r'"request":\{.*?"url":"(\w+):', log)
+    assert "file" in asked
+    assert set(asked) <= {"file", "data"}
+
+
+def test_every_figure_is_drawn_and_said(browser):
+    open_details(browser)
+    drawn = (
+        "const [done, ...images] = [arguments[0], ...document.images]; images.forEach(e => e.loading = 'eager');"
+        "Promise.all(images.map(e => e.decode().catch(() => 0))).then(() => done(images.map(e => e.naturalWidth)))"
+    )
+    browser.set_script_timeout(TIMEOUT)
+    widths = browser.execute_async_script(drawn)
+    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 4 + [2400]
+    assert all(all_of(browser, "img", "e.alt"))
+    said = all_of(browser, "figure img", "e.alt")[0]
+    assert said.startswith("One line rises & the other <stays>. The claim is supported: accuracy <left> & plain")
+    assert "+0.128 [+0.111, +0.145]" in said
+
+
+def test_every_link_leads_somewhere(browser, report):
+    ids = all_of(browser, "[id]", "e.id")
+    assert len(ids) == len(set(ids))
+    links = [urlsplit(link) for link in all_of(browser, "a", "e.href")]
+    assert {link.scheme for link in links} == {"file"}
+    files = {Path(unquote(link.path)) for link in links}
+    assert {file for file in files if not file.is_file()} == set()
+    assert {unquote(link.fragment) for link in links if unquote(link.path) == str(report)} <= set(ids)
+    assert {file.parent for file in files} == {report.parent}
+    names = {"plain.svg", "plain.pdf", "plain.csv", "plain-runs.csv", "odd & <name> é#?.svg", "bare.png"}
+    assert names <= {file.name for file in files}
+
+
+def test_a_claim_is_reached_from_its_card(browser):
+    for target in all_of(browser, ".card a", "(e.click(), document.querySelector(':target').tagName)"):
+        assert target == "H2"
+
+
+@pytest.mark.parametrize("width", [320, 380, 768, 1280])
+def test_nothing_overflows(browser, width):
+    show(browser, width)
+    open_details(browser)
+    assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
+    own = "e.closest('.scroll *, .plate *, pre *, .bar, .heard, .skip') || /auto/.test(getComputedStyle(e).overflowX)"
+    cut = "getComputedStyle(e).display != 'inline' && e.scrollWidth > e.clientWidth + 1"
+    beyond = f"!({own}) && (e.getBoundingClientRect().right > {width} || {cut})"
+    assert [html for html in all_of(browser, "body *", f"{beyond} && e.outerHTML.slice(0, 80)") if html] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(browser, scheme):
+    show(browser, 1280, scheme)
+    open_details(browser)
+    behind = "f => !f ? 'none' : /, 0\\)/.test(getComputedStyle(f).backgroundColor) ? behind(f.parentElement) : "
+    browser.execute_script(f"window.behind = {behind}getComputedStyle(f).backgroundColor")
+    ink = "e.ownerSVGElement ? getComputedStyle(e).fill : getComputedStyle(e).color"
+    text = "[...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())"
+    found = all_of(browser, "body *", f"{text} ? [e.outerHTML.slice(0, 80), {ink}, behind(e)] : null")
+    found = [row for row in found if row]
+    assert len(found) > 100
+    assert [row for row in found if contrast(*row[1:]) < 4.5] == []
+    assert (luminance(found[0][2]) < 0.1) == (scheme == "dark")
+    assert set(all_of(browser, ".plate, .card img", "getComputedStyle(e).backgroundColor")) == {"rgb(255, 255, 255)"}
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2: from 1 to 21."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = (int(part) / 255 for part in re.findall(r"\d+", colour)[:3])
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def test_verdicts_differ_by_word_and_by_shape(browser):
+    shown = all_of(browser, ".card .verdict", "[e.textContent.trim(), e.querySelector('use').getAttribute('href')]")
+    assert shown == [[outcome, f"#{outcome}"] for outcome in OUTCOMES]
+    assert len(set(all_of(browser, "symbol", "e.innerHTML"))) == len(OUTCOMES)
+    assert all(all_of(browser, ".verdict svg", "e.getBoundingClientRect().width > 10"))
+
+
+def test_the_first_screen_says_how_much_of_a_claim_holds(browser):
+    shown = all_of(browser, ".card .judged", "e.innerText.replace(/\\s+/g, ' ').trim()")
+    told = ["supported 1 of 1 parts", "refuted 0 of 3 parts", "conditional 6 of 9 parts", "inconclusive"]
+    assert shown == told
+    filled = "e.firstChild.getBoundingClientRect().width / e.getBoundingClientRect().width"
+    assert all_of(browser, ".card .share", filled) == pytest.approx([1, 0, 0.66], abs=0.01)
+
+
+def test_the_first_screen_says_where_a_claim_holds_in_a_few_lines(browser):
+    assert set(all_of(browser, ".card .condition", "e.textContent")) == {f"Holds & stops at {LONG}."}
+    lines = "e.clientHeight / parseFloat(getComputedStyle(e).lineHeight)"
+    show(browser, 320)
+    assert max(all_of(browser, ".card .condition", lines)) < LINES + 0.5
+
+
+def test_a_section_lists_what_holds_and_what_does_not(browser):
+    texts = "[...d.querySelectorAll('h4, li')].map(l => l.textContent.trim())"
+    lists = f"[...e.querySelectorAll('.lists > div')].map(d => {texts})"
+    plain, odd, third, bare = all_of(browser, ".claim", lists)
+    assert plain == [["Holds (1)", "tanh, <b>: +0.128"]]
+    assert odd == [["Does not hold (3)", "a", "b", "c"]]
+    assert [(title, len(names)) for title, *names in third] == [("Holds (6)", 6), ("Does not hold (3)", 3)]
+    assert bare == []
+    assert all_of(browser, "details .lists", "e.closest('details').innerText.trim()") == ["All 9 parts"]  # many: closed
+    assert "And <besides>." in all_of(browser, ".claim", "e.textContent")[0]
+
+
+def test_headings_landmarks_and_names_make_an_outline(browser):
+    levels = [int(tag[1]) for tag in all_of(browser, "h1, h2, h3, h4, h5, h6", "e.tagName")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(level - before <= 1 for before, level in zip(levels, levels[1:], strict=False))
+    assert all_of(browser, "body > header, body > main, body > footer", "e.tagName") == ["HEADER", "MAIN", "FOOTER"]
+    assert all_of(browser, "html", "e.lang") == ["en"]
+    named = "(e.getAttribute('aria-labelledby') || '').split(' ').every(id => document.getElementById(id)?.textContent)"
+    assert all(all_of(browser, "section, [role=region]", f"e.ariaLabel || {named}"))
+    assert all(all_of(browser, ".scroll, pre", "e.tabIndex == 0"))  # what scrolls can be scrolled by keyboard
+    assert all(all_of(browser, "table", "e.tHead.querySelectorAll('th[scope=col]').length == e.rows[1].cells.length"))
+
+
+def test_it_is_walked_by_keyboard(browser):
+    from selenium.webdriver import ActionChains, Keys
+
+    here = "const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();"
+    here += "const c = e.closest('.card'); const o = c ? getComputedStyle(c) : s;"
+    here += "return [e.href, parseInt(o.outlineWidth) > 1 && o.outlineStyle != 'none', r.left >= 0, r.top + scrollY]"
+    stops = []
+    for _ in range(8):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        stops.append(browser.execute_script(here))
+    assert [href for href, *_ in stops] == all_of(browser, "a", "e.href")[:8]
+    assert stops[0][0].endswith("#verdicts")
+    assert all(outlined and inside for _, outlined, inside, _ in stops)
+    heights = [top for *_, top in stops[1:]]
+    assert heights == sorted(heights)
+
+
+def test_enter_on_a_figure_opens_it_at_full_size(browser):
+    from selenium.webdriver import Keys
+
+    browser.find_elements("css selector", ".plate a")[1].send_keys(Keys.ENTER)
+    assert unquote(browser.current_url).endswith("odd & <name> é#?.svg")
+    assert browser.execute_script("return document.documentElement.tagName") == "svg"
+
+
+def test_words_stay_words(browser):
+    assert browser.execute_script("return window.bad") is None
+    assert all_of(browser, "script, b, i, [onerror]", "e.outerHTML") == []
+    text = all_of(browser, "main", "e.textContent")[0]
+    for words in (
+        '<script>window.bad = 1</script> & "quotes"',
+        "background </section> & more",
+        "accuracy <left> & plain",
+    ):
+        assert words in text
+
+
+def test_what_is_missing_is_owned_up_to(browser):
+    assert all_of(browser, ".note", "e.innerText") == [
+        "20 of 4,956 runs are missing: figures and verdicts are on those that are there, and each section has the "
+        "command that adds the rest. No runs at all of absent. shallowexp-report --train adds all.",
+        "1,234 of 1,254 runs are there: the verdict is on those, the command below adds the rest. "
+        "3 diverged; the history of such a run ends where it did.",
+    ]
+    assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[1]
+
+
+def test_paper_is_white_and_nothing_on_it_scrolls(browser):
+    show(browser, 700, "dark", "print")
+    assert all_of(browser, "body", "getComputedStyle(e).backgroundColor") == ["rgb(255, 255, 255)"]
+    assert set(all_of(browser, ".scroll, .plate", "getComputedStyle(e).overflowX")) == {"visible"}
+    assert set(all_of(browser, "details:not(.parted), .skip", "getComputedStyle(e).display")) == {"none"}
+    assert all(all_of(browser, ".parted li", "e.checkVisibility({contentVisibilityAuto: true}) && e.clientHeight > 0"))
+    assert set(all_of(browser, ".claim", "getComputedStyle(e).breakBefore")) == {"page"}
+
+
+def test_the_same_entries_give_the_same_bytes(told, report):
+    first = report.read_bytes()
+    assert page.write(*told) == report
+    assert report.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (Estimate(0.1275, 0.1107, 0.1446), "+0.128 [+0.111, +0.145]"),
+        (Estimate(-1234.5, -2000.0, 10.0), "−1234 [−2000, +10]"),
+        (Estimate(0.5, 0.5, 0.5), "+0.5 [+0.5, +0.5]"),
+        (Estimate(0.5, np.nan, np.nan), "+0.5, no interval"),
+        (Estimate(np.nan, np.nan, np.nan), "none yet"),
+        (Estimate(0.5, 0.5, 0.5 + 1e-13), "+0.500000 [+0.500000, +0.500000]"),
+    ],
+)
+def test_an_effect_has_the_digits_that_its_interval_warrants(effect, words):
+    assert page.interval(effect) == words
+
+
+def test_a_bar_shows_zero_and_the_interval_in_proportion():
+    assert page.bar(Estimate(2, 1, 4)) == (4, 50, 27, 96)
+    assert page.bar(Estimate(-1, -2, 2)) == (50, 27, 4, 96)
+    assert page.bar(Estimate(0, 0, 0)) == (4, 4, 4, 4)
+    assert page.bar(Estimate(1, np.nan, np.nan)) is None
+
+
+def test_a_summary_is_the_end_of_each_curve():
+    frame = pd.DataFrame({"step": [0, 9, 0, 9, 3], "init": list("aabbb"), "measure": [*"mmmm", None], "x": np.nan})
+    assert page.summary(frame) == (["init", "measure", "step"], {"step"}, [["a", "m", "9"], ["b", "m", "9"]], 5)
+
+
+def test_a_long_table_without_words_is_told_from_end_to_end():
+    shown = page.summary(pd.DataFrame({"step": range(1000), "loss": np.linspace(-0.12345678, 1, 1000)}))
+    assert len(shown.rows) == page.ROWS
+    assert (shown.rows[0], shown.rows[-1], shown.total) == (["0", "−0.1235"], ["999", "1"], 1000)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.25, "0.2 s"), (59.6, "1 min 0 s"), (83, "1 min 23 s"), (7500, "2 h 5 min")]
+)
+def test_a_duration_is_told_by_its_two_largest_units(seconds, words):
+    assert page.duration(seconds) == words
+
+
+def test_a_picture_is_made_to_fit_the_screen(tmp_path):
+    Figure(figsize=(40, 10)).savefig(tmp_path / "wide.png", dpi=100, transparent=True)
+    shown = page.picture(tmp_path / "wide.png", page.SCREEN)
+    assert (shown.width, shown.height) == (1920, 480)
+    assert len(shown.source) < 10_000

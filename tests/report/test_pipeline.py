@@ -1,0 +1,127 @@
+"""The report on what is not whole: parts of a sweep, runs of other code, stores that cannot be read."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import mlflow
+import pytest
+
+from shallowexp import CONF
+from shallowexp.claims.claim import find
+from tests.conftest import command, environment
+from tests.experiments.test_experiments import NEW, YAML, add_experiment
+
+
+def told(done: subprocess.CompletedProcess) -> str:
+    """The one message of a command that failed as it should."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.startswith("shallowexp: ")
+    assert done.stderr.count("shallowexp: ") == 1
+    return done.stderr
+
+
+def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
+    done = command("shallowexp", "+experiment=symmetry", "seed=10", "init=random", "activation=tanh", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    done = command("shallowexp-report", "symmetry", "saturation", cwd=workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "symmetry: 1296 of 1300 runs are missing; 1 of another version or configuration" in done.stdout
+    assert "; to get them: shallowexp -m +experiment=symmetry\n" in done.stdout
+    assert "saturation: 960 of 960 runs are missing; to get them:" in done.stdout
+    report = workplace / "report"
+    (claim,) = json.loads((report / "claims.json").read_text(), parse_constant=pytest.fail)
+    assert (claim["outcome"], claim["value"]) == ("inconclusive", None)
+    assert (claim["runs"], claim["missing"] > 1000) == (4, True)
+    assert (report / "symmetry.png").stat().st_size > 10_000
+    page = (report / "index.html").read_text()
+    assert f"{claim['missing']:,} of {claim['missing'] + 4:,} runs are missing" in page
+    assert "Not decided: no runs that could be compared." in page
+    assert "No runs at all of saturation." in page
+    again = command("shallowexp-report", "symmetry", cwd=workplace)
+    assert "inconclusive" in again.stdout, "the entry is read again from claims.json"
+
+
+def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("shallowexp", "conf", "experiments"):
+        shutil.copytree(CONF.parent / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "experiments" / "brand_new.py").write_text(NEW)
+    (tree / "conf" / "experiment" / "brand_new.yaml").write_text(YAML.replace("steps: 20", "steps: 20, engine: numpy"))
+
+    def run(program, *arguments):
+        code = f"from shallowexp.cli.app import {program} as f; f()"
+        here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
+        process = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
+
+    assert "6 trained" in run("main", "+experiment=brand_new").stdout
+    with (tree / "shallowexp" / "activations.py").open("a") as module:
+        module.write("# another version\n")
+    done = run("report", "brand_new")
+    assert "6 of 6 runs are missing; 6 of another version" in done.stdout
+    assert "no runs of these sweeps" in told(done)
+    assert "3 trained" in run("main", "+experiment=brand_new", "hidden_size=4").stdout
+    done = run("report", "brand_new")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
+    assert json.loads((workplace / "report" / "claims.json").read_text())[0]["runs"] == 3
+
+
+def test_a_changed_module_of_the_users_own_is_seen_wherever_it_lies(workplace):
+    add_experiment(workplace)
+    (workplace / "pkg").mkdir()
+    mine = "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"
+    mine += "@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n"
+    (workplace / "pkg" / "mine.py").write_text(mine)
+    own = "activation: {_target_: pkg.mine.Mine}\n"
+    (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(YAML + own)
+    for _ in range(2):  # the first time there is no folder that could remember
+        command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    (workplace / "pkg" / "mine.py").write_text(f"{mine}# another\n")
+    assert "6 of 6 runs are missing" in command("shallowexp-report", "brand_new", cwd=workplace).stdout
+
+
+def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_keep_the_chapters_order(workplace):
+    add_experiment(workplace)
+    command("shallowexp", "+experiment=brand_new", cwd=workplace)
+    command("shallowexp", "+experiment=brand_new", "train.steps=10", cwd=workplace)  # a newer sweep, none of its runs
+    command("shallowexp", "+experiment=symmetry", "seed=10", "hidden_size=8", cwd=workplace)
+    for name in ("symmetry", "brand_new", "symmetry"):
+        done = command("shallowexp-report", name, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("brand_new").experiment_id
+    newer, older = client.search_runs([experiment], "tags.`shallowexp.digest` LIKE '%'")
+    assert [path.path for path in client.list_artifacts(older.info.run_id) if path.path.endswith(".png")]
+    assert not [path.path for path in client.list_artifacts(newer.info.run_id) if path.path.endswith(".png")]
+    rows = json.loads((workplace / "report" / "claims.json").read_text())
+    names = [row["name"] for row in rows]
+    assert names == [name for name in find() if name in names] == ["brand_new", "symmetry"]
+
+
+def test_a_store_that_is_not_there(tmp_path):
+    assert "There is no MLflow store" in told(command("shallowexp-report", cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_of_an_older_schema(workplace):
+    with closing(sqlite3.connect(workplace / "mlflow.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '75868b020152'")
+        database.commit()
+    assert "mlflow db upgrade" in told(command("shallowexp-report", cwd=workplace))
+
+
+def test_a_locked_store(workplace):
+    with closing(sqlite3.connect(workplace / "mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        assert "start again when that has ended" in told(command("shallowexp-report", cwd=workplace))
+
+
+def test_a_file_that_is_no_store(workplace):
+    (workplace / "mlflow.db").write_text("hello")
+    assert "file is not a database" in told(command("shallowexp-report", cwd=workplace))

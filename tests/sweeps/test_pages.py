@@ -1,0 +1,179 @@
+"""A small real sweep as a user meets it in MLflow's own pages, in headless Chromium; and what those pages are made of."""
+
+import json
+import shutil
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from zlib import decompress
+
+import mlflow
+import pytest
+
+from shallowexp.claims.palette import STYLES, color
+from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.report import plans
+from shallowexp.sweeps import pages
+from tests.browser import CHROMIUM, DRIVER, Browser, serving
+from tests.conftest import command
+
+in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
+SWEEP = ("-m", "+experiment=symmetry", "seed=10,11", "train.engine=compiled")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, empty_store):
+    """A store with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
+    folder = tmp_path_factory.mktemp("browsing")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    diverging = ("-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
+    with ThreadPoolExecutor() as pool:  # two sweeps beside each other; the report reads the first one
+        sweeps = pool.map(lambda words: command("shallowexp", *words, cwd=folder), (SWEEP, diverging))
+    for done in (*sweeps, command("shallowexp-report", "symmetry", cwd=folder)):
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(place):
+    return mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def browser(place, tmp_path_factory):
+    with serving(place / "mlflow.db") as url:
+        browser = Browser(url, tmp_path_factory.mktemp("profile"))
+        yield browser
+        browser.close()
+
+
+def search(client, experiment, condition):
+    found = client.get_experiment_by_name(experiment).experiment_id
+    return found, client.search_runs([found], condition)
+
+
+def sweep_of(client):
+    experiment, (sweep,) = search(client, "symmetry", "tags.`shallowexp.digest` LIKE '%'")
+    return experiment, sweep
+
+
+@in_browser
+def test_the_table_lists_runs_under_readable_names(browser, client):
+    experiment, _ = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs")
+    browser.wait_for_text("Hidden units that start equal stay equal", "sweep · 130 runs")
+    browser.open(f"experiments/{experiment}/runs?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
+    browser.wait_for_text("tanh · random ×0.01 · 8 units · seed")
+
+
+@in_browser
+def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
+    experiment, _ = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={pages.OVERVIEW}&compareRunsMode=CHART")
+    browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *pages.CHARTS)
+    browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length > 20")
+
+
+@in_browser
+def test_a_sweeps_page_shows_description_and_figure(browser, client):
+    experiment, sweep = sweep_of(client)
+    browser.open(f"experiments/{experiment}/runs/{sweep.info.run_id}")
+    browser.click("Show more")
+    browser.wait_for_text("random minus constant", "What was swept", "1, 2, 4, 8", "About this run")
+    browser.wait("[...document.images].some(i => i.src.includes('symmetry-small.png') && i.naturalWidth == 720)")
+
+
+@in_browser
+def test_two_runs_are_compared(browser, client):
+    experiment, runs = search(client, "symmetry", "params.hidden_size = '8' AND params.init = 'random'")
+    browser.compare(experiment, [run.info.run_id for run in runs[:2]])
+    browser.wait_for_text("Comparing 2 Runs", runs[0].info.run_name, runs[1].info.run_name, "Show diff only")
+
+
+@in_browser
+def test_a_diverged_runs_page_opens(browser, client):
+    experiment, (run,) = search(client, "shallowexp", "tags.outcome = 'diverged'")
+    browser.open(f"experiments/{experiment}/runs/{run.info.run_id}")
+    browser.wait_for_text(run.info.run_name, "Diverged at step", "diverged/step", "diabetes")
+
+
+@in_browser
+def test_a_models_page_names_its_run_and_its_data_set(browser, client):
+    experiment, _ = sweep_of(client)
+    (model,) = client.search_logged_models([experiment])
+    run = client.get_run(model.source_run_id)
+    browser.open(f"experiments/{experiment}/models/{model.model_id}")
+    digest = run.inputs.dataset_inputs[0].dataset.digest
+    browser.wait_for_text(model.name, run.info.run_name, "Datasets used", f"flower (#{digest})", "train/loss", "Ready")
+
+
+def test_a_sweep_keeps_what_made_it(client):
+    _, sweep = sweep_of(client)
+    files = {file.path for file in client.list_artifacts(sweep.info.run_id)}
+    assert files == {"config.yaml", "multirun.yaml", "overrides.yaml", "runs.csv", "symmetry.png"} | {
+        "symmetry-small.png",
+        "verdict.json",
+    }
+    rows = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/runs.csv").splitlines()
+    assert len(rows) == 131
+    assert rows[0].startswith("run_id,name,outcome,fingerprint,activation,") and "train/loss" in rows[0]
+    assert all(len(row.split(",")[0]) == 32 for row in rows[1:])
+    assert len(sweep.data.tags["shallowexp.lock"]) == 64
+
+
+def test_the_figure_is_logged_once_for_each_change(place, client):
+    _, before = sweep_of(client)
+    command("shallowexp-report", "symmetry", cwd=place)
+    _, after = sweep_of(client)
+    assert after.data.tags == before.data.tags
+    assert after.data.tags[pages.NOTE].count("get-artifact") == 1
+
+
+def test_every_run_names_its_data_set_and_has_its_activations_colour(client):
+    _, runs = search(client, "symmetry", "params.activation = 'tanh'")
+    assert {run.data.tags[pages.RUN_COLOR] for run in runs} == {STYLES["tanh"][0]}
+    (dataset,) = (used.dataset for used in runs[0].inputs.dataset_inputs)
+    assert dataset.name == "flower"
+    assert [column["name"] for column in json.loads(dataset.schema)["mlflow_colspec"]] == ["x1", "x2", "y1"]
+    assert json.loads(dataset.profile)["num_rows"] == 400
+    digests = {run.inputs.dataset_inputs[0].dataset.digest for run in runs}
+    assert len(digests) == 2 + 2  # two seeds, two balances
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return plans.runs("symmetry")
+
+
+def test_cells_are_told_apart_by_the_fewest_parameters(runs):
+    assert pages.cell_params(runs) == ["activation", "init", "hidden_size", "data.positive_rate"]
+    assert pages.cell_params(runs[:1]) == []
+
+
+def test_a_view_of_several_data_sets_holds_one():
+    runs = plans.runs("effective_units")  # with parameters that only some of the data sets have
+    assert pages._held(runs) == {"data": "flower"}
+    assert pages._held(runs[:20]) == {}
+
+
+def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
+    (packed,) = pages.view_tags("symmetry", runs).values()
+    state = json.loads(decompress(b64decode(json.loads(packed)["state"].removeprefix("deflate;"))))
+    assert state["searchFilter"] == (
+        "params.activation LIKE '%' AND params.`data.positive_rate` = '0.3' AND params.`hidden_size` = '8'"
+    )
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init"]
+    assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(pages.CHARTS)
+    assert len(packed) < 5000  # the longest tag of an experiment
+    monkeypatch.setattr(pages, "version", lambda name: "3.14.1")
+    assert pages.view_tags("symmetry", runs) == {}
+
+
+def test_a_new_figure_takes_the_place_of_the_old_one():
+    verdict = Verdict({"all": True}, "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
+    once = pages.with_figure("What was swept", "a.png", "1", verdict)
+    assert pages.with_figure(once, "a.png", "1", verdict) == once
+    assert "0.2 [0.1, 0.3], a gain" in once
+
+
+def test_a_users_own_activation_has_one_colour():
+    assert color("mine") == color("mine") != color("tanh")

@@ -1,0 +1,95 @@
+"""shallowexp-rerun as a user meets it: the same bits, or which metric differs, or why there is nothing to compare."""
+
+import sqlite3
+import sys
+
+import pytest
+
+from shallowexp.cli.rerun import compose, main
+from shallowexp.sweeps.sweep import ExperimentTracker
+from shallowexp.tracking.store import Store
+from tests.conftest import command
+
+# not ours: MLflow and what it stands on deprecate a good deal
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
+PARAMS = {"train.steps": "30", "log.points": "3", "log.model": "none", "activation": "leaky_relu", "init.scale": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, empty_store):
+    """A store with a sweep of three runs, one of which diverges, and what is no run of ours; ids by name."""
+    folder = tmp_path_factory.mktemp("rerun")
+    (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tracked = ExperimentTracker.open("symmetry", Store.open(f"sqlite:///{folder / 'mlflow.db'}"))
+    wild = {"train.learning_rate": "1e9", "data": "diabetes"}
+    runs = [compose(PARAMS | own) for own in ({"seed": "1"}, wild, {"seed": "2", "train.dtype": "float32"})]
+    assert tracked.sweep(runs, runs, 1).diverged == 1
+    finished, client = tracked.store.finished(tracked.experiment_id), tracked.store.client
+    ids = dict(zip(("plain", "diverged", "single"), (finished[run.fingerprint] for run in runs), strict=True))
+    ids["sweep"] = client.get_run(ids["plain"]).data.tags["mlflow.parentRunId"]
+    ids["foreign"] = client.create_run("0").info.run_id
+    return folder, ids | {"unknown": "0" * 32}
+
+
+@pytest.fixture
+def rerun(place, monkeypatch, capsys):
+    """The command in this process, on the run of that name: its exit status, stdout and stderr."""
+
+    def run(name):
+        folder, ids = place
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setattr(sys, "argv", ["shallowexp-rerun", ids[name]])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_in_a_process_of_its_own(place):
+    folder, ids = place
+    done = command("python", "-c", "from shallowexp.cli.rerun import main; main()", ids["plain"], cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "the same, to the bit"
+
+
+@pytest.mark.parametrize("name", ["plain", "diverged", "single"])
+def test_the_same_to_the_bit(rerun, name):
+    status, out, err = rerun(name)
+    assert (status, err) == (0, "")
+    assert "the same, to the bit" in out and "fingerprint" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("unknown", "not found"), ("sweep", "is a sweep"), ("foreign", "was not made by shallowexp")],
+)
+def test_what_cannot_be_trained_again_is_said_in_a_sentence(rerun, name, words):
+    status, out, err = rerun(name)
+    assert (status, out) == (1, "")
+    assert words in err and "Traceback" not in err
+
+
+def test_a_value_one_bit_off_is_found(place, rerun):
+    change(
+        place, "UPDATE metrics SET value = value * (1 + 2.3e-16) WHERE run_uuid = ? AND key = 'test/loss' AND step = 1"
+    )
+    status, out, _ = rerun("plain")
+    assert status == 1
+    assert "test/loss differs at 1 of 3 steps, first at step 1" in out
+    assert len([line for line in out.splitlines() if "differs" in line]) == 1
+
+
+def test_another_fingerprint_is_said(place, rerun):
+    change(place, "UPDATE tags SET value = 'f00d' WHERE run_uuid = ? AND key = 'shallowexp.fingerprint'")
+    assert "has changed since: another fingerprint" in rerun("plain")[1]
+
+
+def change(place, statement):
+    folder, ids = place
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        assert database.execute(statement, (ids["plain"],)).rowcount == 1
+    database.close()
