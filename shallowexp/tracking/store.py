@@ -66,7 +66,7 @@ class Record:
             found[name] = list(zip(self.steps[finite].tolist(), values[finite].tolist(), strict=True))
         return {name: points for name, points in found.items() if points}
 
-    def drop_undefined(self, parent: str | None) -> "Record":
+    def complete(self, parent: str | None) -> "Record":
         """The same with all the tags that it will have in MLflow, as a child of the run `parent` if there is one."""
         tags = system_tags() | {FINGERPRINT: self.fingerprint, "mlflow.runName": self.name}
         if parent:
