@@ -1,8 +1,8 @@
-# report, test, bench and lock; the first call of each builds .venv from requirements.lock
+# The first call of any target builds .venv from requirements.lock
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test lint bench lock clean
+.PHONY: report test lint bench build lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
 	$(BIN)/shallowexp-report --train
@@ -17,6 +17,11 @@ lint: .venv/ready
 bench: .venv/ready  ## side by side with what a user would take instead
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[bench]' || echo "a peer is missing: its rows say so"
 	$(BIN)/python -m benchmarks
+
+build: .venv/ready  ## wheel and source archive in dist/, checked
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -4,6 +4,7 @@ Imports inside functions count as any other. A package or module that is in no r
 """
 
 import ast
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -106,17 +107,33 @@ def room_graph(root: Path) -> dict[str, set[str]]:
     return graph
 
 
-def floors(graph: dict[str, set[str]]) -> int:
-    sorter, count = TopologicalSorter(graph), 0
+def floors(graph: dict[str, set[str]]) -> list[list[str]]:
+    """From the ground up: whatever imports nothing that is not on a floor below."""
+    sorter, found = TopologicalSorter(graph), []
     sorter.prepare()
     while sorter.is_active():
-        sorter.done(*sorter.get_ready())
-        count += 1
-    return count
+        ready = sorter.get_ready()
+        sorter.done(*ready)
+        found.append(sorted(ready))
+    return found
+
+
+def picture() -> str:
+    """ROOMS as a house, for CONTRIBUTING.md: a room may import rooms on floors below it."""
+    inside = 35  # columns, which one, two, three or four rooms divide
+    rows = ["".join(f"|{room:^{(inside + 1) // len(floor) - 1}}" for room in floor) + "|" for floor in floors(ROOMS)]
+    house = [" " * (inside + 2)]
+    for row in reversed(rows):
+        house += ["".join("+" if "|" in pair else "-" for pair in zip(house[-1], row, strict=True)), row]
+    return "\n".join([*house[1:], re.sub(r"[^|]", "-", rows[0]).replace("|", "+")])
 
 
 def test_every_import_is_in_the_table():
     assert violations(ROOT) == []
+
+
+def test_contributing_shows_these_rooms():
+    assert f"```\n{picture()}\n```" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_no_module_is_part_of_a_circle():
@@ -168,8 +185,9 @@ def test_experiments_see_frames_and_the_pure_rooms(path):
 if __name__ == "__main__":
     modules, rooms = module_graph(ROOT), room_graph(ROOT)
     arrows = sum(map(len, rooms.values()))
+    print(picture())
     print(
-        f"{len(modules)} modules on {floors(modules)} floors; {len(rooms)} rooms on {floors(rooms)} floors, {arrows} arrows"
+        f"{len(modules)} modules on {len(floors(modules))} floors; {len(rooms)} rooms on {len(floors(rooms))} floors, {arrows} arrows"
     )
     for room in ROOMS:
         files = list((ROOT / "shallowexp" / room).rglob("*.py"))

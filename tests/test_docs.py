@@ -2,9 +2,8 @@
 
 import re
 import shlex
-from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -14,7 +13,7 @@ from shallowexp.network.diagnostics import METRICS
 from tests.conftest import command
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 CHAPTER = (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
 
 
@@ -37,8 +36,7 @@ def test_code_of_the_chapter(name):
     if "/" in name:
         assert name in METRICS
         return
-    package, *rest = name.split(".") if name.startswith("experiments.") else ("shallowexp", *name.split("."))
-    attrgetter(".".join(rest[1:]))(import_module(f"{package}.{rest[0]}"))
+    resolve_name(name if name.startswith("experiments.") else f"shallowexp.{name}")
 
 
 @pytest.mark.parametrize("name", sorted(column(2)))
