@@ -5,16 +5,16 @@ The schema of a choice is that dataclass, so a user's own activation or data set
 
 import json
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from shallowexp.config.validate import require
+from shallowexp.config.validate import require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network import outputs
 from shallowexp.network.activations import Activation
@@ -39,6 +39,8 @@ def choice(group: str, node: str) -> Any:
     try:
         checked = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(target), values))
         built = target(**checked)
+    except ConfigKeyError as error:
+        raise ConfigError(unknown(f"{group}.{error.full_key}", [field.name for field in fields(target)])) from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
     except ValueError as error:

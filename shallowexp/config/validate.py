@@ -9,6 +9,8 @@ from shallowexp.config import schema
 from shallowexp.errors import ConfigError
 from shallowexp.training.engines import ENGINES
 
+RENAMED = {"data.balance": "data.positive_rate"}  # keys as they were called once
+
 
 def check(c: dict) -> None:
     """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
@@ -46,6 +48,8 @@ def _check_keys(node: str, found: dict, known: list[str]) -> None:
 
 def unknown(key: str, known: Sequence[str]) -> str:
     """That a dotted key is none of those that are known beside it."""
+    if key in RENAMED:
+        return f"{key} is now called {RENAMED[key]}"
     return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"
 
 

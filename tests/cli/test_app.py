@@ -96,6 +96,7 @@ REFUSED = {
     "hidden_size=four": ("hidden_size=four",),
     "init.scale=abc": ("init.scale", "abc"),
     "hiden_size=3": ("hiden_size", "did you mean hidden_size?"),
+    "data.balance=0.3": ("data.balance is now called data.positive_rate",),
     "activation.slope=0.1": ("activation.slope",),
     "output=softmax": ("output=softmax", "choices: auto, sigmoid"),
     "train.learning_rate=0": ("train.learning_rate=0",),

@@ -163,6 +163,8 @@ REFUSED = {
     "+train.lr=1": r"train\.lr is not a key; keys there: steps, learning_rate",
     "+log.pionts=5": r"did you mean points\?",
     "+hiden_size=8": r"hiden_size is not a key \(did you mean hidden_size\?\)",
+    "+data.balance=0.3": r"data\.balance is now called data\.positive_rate",
+    "+data.positiv_rate=0.3": r"data\.positiv_rate is not a key \(did you mean positive_rate\?\); keys there: samples",
     "output=softmax": "choices: auto, sigmoid, sigmoid_squared",
     "data.positive_rate=1": "data.positive_rate=1",
     "data.samples=1": "data.samples=1",
