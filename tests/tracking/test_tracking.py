@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from shallowexp.errors import TrackingError
 from shallowexp.tracking import client, parents, sql
@@ -180,8 +181,6 @@ def everything(store: Store, experiment_id: str) -> tuple[dict, pd.DataFrame]:
 
 def raw_rows(store: Store, experiment_id: str) -> dict[str, list]:
     """The rows of the experiment's runs in MLflow's own tables, by run name, but for ids."""
-    import sqlalchemy as sa
-
     engine, query = (
         store.client._tracking_client.store.engine,
         "SELECT name, t.* FROM runs r JOIN {0} t USING (run_uuid)",
@@ -233,20 +232,20 @@ def test_importing_tracking_does_not_import_mlflow():
 def test_bulk_rows_and_the_client_leave_the_same(sql_store, other, request):
     records = [record(i) for i in range(3)] + [record(3, status="FAILED", metrics={}, params={})]
     assert isinstance(sql_store._rows, sql.SqlBackend)
-    client = by_client(sql_store.uri) if other == "client" else Store.open(request.getfixturevalue("server"))
-    assert isinstance(client._rows, client.ClientBackend)
+    other_store = by_client(sql_store.uri) if other == "client" else Store.open(request.getfixturevalue("server"))
+    assert isinstance(other_store._rows, client.ClientBackend)
     ids = []
-    for store, name in ((sql_store, f"bulk {other}"), (client, f"single {other} {sql_store.uri[:6]}")):
+    for store, name in ((sql_store, f"bulk {other}"), (other_store, f"single {other} {sql_store.uri[:6]}")):
         ids.append(store.experiment(name))
         store.write(ids[-1], records, parent="f" * 32)
-    (bulk, bulk_table), (single, single_table) = everything(sql_store, ids[0]), everything(client, ids[1])
+    (bulk, bulk_table), (single, single_table) = everything(sql_store, ids[0]), everything(other_store, ids[1])
     assert len(bulk) == 4
     assert bulk == single
     pd.testing.assert_frame_equal(bulk_table, single_table)
-    for store, experiment in zip((sql_store, client), ids, strict=True):
+    for store, experiment in zip((sql_store, other_store), ids, strict=True):
         store.write(experiment, [record(4)])  # its data set is known there
     if other == "client":
-        assert raw_rows(sql_store, ids[0]) == raw_rows(client, ids[1])
+        assert raw_rows(sql_store, ids[0]) == raw_rows(other_store, ids[1])
 
 
 def test_undefined_values_are_not_in_the_store(sql_store):
@@ -485,8 +484,6 @@ def victims(uri: str, kind: str) -> None:
 
 
 def _die(uri: str, kind: str, moment: int) -> None:
-    import sqlalchemy
-
     store = Store.open(uri) if kind == "bulk" else by_client(uri)
     experiment, sweep = sweep_of(store, f"{kind} {moment}")
     left, write_bytes = [moment], Path.write_bytes
@@ -499,7 +496,7 @@ def _die(uri: str, kind: str, moment: int) -> None:
     engine = store.client._tracking_client.store.engine
     events = () if "files" in kind else ("before_cursor_execute", "after_cursor_execute", "commit")
     for event in events:
-        sqlalchemy.event.listen(engine, event, tick)
+        sa.event.listen(engine, event, tick)
     Path.write_bytes = lambda path, content: (tick(), write_bytes(path, content), tick())
     for batch in (RECORDS[:2], RECORDS[2:]):
         store.write(experiment, batch, sweep.run_id)
@@ -521,9 +518,8 @@ def assert_whole(store: Store, run_id: str) -> None:
 @pytest.mark.parametrize("kind", MOMENTS)
 def test_killed_at_any_moment_a_run_is_whole_or_not_finished(database, kind):
     uri = f"sqlite:///{database}"
-    code = f"import test_tracking; test_tracking.victims({uri!r}, {kind!r})"
-    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    code = f"from tests.tracking import test_tracking; test_tracking.victims({uri!r}, {kind!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     store = Store.open(uri) if kind == "bulk" else by_client(uri)
     seen = set()
     for moment in MOMENTS[kind]:
@@ -605,12 +601,64 @@ def test_an_older_schema_is_refused(database):
         Store.open(f"sqlite:///{database}")
 
 
-def test_an_untested_schema_is_left_to_the_client(database, monkeypatch, caplog):
-    monkeypatch.setattr(sql, "TESTED", {"another"})
+def another_mlflow(monkeypatch, change) -> None:
+    """MLflow's table definitions, changed."""
+    from mlflow.store.tracking.dbmodels.models import SqlRun
+
+    metadata = sa.MetaData()
+    for table in SqlRun.metadata.tables.values():
+        table.to_metadata(metadata)
+    change(metadata.tables)
+    monkeypatch.setattr(SqlRun, "metadata", metadata)
+
+
+CHANGES = {
+    "runs.owner int": lambda tables: tables["runs"].append_column(sa.Column("owner", sa.Integer, nullable=False)),
+    "input_tags.value str": lambda tables: tables["input_tags"]._columns.remove(tables["input_tags"].c.value),
+    "tags.value str, tags.value str?": lambda tables: setattr(tables["tags"].c.value, "nullable", False),
+    "metrics.is_nan bool, metrics.is_nan bool*": lambda tables: setattr(
+        tables["metrics"].c.is_nan, "primary_key", False
+    ),
+    "runs.end_time int?, runs.end_time str?": lambda tables: setattr(tables["runs"].c.end_time, "type", sa.String(30)),
+    "params.key str*, params.run_uuid str*, params.value str": lambda tables: tables["params"].metadata.remove(
+        tables["params"]
+    ),
+}
+
+
+@pytest.mark.parametrize(("named", "change"), CHANGES.items(), ids=CHANGES)
+def test_tables_with_other_columns_are_left_to_the_client(database, monkeypatch, caplog, named, change):
+    another_mlflow(monkeypatch, change)
     with caplog.at_level(logging.WARNING):
         store = Store.open(f"sqlite:///{database}")
     assert isinstance(store._rows, client.ClientBackend)
-    assert len([r for r in caplog.records if "is new to shallowexp" in r.message]) == 1
+    (message,) = [r.message for r in caplog.records if r.name.startswith("shallowexp")]
+    assert f"({named})" in message
+
+
+def test_another_revision_with_the_same_columns_is_written_in_bulk(database, monkeypatch, caplog):
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'another'")
+    connection.close()
+    monkeypatch.setattr("mlflow.store.db.utils._get_latest_schema_revision", lambda: "another")
+    another_mlflow(monkeypatch, lambda tables: setattr(tables["tags"].c.value, "type", sa.String(16_000)))
+    store = Store.open(f"sqlite:///{database}")
+    assert isinstance(store._rows, sql.SqlBackend)
+    assert not caplog.records
+
+
+def test_the_client_writes_into_no_further_table(sql_store):
+    engine = sql_store.client._tracking_client.store.engine
+
+    def sizes() -> dict[str, int]:
+        with engine.connect() as connection:
+            tables = sa.inspect(connection).get_table_names()
+            return {name: connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar() for name in tables}
+
+    experiment = sql_store.experiment("further")
+    before = sizes()
+    by_client(sql_store.uri).write(experiment, [record(0)])
+    assert {name for name, size in sizes().items() if size != before[name]} == {*sql.TESTED}
 
 
 @pytest.fixture
