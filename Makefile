@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test lint bench build lock clean
+.PHONY: report test lint bench build docs lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
 	$(BIN)/shallowexp-report --train
@@ -23,6 +23,10 @@ build: .venv/ready  ## wheel and source archive in dist/, checked
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 
+docs: .venv/ready  ## the docs and the API pages, in site/; a broken link fails
+	$(BIN)/python docs/pages.py build/docs
+	$(BIN)/zensical build --clean --strict
+
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
@@ -33,4 +37,4 @@ lock:  ## exact versions with hashes, for every platform and Python that pyproje
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .cache build dist site

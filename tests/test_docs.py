@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -11,6 +14,7 @@ from shallowexp import CONF
 from shallowexp.claims.claim import find
 from shallowexp.network.diagnostics import METRICS
 from tests.conftest import command
+from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,3 +78,36 @@ def test_a_dry_run_leaves_what_the_design_says(tmp_path):
     assert "2 to train" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "multirun"}
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"mlflow.db", "multirun.yaml"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder that `make docs` builds; strict, so that a broken link or a name that is not there has failed."""
+    pytest.importorskip("zensical")
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "shallowexp").symlink_to(ROOT / "shallowexp")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    subprocess.run([sys.executable, ROOT / "docs" / "pages.py", folder / "build" / "docs"], check=True)
+    build = [sys.executable, "-m", "zensical", "build", "--strict"]
+    done = subprocess.run(build, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
+
+
+def test_every_page_and_every_room_is_in_the_navigation(site):
+    listed = set(re.findall(r"^ +- [\w ]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = site.parent / "build" / "docs"
+    assert listed == {path.relative_to(pages).as_posix() for path in pages.rglob("*.md")}
+    assert {f"api/{room}.md" for room in ROOMS} <= listed
+
+
+def test_the_site_loads_nothing_from_other_hosts(site):
+    """The theme's scripts can load more, but only for features these pages do not use: a browser at every page asked no other host."""
+    loaded = r"<(?:script|img|iframe|source)[^>]+src=.?https?:|<link[^>]+(?:stylesheet|preconnect|icon)[^>]+https?:"
+    pages, styles = [*site.rglob("*.html")], [*site.rglob("*.css")]
+    assert len(pages) > 10
+    assert len(styles) > 0
+    assert [path for path in pages if re.search(loaded, path.read_text(encoding="utf-8"))] == []
+    assert [
+        path for path in styles if re.search(r"(?:url\(|@import)\W*https?:", path.read_text(encoding="utf-8"))
+    ] == []
