@@ -8,6 +8,7 @@ call and process.
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ContextDecorator
 from pathlib import Path
 
 import matplotlib
@@ -49,7 +50,22 @@ BAND = (0.1, 0.9)
 SCREEN_DPI, FRAME, LAST = 100, 350, 2500  # of an animation: pixels per inch, milliseconds of a frame and of the last
 SMALL = 720  # pixels: what MLflow's pages have workspace for
 
-styled = matplotlib.rc_context(STYLE)
+
+class Styled(ContextDecorator):
+    """`with styled:` and `@styled`, as often as one likes and inside one another: an `rc_context` itself serves once."""
+
+    def __init__(self) -> None:
+        self._contexts: list[AbstractContextManager] = []
+
+    def __enter__(self) -> None:
+        self._contexts.append(matplotlib.rc_context(STYLE))
+        self._contexts[-1].__enter__()
+
+    def __exit__(self, *exception) -> None:
+        self._contexts.pop().__exit__(*exception)
+
+
+styled = Styled()
 
 
 def styles_of(values: Iterable) -> dict:
@@ -156,7 +172,7 @@ def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[
         "png": {"Software": None, **metadata},
     }
     paths = [Path(f"{stem}.{kind}") for kind in notes]
-    with matplotlib.rc_context(STYLE):
+    with styled:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # a layout found again at the next call could differ in the last bit
         for path, note in zip(paths, notes.values(), strict=True):
@@ -180,7 +196,7 @@ def save_animation(frames: Sequence[Figure], path: Path, metadata: Mapping[str, 
 
 def _screen(figure: Figure) -> np.ndarray:
     """Pixels (height, width, 3) as a screen shows them."""
-    with matplotlib.rc_context(STYLE):
+    with styled:
         figure.set_dpi(SCREEN_DPI)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()

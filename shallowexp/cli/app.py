@@ -14,7 +14,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from shallowexp import CONF, provenance
+from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
 from shallowexp.config.runs import plan
 from shallowexp.config.validate import require
@@ -25,12 +25,13 @@ EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no cla
 
 def main() -> None:
     """`shallowexp`: what the user got wrong ends in one message and a non-zero exit status, not in a traceback."""
-    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    if "--version" in sys.argv[1:]:
+        return print(__version__)  # Hydra would answer with its own
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
     sys.path.append(os.getcwd())  # where a user's own modules are
     gc.disable()  # what is imported and composed stays: to look for garbage in it takes a fifth of a small sweep's time
     command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)
-    with one_message(full_error):
+    with one_message():
         command()
 
 

@@ -1,9 +1,10 @@
 """What a command says when it ends badly: one message on stderr and an exit status."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from traceback import extract_tb
+from traceback import extract_tb, print_exc
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
@@ -12,17 +13,34 @@ from shallowexp.config.validate import nearest, unknown
 from shallowexp.errors import UserError
 
 
+FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
+CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
+
+
 @contextmanager
-def one_message(full_error: str | None = None) -> Iterator[None]:
-    """Ends the command with one message on stderr; with HYDRA_FULL_ERROR set by the user, with the traceback too."""
+def one_message() -> Iterator[None]:
+    """Ends the command with one message on stderr, under the traceback if the user has set HYDRA_FULL_ERROR.
+
+    A terminal that lacks a character gets `?` for it; a reader that has seen enough (`| head`) ends the command without a word.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # a closed pipe is met here rather than while Python shuts down
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CLOSED_PIPE)
     except Exception as error:
         message, status = _explain(error)
-        if message is None or full_error:
+        if message is None:
             raise
+        if FULL_ERROR:
+            print_exc()
         print(f"shallowexp: {message}", file=sys.stderr)
         sys.exit(status)
 

@@ -14,9 +14,9 @@ def main() -> None:
     )
     parser.add_argument("run_id", help="of a run of shallowexp in MLFLOW_TRACKING_URI (default: ./mlflow.db)")
     parser.add_argument("--version", action="version", version=__version__)
-    run_id = parser.parse_args().run_id
-    sys.path.append(os.getcwd())
     with one_message():
+        run_id = parser.parse_args().run_id
+        sys.path.append(os.getcwd())
         from shallowexp.sweeps.rerun import rerun
 
         sys.exit(rerun(run_id))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shallowexp.claims.figures import (
+    STYLE,
     STYLES,
     boundary,
     median_and_band,
@@ -55,6 +57,16 @@ def test_another_process_writes_the_same_bytes(tmp_path):
     code = "import sys; from pathlib import Path; from test_figures import *; contents(Path(sys.argv[1]), picture())"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], cwd=Path(__file__).parent, check=True)
     assert [(tmp_path / "b" / f"figure.{kind}").read_bytes() for kind in ("pdf", "svg", "png")] == first
+
+
+def test_a_style_is_a_context_too_and_serves_as_often_as_one_likes():
+    before = matplotlib.rcParams["font.size"]
+    with styled:
+        drawn = [styled(lambda: matplotlib.rcParams["font.size"])() for _ in range(2)]
+        inside = matplotlib.rcParams["font.size"]
+    assert drawn == [STYLE["font.size"]] * 2 == [inside] * 2
+    assert matplotlib.rcParams["font.size"] == before != inside
+    assert picture().axes
 
 
 def test_metadata_is_in_every_file(tmp_path):
