@@ -67,7 +67,7 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
         return print(forecast(runs, missing, threads))
     _save(composed, directory)
     multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
-    files = provenance.configuration(composed, multirun.read_text() if multirun.exists() else "")
+    files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
     summary = tracked.sweep(runs, missing, threads, files)
     print(f"{summary}. {tracked}")
     if summary.failures:

@@ -12,7 +12,6 @@ from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 from shallowexp.config.validate import nearest, unknown
 from shallowexp.errors import UserError
 
-
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 

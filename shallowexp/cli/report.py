@@ -13,7 +13,11 @@ from shallowexp.config.validate import nearest
 
 def main() -> None:
     """`shallowexp-report [names] [--output report] [--train] [--list]`: figures and verdicts from the tracked runs."""
+    with one_message():
+        sys.exit(_report())
 
+
+def _report() -> int:
     found = find()
     parser = argparse.ArgumentParser(prog="shallowexp-report", description="Figures and verdicts from tracked runs.")
     parser.add_argument("names", nargs="*", metavar="experiment", help=f"of {', '.join(found)} (default: all)")
@@ -23,12 +27,12 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()
     if arguments.list:
-        return print("\n".join(f"{name:20} {claim.section:8} {claim.sentence}" for name, claim in found.items()))
+        print("\n".join(f"{name:20} {claim.section:8} {claim.sentence}" for name, claim in found.items()))
+        return 0
     for name in arguments.names:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
     sys.path.append(os.getcwd())
-    with one_message():
-        from shallowexp.report.pipeline import write_report
+    from shallowexp.report.pipeline import write_report
 
-        sys.exit(write_report([found[name] for name in arguments.names or found], arguments.output, arguments.train))
+    return write_report([found[name] for name in arguments.names or found], arguments.output, arguments.train)

@@ -83,7 +83,14 @@ def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train
         _say_missing(claim, len(planned) - len(there), len(planned), len(finished.keys() - planned))
     if not there:
         return None
-    inputs = _digest([*there, *(finished[fingerprint] for fingerprint in there), plans.code(), claim.path.read_text()])
+    inputs = _digest(
+        [
+            *there,
+            *(finished[fingerprint] for fingerprint in there),
+            plans.code(),
+            claim.path.read_text(encoding="utf-8"),
+        ]
+    )
     if not (before and before.inputs == inputs and all(beside(output, claim, end).exists() for end in SUFFIXES)):
         before = _make(claim, store.read(claim.name, there), len(planned), inputs, output)
     try:

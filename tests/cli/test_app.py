@@ -13,8 +13,10 @@ import mlflow
 import pytest
 import yaml
 
+from shallowexp import __version__
 from shallowexp.provenance import commit
 from tests.conftest import COMMANDS, command, environment
+from tests.experiments.test_experiments import add_experiment
 
 SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
 
@@ -116,6 +118,59 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments, parts, tmp_path)
     assert "Traceback" not in done.stderr + done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("mlflow.db*")) + list(tmp_path.rglob(".hydra/config.yaml"))[1:]
+
+
+@pytest.mark.parametrize("arguments", [("hidden_size=-1",), ("-m", "hidden_size=-1,2")], ids=["run", "sweep"])
+def test_a_user_who_asks_for_it_sees_the_traceback_too(arguments, tmp_path):
+    done = command("shallowexp", *arguments, cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "in require" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("shallowexp: hidden_size=-1 is not possible")
+
+
+@pytest.mark.parametrize("start", [["shallowexp"], ["python", "-m", "shallowexp"], ["shallowexp-report"]], ids=" ".join)
+def test_the_version_is_ours(start, tmp_path):
+    done = command(*start, "--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
+
+
+def test_the_module_is_the_command(workplace):
+    done = command("python", "-m", "shallowexp", "-m", "seed=1,2", *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "2 trained" in done.stdout
+    (told,) = set(tracked(workplace)["tags.shallowexp.command"].dropna())
+    assert told.startswith("shallowexp -m seed=1,2 ")
+
+
+ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+
+def test_a_terminal_without_the_characters_gets_others_for_them(workplace):
+    one = command("shallowexp", "seed=10", *SMALL, cwd=workplace, **ASCII)
+    assert one.returncode == 0, one.stderr
+    assert " ? train/accuracy " in one.stdout
+    add_experiment(workplace)
+    report = command("shallowexp-report", "--train", "brand_new", cwd=workplace, **ASCII)
+    assert report.returncode == 0, report.stdout + report.stderr
+    assert "6/6 runs trained" in report.stderr
+    assert "| brand_new" in report.stdout
+    again = command("shallowexp-rerun", children(workplace).run_id[0], cwd=workplace, **ASCII)
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "the same, to the bit"), again.stderr
+
+
+@pytest.mark.parametrize("arguments", ["shallowexp-report --list", "shallowexp --help"])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments, tmp_path):
+    read, write = os.pipe()
+    os.close(read)  # the reader is gone before the first line
+    program, *rest = arguments.split()
+    try:
+        done = subprocess.run(
+            [str(COMMANDS / program), *rest], cwd=tmp_path, env=environment(), stdout=write, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_report_without_runs(workplace):
