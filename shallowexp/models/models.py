@@ -49,8 +49,11 @@ class Best:
     final: Parameters | None = None
 
     def see(self, run: Run, result: Result | Failure) -> None:
-        if isinstance(result, Result) and result.diverged_at is None and result.metrics[-1, 0] < self.loss:
-            self.loss, self.fingerprint, self.final = result.metrics[-1, 0], run.fingerprint, result.final
+        if isinstance(result, Failure) or result.diverged_at is not None:
+            return
+        loss = float(result.history("train/loss")[-1])
+        if loss < self.loss:
+            self.loss, self.fingerprint, self.final = loss, run.fingerprint, result.final
 
 
 def log_models(store: Store, experiment_id: str, runs: Sequence[Run], best: Best) -> None:

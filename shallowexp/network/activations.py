@@ -47,10 +47,10 @@ class Sigmoid(Activation):
     invariance = "sign"  # sigmoid(-z) = 1 - sigmoid(z): W2 and b2 undo it
     max_slope = 0.25
 
-    def __call__(self, Z):
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
         return sigmoid(Z)
 
-    def derivative(self, Z):
+    def derivative(self, Z: np.ndarray) -> np.ndarray:
         return sigmoid_derivative(Z)
 
 
@@ -61,10 +61,10 @@ class Tanh(Activation):
     invariance = "sign"
     max_slope = 1.0
 
-    def __call__(self, Z):
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
         return np.tanh(Z)
 
-    def derivative(self, Z):
+    def derivative(self, Z: np.ndarray) -> np.ndarray:
         return 4 * sigmoid_derivative(2 * Z)
 
 
@@ -77,10 +77,10 @@ class ReLU(Activation):
     invariance = "positive scale"
     max_slope = 1.0
 
-    def __call__(self, Z):
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
         return np.maximum(Z, 0)
 
-    def derivative(self, Z):
+    def derivative(self, Z: np.ndarray) -> np.ndarray:
         return np.heaviside(Z, np.asarray(self.derivative_at_zero, Z.dtype))
 
 
@@ -92,10 +92,10 @@ class LeakyReLU(Activation):
 
     invariance = "positive scale"
 
-    def __call__(self, Z):
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
         return np.where(Z > 0, Z, self.slope * Z).astype(Z.dtype, copy=False)
 
-    def derivative(self, Z):
+    def derivative(self, Z: np.ndarray) -> np.ndarray:
         return np.where(Z > 0, 1, self.slope).astype(Z.dtype, copy=False)
 
 
@@ -105,8 +105,8 @@ class Identity(Activation):
 
     invariance = "any scale"
 
-    def __call__(self, Z):
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
         return Z
 
-    def derivative(self, Z):
+    def derivative(self, Z: np.ndarray) -> np.ndarray:
         return np.ones_like(Z)

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.random import RandomState
 
 TASKS = ("binary", "multiclass", "regression")
+Sample = tuple[np.ndarray, np.ndarray]  # points (m, 2), labels (m,)
+Sampler = Callable[[], Sample]
 
 
 class Dataset(NamedTuple):
@@ -84,8 +86,11 @@ class Synthetic(Data):
     """Two classes; `positive_rate` is the share of class 1. The test set is drawn after the training set, from the same stream."""
 
     task = "binary"
+    samples: int
+    positive_rate: float
+    seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.samples < 2:
             raise ValueError(f"data.samples={self.samples} is too few: two classes need at least 2")
         if not 0 < self.positive_rate < 1:
@@ -96,11 +101,11 @@ class Synthetic(Data):
         ones = min(max(round(self.samples * self.positive_rate), 1), self.samples - 1)
         return self.samples - ones, ones
 
-    def sampler(self, rng: RandomState) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-        """A function that draws (points (m, 2), labels (m,)); what train and test share is fixed here."""
+    def sampler(self, rng: RandomState) -> Sampler:
+        """What draws points and labels; what train and test share is fixed here."""
         raise NotImplementedError
 
-    def draw(self):
+    def draw(self) -> Dataset:
         draw = self.sampler(RandomState(self.seed))
         (X, y), (X_test, y_test) = draw(), draw()
         return Dataset(X.T.copy(), y[None].astype(float), X_test.T.copy(), y_test[None].astype(float), self.task)
@@ -114,8 +119,8 @@ class Flower(Synthetic):
     positive_rate: float = 0.5
     seed: int = 1
 
-    def sampler(self, rng):
-        def draw():
+    def sampler(self, rng: RandomState) -> Sampler:
+        def draw() -> Sample:
             points = []
             for j, size in enumerate(self.sizes()):
                 t = np.linspace(3.12 * j, 3.12 * (j + 1), size) + 0.2 * rng.randn(size)
@@ -135,7 +140,7 @@ class Moons(Synthetic):
     noise: float = 0.2
     seed: int = 1
 
-    def sampler(self, rng):
+    def sampler(self, rng: RandomState) -> Sampler:
         from sklearn.datasets import make_moons
 
         return lambda: make_moons(n_samples=self.sizes(), noise=self.noise, random_state=rng)
@@ -151,7 +156,7 @@ class Circles(Synthetic):
     factor: float = 0.5
     seed: int = 1
 
-    def sampler(self, rng):
+    def sampler(self, rng: RandomState) -> Sampler:
         from sklearn.datasets import make_circles
 
         return lambda: make_circles(n_samples=self.sizes(), noise=self.noise, factor=self.factor, random_state=rng)
@@ -165,14 +170,14 @@ class Blobs(Synthetic):
     positive_rate: float = 0.5
     seed: int = 5
 
-    def sampler(self, rng):
+    def sampler(self, rng: RandomState) -> Sampler:
         from sklearn.datasets import make_blobs
 
         counts = np.zeros(6, int)
         counts[0::2], counts[1::2] = (_shares(size, 3) for size in self.sizes())
         centers = None
 
-        def draw():
+        def draw() -> Sample:
             nonlocal centers
             X, blob, centers = make_blobs(counts, centers=centers, random_state=rng, return_centers=True)
             return X, blob % 2
@@ -192,12 +197,12 @@ class Quantiles(Synthetic):
     positive_rate: float = 0.5
     seed: int = 1
 
-    def sampler(self, rng):
+    def sampler(self, rng: RandomState) -> Sampler:
         from sklearn.datasets import make_gaussian_quantiles
 
         threshold = None
 
-        def draw():
+        def draw() -> Sample:
             nonlocal threshold
             X, _ = make_gaussian_quantiles(cov=0.5, n_samples=self.samples, n_classes=2, random_state=rng)
             radius = np.linalg.norm(X, axis=1)
@@ -218,8 +223,8 @@ class Xor(Synthetic):
     noise: float = 0.3
     seed: int = 1
 
-    def sampler(self, rng):
-        def draw():
+    def sampler(self, rng: RandomState) -> Sampler:
+        def draw() -> Sample:
             y = np.repeat([0, 1], self.sizes())
             first = rng.choice([-1, 1], self.samples)
             corners = np.c_[first, np.where(y == 1, -first, first)]
@@ -232,12 +237,14 @@ class Real(Data):
     """A table of scikit-learn, named by `loader`: split by `seed`, standardised by the training part."""
 
     loader: ClassVar[str]
+    test_size: float
+    seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.test_size < 1:
             raise ValueError(f"data.test_size={self.test_size} is no share: choose a number between 0 and 1")
 
-    def draw(self):
+    def draw(self) -> Dataset:
         from sklearn import datasets
         from sklearn.model_selection import train_test_split
         from sklearn.preprocessing import StandardScaler
@@ -316,5 +323,5 @@ class Diabetes(Real):
     task = "regression"
     loader = "load_diabetes"
 
-    def targets(self, y, train):
+    def targets(self, y: np.ndarray, train: np.ndarray) -> np.ndarray:
         return y[None] / train.std()

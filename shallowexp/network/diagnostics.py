@@ -18,27 +18,36 @@ rank of a zero matrix); what is undefined is never logged.
 | gradient/W1_relative     | norm of dJ/dW1 over norm of W1                                   | >= 0     | |
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from shallowexp.network.activations import Activation
+from shallowexp.network.data import Dataset
 from shallowexp.network.initializers import Parameters
+from shallowexp.network.outputs import Output
 from shallowexp.network.passes import Forward
 
-METRICS = (
-    "train/loss",
-    "train/accuracy",
-    "test/loss",
-    "test/accuracy",
-    "symmetry/effective_units",
-    "symmetry/cosine",
-    "symmetry/effective_rank",
-    "saturation/fraction",
-    "saturation/dead",
-    "saturation/slope",
-    "gradient/W1",
-    "gradient/W2",
-    "gradient/W1_relative",
-)
+
+class Measures(NamedTuple):
+    """One value of each of METRICS, in their order."""
+
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    symmetry_effective_units: float
+    symmetry_cosine: float
+    symmetry_effective_rank: float
+    saturation_fraction: float
+    saturation_dead: float
+    saturation_slope: float
+    gradient_W1: float
+    gradient_W2: float
+    gradient_W1_relative: float
+
+
+METRICS = tuple(name.replace("_", "/", 1) for name in Measures._fields)  # as they are logged
 TOLERANCE = 1e-6  # relative distance below which two units' [w, b] are the same
 FLAT = 0.01  # share of its maximum below which g' counts as saturated
 
@@ -110,26 +119,33 @@ def score(A2: np.ndarray, Y: np.ndarray, task: str) -> float:
 
 
 def measure(
-    parameters: Parameters, cache: Forward, gradients: Parameters, test: Forward, data, g: Activation, output
-) -> np.ndarray:
-    """All of METRICS (13,), in float64, of one network at one step; `cache` and `test` are its forward passes."""
-    W1, b1, W2, b2 = (p.astype(np.float64) for p in parameters)
+    parameters: Parameters,
+    cache: Forward,
+    gradients: Parameters,
+    test: Forward,
+    data: Dataset,
+    g: Activation,
+    output: Output,
+) -> Measures:
+    """All that is measured, in float64, of one network at one step; `cache` and `test` are its forward passes."""
+    W1, b1 = (p.astype(np.float64) for p in (parameters.W1, parameters.b1))
+    dW1, dW2 = (float(np.linalg.norm(d.astype(np.float64))) for d in (gradients.W1, gradients.W2))
+    norm = float(np.linalg.norm(W1))
     rows = np.hstack([W1, b1])
-    dW1, dW2 = (np.linalg.norm(d.astype(np.float64)) for d in (gradients.W1, gradients.W2))
-    norm = np.linalg.norm(W1)
     Z1, A1, Z2, Z2_test = (Z.astype(np.float64) for Z in (cache.Z1, cache.A1, cache.Z2, test.Z2))
-    return np.array(
-        [
-            output.loss(Z2, data.Y),
-            score(output(Z2), data.Y, data.task),
-            output.loss(Z2_test, data.Y_test),
-            score(output(Z2_test), data.Y_test, data.task),
-            effective_units(rows, g.invariance),
-            cosine(rows),
-            effective_rank(A1),
-            *saturation(g.derivative(Z1), g.max_slope),
-            dW1,
-            dW2,
-            dW1 / norm if norm > 0 else np.nan,
-        ]
+    fraction, dead, slope = saturation(g.derivative(Z1), g.max_slope)
+    return Measures(
+        train_loss=output.loss(Z2, data.Y),
+        train_accuracy=score(output(Z2), data.Y, data.task),
+        test_loss=output.loss(Z2_test, data.Y_test),
+        test_accuracy=score(output(Z2_test), data.Y_test, data.task),
+        symmetry_effective_units=effective_units(rows, g.invariance),
+        symmetry_cosine=cosine(rows),
+        symmetry_effective_rank=effective_rank(A1),
+        saturation_fraction=fraction,
+        saturation_dead=dead,
+        saturation_slope=slope,
+        gradient_W1=dW1,
+        gradient_W2=dW2,
+        gradient_W1_relative=dW1 / norm if norm > 0 else np.nan,
     )

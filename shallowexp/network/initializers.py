@@ -41,7 +41,7 @@ class Constant(Initializer):
     output_scale: float | None = None
     bias: float = 0.0
 
-    def __call__(self, n_x, n_h, n_y, seed):
+    def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         output_scale = self.scale if self.output_scale is None else self.output_scale
         return Parameters(
             np.full((n_h, n_x), self.scale),
@@ -59,7 +59,7 @@ class Random(Initializer):
     output_scale: float | None = None
     bias: float = 0.0
 
-    def __call__(self, n_x, n_h, n_y, seed):
+    def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         output_scale = self.scale if self.output_scale is None else self.output_scale
         draw = np.random.RandomState(seed).randn
         W1 = draw(n_h, n_x) * self.scale
@@ -79,11 +79,11 @@ class VarianceScaling(Initializer):
     gain: float = 1.0
     fan: str = "in"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.fan not in ("in", "average"):
             raise ValueError(f"init.fan={self.fan!r} is not a fan: choose in or average")
 
-    def __call__(self, n_x, n_h, n_y, seed):
+    def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         scale = self._scale(n_x, n_h)
         return Random(scale, self._scale(n_h, n_y))(n_x, n_h, n_y, seed)
 
@@ -107,13 +107,13 @@ class Duplicate(Initializer):
     repeat: str = "both"
     noise: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.repeat not in ("both", "W1", "W2"):
             raise ValueError(f"init.repeat={self.repeat!r} is nothing to repeat: choose both, W1 or W2")
         if self.unique < 1:
             raise ValueError(f"init.unique={self.unique} is too small: at least 1 unit must be unique")
 
-    def __call__(self, n_x, n_h, n_y, seed):
+    def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         W1, b1, W2, b2 = Random(self.scale, self.output_scale)(n_x, n_h, n_y, seed)
         source = np.arange(n_h) % self.unique
         jitter = self._jitter(W1, W2, seed)
@@ -123,7 +123,7 @@ class Duplicate(Initializer):
             W2 = W2[:, source] + jitter[1]
         return Parameters(W1, b1, W2, b2)
 
-    def _jitter(self, W1, W2, seed):
+    def _jitter(self, W1: np.ndarray, W2: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What is added to repeating units, 0 for the first `unique`, from where Random's draws end."""
         draw = np.random.RandomState(seed).randn
         draw(W1.size + W2.size)

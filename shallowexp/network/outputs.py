@@ -32,13 +32,13 @@ class Sigmoid(Output):
 
     tasks = ("binary",)
 
-    def __call__(self, Z2):
+    def __call__(self, Z2: np.ndarray) -> np.ndarray:
         return sigmoid(Z2)
 
-    def loss(self, Z2, Y):
+    def loss(self, Z2: np.ndarray, Y: np.ndarray) -> float:
         return np.sum(np.maximum(Z2, 0) - Z2 * Y + np.log1p(np.exp(-np.abs(Z2)))) / Z2.shape[1]
 
-    def dZ2(self, Z2, Y):
+    def dZ2(self, Z2: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return sigmoid(Z2) - Y
 
 
@@ -48,16 +48,16 @@ class Softmax(Output):
 
     tasks = ("multiclass",)
 
-    def __call__(self, Z2):
+    def __call__(self, Z2: np.ndarray) -> np.ndarray:
         e = np.exp(Z2 - Z2.max(axis=0, keepdims=True))
         return e / e.sum(axis=0, keepdims=True)
 
-    def loss(self, Z2, Y):
+    def loss(self, Z2: np.ndarray, Y: np.ndarray) -> float:
         top = Z2.max(axis=0, keepdims=True)
         log_sum = top + np.log(np.exp(Z2 - top).sum(axis=0, keepdims=True))
         return np.sum(Y * (log_sum - Z2)) / Z2.shape[1]
 
-    def dZ2(self, Z2, Y):
+    def dZ2(self, Z2: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return self(Z2) - Y
 
 
@@ -67,10 +67,10 @@ class SquaredError(Output):
     def derivative(self, Z2: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def loss(self, Z2, Y):
+    def loss(self, Z2: np.ndarray, Y: np.ndarray) -> float:
         return np.sum((self(Z2) - Y) ** 2) / (2 * Z2.shape[1])
 
-    def dZ2(self, Z2, Y):
+    def dZ2(self, Z2: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return (self(Z2) - Y) * self.derivative(Z2)
 
 
@@ -80,10 +80,10 @@ class Identity(SquaredError):
 
     tasks = ("regression",)
 
-    def __call__(self, Z2):
+    def __call__(self, Z2: np.ndarray) -> np.ndarray:
         return Z2
 
-    def derivative(self, Z2):
+    def derivative(self, Z2: np.ndarray) -> np.ndarray:
         return np.ones_like(Z2)
 
 
@@ -93,10 +93,10 @@ class ReLU(SquaredError):
 
     tasks = ("regression",)
 
-    def __call__(self, Z2):
+    def __call__(self, Z2: np.ndarray) -> np.ndarray:
         return np.maximum(Z2, 0)
 
-    def derivative(self, Z2):
+    def derivative(self, Z2: np.ndarray) -> np.ndarray:
         return (Z2 > 0).astype(Z2.dtype)
 
 
@@ -106,8 +106,8 @@ class SigmoidSquared(SquaredError):
 
     tasks = ("binary",)
 
-    def __call__(self, Z2):
+    def __call__(self, Z2: np.ndarray) -> np.ndarray:
         return sigmoid(Z2)
 
-    def derivative(self, Z2):
+    def derivative(self, Z2: np.ndarray) -> np.ndarray:
         return sigmoid_derivative(Z2)

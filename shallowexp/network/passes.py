@@ -10,7 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shallowexp.network.activations import Activation
 from shallowexp.network.initializers import Parameters
+from shallowexp.network.outputs import Output
+
+Function = Callable[[np.ndarray], np.ndarray]  # g of Z, of its shape
 
 
 class Forward(NamedTuple):
@@ -19,7 +23,7 @@ class Forward(NamedTuple):
     Z2: np.ndarray  # (n_y, m)
 
 
-def forward(X: np.ndarray, parameters: Parameters, g: Callable) -> Forward:
+def forward(X: np.ndarray, parameters: Parameters, g: Function) -> Forward:
     """Z1 = W1 X + b1, A1 = g(Z1), Z2 = W2 A1 + b2 (6.2); A2 is the output's activation of Z2."""
     W1, b1, W2, b2 = parameters
     Z1 = np.einsum("hx,xm->hm", W1, X) + b1
@@ -28,7 +32,7 @@ def forward(X: np.ndarray, parameters: Parameters, g: Callable) -> Forward:
     return Forward(Z1, A1, Z2)
 
 
-def forward_by_sample(X: np.ndarray, parameters: Parameters, g: Callable) -> Forward:
+def forward_by_sample(X: np.ndarray, parameters: Parameters, g: Function) -> Forward:
     """The same, sample by sample and unit by unit: the loop of 6.2.1 that vectorisation replaces."""
     W1, b1, W2, b2 = parameters
     (n_h, n_x), n_y, m = W1.shape, len(W2), X.shape[1]
@@ -42,7 +46,9 @@ def forward_by_sample(X: np.ndarray, parameters: Parameters, g: Callable) -> For
     return Forward(Z1, A1, Z2)
 
 
-def backward(X: np.ndarray, Y: np.ndarray, parameters: Parameters, cache: Forward, g, output) -> Parameters:
+def backward(
+    X: np.ndarray, Y: np.ndarray, parameters: Parameters, cache: Forward, g: Activation, output: Output
+) -> Parameters:
     """The gradients dW1, db1, dW2, db2 of J, each in its parameter's shape and place (6.3)."""
     m = X.shape[1]
     dZ2 = output.dZ2(cache.Z2, Y)  # (n_y, m)
@@ -61,7 +67,7 @@ def update(parameters: Parameters, gradients: Parameters, learning_rate: float) 
 
 
 def gradient_descent(
-    X: np.ndarray, Y: np.ndarray, parameters: Parameters, g, output, learning_rate: float
+    X: np.ndarray, Y: np.ndarray, parameters: Parameters, g: Activation, output: Output, learning_rate: float
 ) -> Iterator[tuple[Parameters, Forward, Parameters]]:
     """Full-batch descent without end: at step s the parameters after s updates, their forward pass and gradients."""
     while True:

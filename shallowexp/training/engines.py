@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from shallowexp.network import diagnostics
+from shallowexp.network.diagnostics import METRICS, Measures, measure
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import forward, gradient_descent
 from shallowexp.training.job import Job, Result
@@ -16,6 +17,13 @@ from shallowexp.training.job import Job, Result
 log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "compiled", "numpy")
+T = TypeVar("T")
+
+
+class Logged(NamedTuple):
+    step: int
+    measures: Measures
+    parameters: Parameters
 
 
 @dataclass(frozen=True)
@@ -27,27 +35,27 @@ class Failure:
 
 def resolve_engine(job: Job, engine: str = "auto") -> str:
     """The engine that trains the job: the compiled kernel where it may and can, else NumPy (which is then said once)."""
-    if engine == "numpy":
-        return engine
-    kernel = _kernel()
-    if kernel and kernel.supports(job):
+    if engine == "numpy" or not _has_numba():
+        return "numpy"
+    from shallowexp.training import kernel
+
+    if kernel.supports(job):
         return "compiled"
-    if kernel:
-        warn_once(
-            f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
-            "the compiled kernel supports only the built-in ones"
-        )
+    warn_once(
+        f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
+        "the compiled kernel supports only the built-in ones"
+    )
     return "numpy"
 
 
 @cache
-def _kernel():
+def _has_numba() -> bool:
     try:
-        from shallowexp.training import kernel
+        from shallowexp.training import kernel  # noqa: F401  (the attempt is what counts)
     except ImportError as error:
         warn_once(f"training through NumPy: Numba cannot be imported ({error})")
-        return None
-    return kernel
+        return False
+    return True
 
 
 @cache
@@ -69,13 +77,15 @@ def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Fail
 
 def _train_compiled(jobs: Sequence[Job], threads: int | None) -> dict[Job, Result | Failure]:
     """All in one call of the kernel; the jobs that cannot even start are failures and stay out of it."""
+    from shallowexp.training import kernel
+
     checked = {job: _attempt(Job.initial, job) for job in jobs}
-    ready = [job for job in jobs if not isinstance(checked[job], Failure)]
-    failures = {job: checked[job] for job in jobs if isinstance(checked[job], Failure)}
-    return failures | dict(zip(ready, _kernel().train_batch(ready, threads), strict=True))
+    failures: dict[Job, Result | Failure] = {job: f for job, f in checked.items() if isinstance(f, Failure)}
+    ready = [job for job in jobs if job not in failures]
+    return failures | dict(zip(ready, kernel.train_batch(ready, threads), strict=True))
 
 
-def _attempt(function: Callable, job: Job):
+def _attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
     try:
         return function(job)
     except Exception as error:
@@ -86,29 +96,30 @@ def train_one(job: Job) -> Result:
     """Train one network through `network.py`, the definition."""
     data, initial = job.initial()
     descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate)
-    kept, diverged_at = [], None
+    kept: list[Logged] = []
+    diverged_at = None
     with np.errstate(all="ignore"):
         for step, (parameters, cache, gradients) in enumerate(islice(descent, job.steps + 1)):
             row = None
             if step in job.log_steps:
                 test = forward(data.X_test, parameters, job.activation)
-                row = diagnostics.measure(parameters, cache, gradients, test, data, job.activation, job.output)
+                row = measure(parameters, cache, gradients, test, data, job.activation, job.output)
             if not _finite(parameters, row):
                 diverged_at = step
                 break
             if row is not None:
-                kept.append((step, row, parameters))
+                kept.append(Logged(step, row, parameters))
     return _result(job, initial, kept, diverged_at)
 
 
-def _finite(parameters: Parameters, row: np.ndarray | None) -> bool:
-    loss = 0.0 if row is None else row[0]
+def _finite(parameters: Parameters, row: Measures | None) -> bool:
+    loss = 0.0 if row is None else row.train_loss
     return bool(np.isfinite(loss) and all(np.isfinite(p).all() for p in parameters))
 
 
-def _result(job: Job, initial: Parameters, kept: list, diverged_at: int | None) -> Result:
-    steps, rows, path = zip(*kept, strict=True) if kept else ((), (), ())
-    metrics = np.array(rows, dtype=np.float64).reshape(-1, len(diagnostics.METRICS))
+def _result(job: Job, initial: Parameters, kept: Sequence[Logged], diverged_at: int | None) -> Result:
+    steps, path = np.array([logged.step for logged in kept], np.int64), [logged.parameters for logged in kept]
+    metrics = np.array([logged.measures for logged in kept], np.float64).reshape(-1, len(METRICS))
     metrics[np.isinf(metrics)] = np.nan
     weights = Parameters(*map(np.stack, zip(*path, strict=True))) if job.weights and path else None
-    return Result(np.array(steps, np.int64), metrics, diverged_at, weights, path[-1] if path else initial)
+    return Result(steps, metrics, diverged_at, weights, path[-1] if path else initial)

@@ -6,6 +6,7 @@ import numpy as np
 
 from shallowexp.network.activations import Activation
 from shallowexp.network.data import Data, Dataset
+from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Initializer, Parameters
 from shallowexp.network.outputs import Output
 
@@ -37,10 +38,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """A trained network's history: row i of `metrics` (columns diagnostics.METRICS) holds at `steps[i]` updates."""
+    """A trained network's history: row i of `metrics` (columns METRICS) holds at `steps[i]` updates."""
 
     steps: np.ndarray  # (p,) int64
     metrics: np.ndarray  # (p, 13) float64, NaN where undefined
     diverged_at: int | None  # first step whose parameters, or whose loss if it is logged, are not finite
     weights: Parameters | None  # (p, ...) each, at the same steps, if the job asked for them
     final: Parameters  # at the last of them (the initial ones if there is none)
+
+    def history(self, metric: str) -> np.ndarray:
+        """One of METRICS at every one of `steps`."""
+        return self.metrics[:, METRICS.index(metric)]

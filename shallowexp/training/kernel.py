@@ -6,20 +6,24 @@ are cut into blocks, padded with zeros to one width, so that a block's rows of Z
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 
-from shallowexp.network import activations, diagnostics, outputs
+from shallowexp.network import activations, outputs
+from shallowexp.network.data import Data
+from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Parameters
-from shallowexp.training.job import Result
-from shallowexp.training.kernel_arithmetic import CODES, PIECEWISE_LINEAR, SIGMOID, SOFTMAX
-from shallowexp.training.kernel_descent import KernelSpec, Samples, Workspace, descend
+from shallowexp.training.job import Job, Result
+from shallowexp.training.kernel_arithmetic import CODES, PIECEWISE_LINEAR, SIGMOID, SOFTMAX, KernelSpec
+from shallowexp.training.kernel_descent import Halves, History, Samples, Weights, Workspace, descend
 from shallowexp.training.kernel_diagnostics import TASKS
 
-OUTPUTS = {  # the output activation, its slopes below and at 0 if piecewise_linear, and whether its loss makes dZ2 = A2 - Y
+OUTPUTS: dict[
+    type[outputs.Output], tuple[int, tuple[int, int], bool]
+] = {  # the output activation, its slopes below and at 0 if piecewise_linear, and whether its loss makes dZ2 = A2 - Y
     outputs.Sigmoid: (SIGMOID, (0, 0), True),
     outputs.Softmax: (SOFTMAX, (0, 0), True),
     outputs.Identity: (PIECEWISE_LINEAR, (1, 1), False),
@@ -30,32 +34,31 @@ BLOCK_BYTES = 512 * 1024  # what a block's rows may take, of the second-level ca
 LANES = 32  # widths are multiples of this: pairs of whole vectors in either dtype
 
 
-def supports(job) -> bool:
+def supports(job: Job) -> bool:
     """Whether the job's activation and output are built-in ones, exactly."""
     return type(job.activation) in CODES and type(job.output) in OUTPUTS
 
 
-def train_batch(jobs: Sequence, threads: int | None = None) -> list:
+def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result]:
     """The results of `training.train_one` for jobs that the kernel supports, on `threads` threads (None: all cores)."""
     samples, stop = cache(_samples), np.zeros(1, np.bool_)  # jobs share their data
     order = sorted(range(len(jobs)), key=lambda i: -_work(jobs[i]))
-    results = [None] * len(jobs)
+    results: dict[int, Result] = {}
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
-            for i, result in zip(order, pool.map(lambda i: _train(jobs[i], samples, stop), order), strict=True):
-                results[i] = result
+            results |= zip(order, pool.map(lambda i: _train(jobs[i], samples, stop), order), strict=True)
         except BaseException:  # Ctrl-C above all: the threads would go on to the last step
             stop[0] = True
             raise
-    return results
+    return [results[i] for i in range(len(jobs))]
 
 
-def _work(job) -> float:
+def _work(job: Job) -> float:
     n_x, m = job.data.load().X.shape
     return job.steps * m * job.hidden_size * (n_x + 10)
 
 
-def _samples(data, test: bool, dtype: str, width: int) -> Samples:
+def _samples(data: Data, test: bool, dtype: str, width: int) -> Samples:
     """One half of a data set, cut into blocks."""
     loaded = data.load()
     X, Y = (np.asarray(a, dtype) for a in (loaded[2:4] if test else loaded[:2]))
@@ -75,9 +78,8 @@ def _padded(a: np.ndarray, *shape: int) -> np.ndarray:
     return padded
 
 
-def _zeros(shape: tuple[int, ...], dtype) -> np.ndarray:
+def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Zeros that start where a line of the cache does, so that no vector crosses one."""
-    dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -99,67 +101,69 @@ def _width(n_x: int, n_h: int, n_y: int, m: int, itemsize: int) -> int:
     return -(-m // (blocks * LANES)) * LANES
 
 
-def _spec(job, task: str) -> KernelSpec:
+def _spec(job: Job, task: str) -> KernelSpec:
     g, dtype = job.activation, np.dtype(job.dtype).type
     output, output_piece_slopes, entropy = OUTPUTS[type(job.output)]
     below = getattr(g, "slope", float(type(g) is activations.Identity))
-    piece_slopes = below, getattr(g, "derivative_at_zero", below)
+    at_zero = getattr(g, "derivative_at_zero", below)
     return KernelSpec(
-        CODES[type(g)],
-        tuple(map(dtype, piece_slopes)),
-        -1.0 if g.max_slope is None else g.max_slope,
-        g.invariance in ("sign", "any scale"),
-        g.invariance.endswith("scale"),
-        output,
-        tuple(map(dtype, output_piece_slopes)),
-        entropy,
-        TASKS[task],
-        dtype(job.learning_rate),
+        activation=CODES[type(g)],
+        piece_slopes=(dtype(below), dtype(at_zero)),
+        max_slope=-1.0 if g.max_slope is None else g.max_slope,
+        signs=g.invariance in ("sign", "any scale"),
+        scales=g.invariance.endswith("scale"),
+        output=output,
+        output_piece_slopes=(dtype(output_piece_slopes[0]), dtype(output_piece_slopes[1])),
+        entropy=entropy,
+        task=TASKS[task],
+        steps=job.steps,
+        learning_rate=dtype(job.learning_rate),
     )
 
 
 def _workspace(n_h: int, n_y: int, V: np.ndarray, width: int) -> Workspace:
     rows = 1 + n_h, len(V), V.shape[1], n_y, max(1 + n_h, n_y)
-    workspace = Workspace(*(_zeros((n, width), V.dtype) for n in rows), _zeros((n_y, len(V)), V.dtype))
-    workspace.A1[0] = 1
-    return workspace
+    Z1, A1, Z2, A2, rest = (_zeros((n, width), V.dtype) for n in rows)
+    A1[0] = 1
+    return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((n_y, len(V)), V.dtype))
 
 
-def _train(job, samples, stop: np.ndarray) -> Result:
+def _train(job: Job, samples: Callable[[Data, bool, str, int], Samples], stop: np.ndarray) -> Result:
     loaded = job.data.load()
     n_x, n_h, n_y = len(loaded.X), job.hidden_size, len(loaded.Y)
     width = _width(n_x, n_h, n_y, loaded.X.shape[1], np.dtype(job.dtype).itemsize)
-    train, test = (samples(job.data, half, job.dtype, width) for half in (False, True))
+    data = Halves(*(samples(job.data, half, job.dtype, width) for half in (False, True)))
     initial = Parameters(*(p.astype(job.dtype) for p in job.init(n_x, n_h, n_y, job.seed)))
-    W1, V = _packed(initial)
-    log_steps = np.array(job.log_steps, np.int64)
-    length = len(log_steps) if job.weights else 1
-    path_W1, path_V = (np.zeros((length, *a.shape), a.dtype) for a in (W1, V))
-    metrics = np.full((len(log_steps), len(diagnostics.METRICS)), np.nan)
-    spec, workspace = _spec(job, loaded.task), _workspace(n_h, n_y, V, width)
-    kept, diverged_at = descend(
-        spec, train, test, job.steps, log_steps, W1, V, workspace, metrics, path_W1, path_V, stop
-    )
+    weights = _packed(initial)
+    history, workspace = _history(job, weights), _workspace(n_h, n_y, weights.V, width)
+    kept, diverged_at = descend(_spec(job, loaded.task), data, weights, workspace, history, stop)
+    metrics, path = history.metrics[:kept], _unpacked(history.path, kept, n_x, n_h, n_y)
     metrics[np.isinf(metrics)] = np.nan
-    path = _unpacked(path_W1[:kept], path_V[:kept], n_x, n_h, n_y)
     return Result(
-        log_steps[:kept],
-        metrics[:kept],
+        history.steps[:kept],
+        metrics,
         None if diverged_at < 0 else diverged_at,
         path if job.weights and kept else None,
         Parameters(*(p[-1] for p in path)) if kept else initial,
     )
 
 
-def _packed(initial: Parameters) -> tuple[np.ndarray, np.ndarray]:
-    """W1 and V as kernel_descent.py has them: with their biases and with zeros around."""
+def _history(job: Job, weights: Weights) -> History:
+    steps = np.array(job.log_steps, np.int64)
+    length = len(steps) if job.weights else 1
+    path = Weights(*(np.zeros((length, *a.shape), a.dtype) for a in weights))
+    return History(steps, np.full((len(steps), len(METRICS)), np.nan), path)
+
+
+def _packed(initial: Parameters) -> Weights:
+    """The parameters as kernel_descent.py has them: with their biases and with zeros around."""
     (n_h, n_x), n_y = initial.W1.shape, len(initial.W2)
     W1 = np.vstack([np.zeros((1, 1 + n_x), initial.W1.dtype), np.hstack([initial.b1, initial.W1])])
     V = np.hstack([initial.b2, initial.W2]).T
-    return _padded(W1, 1 + n_h, _columns(n_x)), _padded(V, _columns(n_h), _columns(n_y) - 1)
+    return Weights(_padded(W1, 1 + n_h, _columns(n_x)), _padded(V, _columns(n_h), _columns(n_y) - 1))
 
 
-def _unpacked(W1: np.ndarray, V: np.ndarray, n_x: int, n_h: int, n_y: int) -> Parameters:
-    """The parameters at every step of a path."""
-    W1, V = W1[:, 1:, : 1 + n_x], V[:, : 1 + n_h, :n_y].transpose(0, 2, 1)
+def _unpacked(path: Weights, kept: int, n_x: int, n_h: int, n_y: int) -> Parameters:
+    """The parameters at the first `kept` steps of a path."""
+    W1, V = path.W1[:kept, 1:, : 1 + n_x], path.V[:kept, : 1 + n_h, :n_y].transpose(0, 2, 1)
     return Parameters(*map(np.ascontiguousarray, (W1[:, :, 1:], W1[:, :, :1], V[:, :, 1:], V[:, :, :1])))

@@ -14,14 +14,15 @@ Hidden unit 0 is always 1 too, units 1 to n_h are the chapter's: they are the ro
 of W2, whose row 0 is b2. Row 0 of W1 and Z1 is not used.
 """
 
+from collections.abc import Callable
 from inspect import getsource
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 
 from shallowexp.network import diagnostics
+from shallowexp.network.diagnostics import Measures
 from shallowexp.training import kernel_arithmetic
 from shallowexp.training import kernel_diagnostics as measures
 from shallowexp.training.kernel_arithmetic import (
@@ -30,9 +31,13 @@ from shallowexp.training.kernel_arithmetic import (
     SIGMOID,
     SOFTMAX,
     TANH,
+    KernelSpec,
+    PieceCurve,
+    Slopes,
     compiled,
+    constants,
     full_width,
-    normal,
+    inlined,
     piecewise_linear,
     piecewise_linear_slope,
     sigmoid,
@@ -43,25 +48,30 @@ from shallowexp.training.kernel_arithmetic import (
 )
 
 
-class KernelSpec(NamedTuple):
-    """What a job chooses, in numbers that compiled code can switch on."""
-
-    activation: int
-    piece_slopes: tuple[float, float]  # a piecewise_linear one's slope below 0 and derivative at 0, in the job's dtype
-    max_slope: float  # negative where there is none
-    signs: bool  # units are the same up to sign
-    scales: bool  # and up to scale
-    output: int
-    output_piece_slopes: tuple[float, float]
-    entropy: bool
-    task: int
-    learning_rate: float  # in the job's dtype
-
-
 class Samples(NamedTuple):
     X: np.ndarray  # (blocks, columns, width): 1, the inputs, and rows of 0
     Y: np.ndarray  # (blocks, n_y, width)
     targets: np.ndarray  # (n_y, m): Y uncut, in float64
+
+
+class Halves(NamedTuple):
+    train: Samples
+    test: Samples
+
+
+class Weights(NamedTuple):
+    """Parameters, their gradients' sums over samples, or parameters along a path, with its steps as first axis."""
+
+    W1: np.ndarray  # (1 + n_h, rows of X): a row of 0, then [b1, W1], and columns of 0
+    V: np.ndarray  # (rows of A1, rows of Z2): the transpose of [b2, W2], and rows and columns of 0
+
+
+class History(NamedTuple):
+    """What is kept at each logged step; a path of length 1 keeps the last one's parameters."""
+
+    steps: np.ndarray  # (p,)
+    metrics: np.ndarray  # (p, 13)
+    path: Weights
 
 
 class Workspace(NamedTuple):
@@ -75,8 +85,13 @@ class Workspace(NamedTuple):
     W2: np.ndarray  # (n_y, rows of V), the transpose of V
 
 
+Layer = Callable[[Slopes, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
+Error = Callable[[Slopes, np.ndarray, np.ndarray, Workspace, Weights], None]
+Descent = Callable[[KernelSpec, Halves, Weights, Workspace, History, np.ndarray], tuple[int, int]]
+
+
 @compiled
-def multiply(W, X, Z, start, stop, column):
+def multiply(W: np.ndarray, X: np.ndarray, Z: np.ndarray, start: int, stop: int, column: int) -> None:
     """Z = W X for the rows from start to stop and the columns of W from `column` on, eight at a time."""
     full_width()
     for k in range(column, len(X), 8):
@@ -93,7 +108,7 @@ def multiply(W, X, Z, start, stop, column):
 
 
 @summing
-def add_product(D, X, dW, start, stop, column):
+def add_product(D: np.ndarray, X: np.ndarray, dW: np.ndarray, start: int, stop: int, column: int) -> None:
     """dW += D X^T for the rows from start to stop and the columns of dW from `column` on, eight at a time."""
     full_width()
     for k in range(column, len(X), 8):
@@ -119,9 +134,11 @@ def add_product(D, X, dW, start, stop, column):
             dW[j, k + 7] += t7
 
 
-def _layer(g):
+def _layer(g: PieceCurve) -> Layer:
     @compiled
-    def layer(piece_slopes, W, X, rest, Z, A, start):
+    def layer(
+        piece_slopes: Slopes, W: np.ndarray, X: np.ndarray, rest: np.ndarray, Z: np.ndarray, A: np.ndarray, start: int
+    ) -> None:
         """Z = W X and A = g(Z) from row `start` on; `rest` is the part of Z from the columns beyond the first three."""
         full_width()
         wide, zero = len(X) > 3, W.dtype.type(0)
@@ -135,11 +152,13 @@ def _layer(g):
     return layer
 
 
-def _error(slope):
+def _error(slope: Callable[[np.floating, np.floating, Slopes], np.floating]) -> Error:
     @summing
-    def error(piece_slopes, V, dZ2, rest, Z, A, X, dW, dV):
+    def error(piece_slopes: Slopes, X: np.ndarray, V: np.ndarray, workspace: Workspace, sums: Weights) -> None:
         """dZ1 = (V dZ2) * g'(Z1) in the place of Z1, and its part in the first columns of dW1 and dV."""
         full_width()
+        Z, A, dZ2, rest = workspace.Z1, workspace.A1, workspace.Z2, workspace.rest
+        dW, dV = sums.W1, sums.V
         wide, zero = len(dZ2) > 2, V.dtype.type(0)
         for j in range(1, len(Z)):
             v1, v2 = V[j, 0], V[j, 1]
@@ -162,30 +181,41 @@ def _error(slope):
     return error
 
 
-@register_jitable(**SAFE)
-def _tanh_slope(z, a, piece_slopes):
+@inlined
+def _tanh_slope(z: np.floating, a: np.floating, piece_slopes: Slopes) -> np.floating:
     return type(a)(1) - a * a
 
 
-@register_jitable(**SAFE)
-def _sigmoid_slope(z, a, piece_slopes):
+@inlined
+def _sigmoid_slope(z: np.floating, a: np.floating, piece_slopes: Slopes) -> np.floating:
     """a (1 - a); 0 where products with it might not be normal numbers: those cost 100 cycles each."""
     slope = a * (type(a)(1) - a)
-    return slope if slope > normal(a) else type(a)(0)
+    return slope if slope > constants(a).normal else type(a)(0)
 
 
-layer_sigmoid = _layer(register_jitable(**SAFE)(lambda z, piece_slopes: sigmoid(z)))
-layer_tanh = _layer(register_jitable(**SAFE)(lambda z, piece_slopes: tanh(z)))
+@inlined
+def _piecewise_linear_slope(z: np.floating, a: np.floating, piece_slopes: Slopes) -> np.floating:
+    return piecewise_linear_slope(z, piece_slopes)
+
+
+layer_sigmoid = _layer(inlined(lambda z, piece_slopes: sigmoid(z)))
+layer_tanh = _layer(inlined(lambda z, piece_slopes: tanh(z)))
 layer_piecewise_linear = _layer(piecewise_linear)
-error_sigmoid = _error(_sigmoid_slope)
-error_tanh = _error(_tanh_slope)
-error_piecewise_linear = _error(
-    register_jitable(**SAFE)(lambda z, a, piece_slopes: piecewise_linear_slope(z, piece_slopes))
-)
+error_sigmoid, error_tanh = _error(_sigmoid_slope), _error(_tanh_slope)
+error_piecewise_linear = _error(_piecewise_linear_slope)
 
 
 @compiled
-def layer(code, piece_slopes, W, X, rest, Z, A, start):
+def layer(
+    code: int,
+    piece_slopes: Slopes,
+    W: np.ndarray,
+    X: np.ndarray,
+    rest: np.ndarray,
+    Z: np.ndarray,
+    A: np.ndarray,
+    start: int,
+) -> None:
     """Z = W X and A = g(Z) from row `start` on."""
     if len(X) > 3:
         multiply(W, X, rest, start, len(W), 3)
@@ -198,26 +228,24 @@ def layer(code, piece_slopes, W, X, rest, Z, A, start):
 
 
 @compiled
-def forward(spec, X, W1, workspace):
+def forward(spec: KernelSpec, X: np.ndarray, W1: np.ndarray, workspace: Workspace) -> None:
     """One block's forward pass (6.2): A2 = g(Z2), unless that is softmax."""
-    layer(
-        spec.activation, spec.piece_slopes, W1, X, workspace.rest, workspace.Z1, workspace.A1, 1
-    )  # Z1 = W1 X + b1, A1 = g(Z1)
+    Z1, A1, Z2, A2, rest, W2 = workspace
     code = PIECEWISE_LINEAR if spec.output == SOFTMAX else spec.output
-    layer(
-        code, spec.output_piece_slopes, workspace.W2, workspace.A1, workspace.rest, workspace.Z2, workspace.A2, 0
-    )  # Z2 = W2 A1 + b2
+    layer(spec.activation, spec.piece_slopes, W1, X, rest, Z1, A1, 1)  # Z1 = W1 X + b1, A1 = g(Z1)
+    layer(code, spec.output_piece_slopes, W2, A1, rest, Z2, A2, 0)  # Z2 = W2 A1 + b2
 
 
 @compiled
-def output_error(spec, Z2, A2, Y, X):
+def output_error(spec: KernelSpec, X: np.ndarray, Y: np.ndarray, workspace: Workspace) -> None:
     """Z2 becomes dZ2 = m dJ/dZ2; 0 on the padding (X's row of 1 is 0) and where products might not be normal numbers."""
     full_width()
+    Z2, A2 = workspace.Z2, workspace.A2
     if spec.output == SOFTMAX:
         softmax(Z2[: len(Y)], A2)
     if not spec.entropy:
         slopes(spec.output, spec.output_piece_slopes, Z2[: len(Y)], Z2)
-    zero, smallest = Y.dtype.type(0), normal(Y[0, 0])
+    zero, smallest = Y.dtype.type(0), constants(Y[0, 0]).normal
     for c in range(len(Y)):
         for s in range(Y.shape[1]):
             error = (A2[c, s] - Y[c, s]) * X[0, s]
@@ -226,27 +254,27 @@ def output_error(spec, Z2, A2, Y, X):
 
 
 @compiled
-def backward(spec, X, V, workspace, dW1, dV):
+def backward(spec: KernelSpec, X: np.ndarray, V: np.ndarray, workspace: Workspace, sums: Weights) -> None:
     """One block's backward pass (6.3), added to m dJ/dW1 and m dJ/dV."""
-    Z1, A1, dZ2, rest = workspace.Z1, workspace.A1, workspace.Z2, workspace.rest
+    Z1, A1, dZ2 = workspace.Z1, workspace.A1, workspace.Z2
     if len(dZ2) > 2:
-        multiply(V, dZ2, rest, 1, len(Z1), 2)  # dA1 = W2^T dZ2
+        multiply(V, dZ2, workspace.rest, 1, len(Z1), 2)  # dA1 = W2^T dZ2
     if spec.activation == SIGMOID:
-        error_sigmoid(spec.piece_slopes, V, dZ2, rest, Z1, A1, X, dW1, dV)
+        error_sigmoid(spec.piece_slopes, X, V, workspace, sums)
     elif spec.activation == TANH:
-        error_tanh(spec.piece_slopes, V, dZ2, rest, Z1, A1, X, dW1, dV)
+        error_tanh(spec.piece_slopes, X, V, workspace, sums)
     else:
-        error_piecewise_linear(spec.piece_slopes, V, dZ2, rest, Z1, A1, X, dW1, dV)
+        error_piecewise_linear(spec.piece_slopes, X, V, workspace, sums)
     if len(X) > 3:
-        add_product(Z1, X, dW1, 1, len(Z1), 3)
+        add_product(Z1, X, sums.W1, 1, len(Z1), 3)
     if len(dZ2) > 2:
-        add_product(A1, dZ2, dV, 1, len(Z1), 2)
+        add_product(A1, dZ2, sums.V, 1, len(Z1), 2)
     for c in range(len(workspace.A2)):
-        dV[0, c] += total(dZ2, c)  # db2 = sum dZ2
+        sums.V[0, c] += total(dZ2, c)  # db2 = sum dZ2
 
 
 @summing
-def total(A, c):
+def total(A: np.ndarray, c: int) -> np.floating:
     t = A.dtype.type(0)
     for s in range(A.shape[1]):
         t += A[c, s]
@@ -254,26 +282,26 @@ def total(A, c):
 
 
 @compiled
-def gradients(spec, samples, W1, V, workspace, dW1, dV):
-    """m dJ/dW1 and m dJ/dV, added to dW1 and dV: forward and backward pass over all blocks (6.3)."""
+def gradients(spec: KernelSpec, samples: Samples, weights: Weights, workspace: Workspace, sums: Weights) -> None:
+    """m dJ/dW1 and m dJ/dV, added to `sums`: forward and backward pass over all blocks (6.3)."""
     for c in range(len(workspace.W2)):
-        for j in range(len(V)):
-            workspace.W2[c, j] = V[j, c]
+        for j in range(len(weights.V)):
+            workspace.W2[c, j] = weights.V[j, c]
     for block in range(len(samples.X)):
         X, Y = samples.X[block], samples.Y[block]
-        forward(spec, X, W1, workspace)
-        output_error(spec, workspace.Z2, workspace.A2, Y, X)
-        backward(spec, X, V, workspace, dW1, dV)
+        forward(spec, X, weights.W1, workspace)
+        output_error(spec, X, Y, workspace)
+        backward(spec, X, weights.V, workspace, sums)
 
 
 @compiled
-def divide(dW, m):
+def divide(dW: np.ndarray, m: int) -> None:
     for i in range(len(dW)):
         dW[i] /= dW.dtype.type(m)
 
 
 @compiled
-def update(W, dW, rate):
+def update(W: np.ndarray, dW: np.ndarray, rate: np.floating) -> None:
     """W := W - eta dW, and dW := 0 for the next step's sums."""
     for i in range(len(W)):
         W[i] -= rate * dW[i]
@@ -281,7 +309,7 @@ def update(W, dW, rate):
 
 
 @compiled
-def finite(W):
+def finite(W: np.ndarray) -> bool:
     """Whether all are: w - w is 0 for these alone."""
     strange = 0
     for i in range(len(W)):
@@ -290,24 +318,36 @@ def finite(W):
 
 
 @compiled
-def measure(spec, train, test, W1, workspace, dW1, dV, row):
-    """Fill a row of METRICS."""
-    Z1, A1, Z2 = logits(spec, test, W1, workspace)
-    row[2], row[3] = measures.loss_and_score(spec, Z2, test.targets)
-    Z1, A1, Z2 = logits(spec, train, W1, workspace)
-    row[0], row[1] = measures.loss_and_score(spec, Z2, train.targets)
-    units = W1[1:].astype(np.float64)
-    row[4] = measures.effective_units(units, spec.signs, spec.scales)
-    row[5] = measures.cosine(units)
-    row[6] = measures.effective_rank(A1)
+def measure(spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspace, gradients: Weights) -> Measures:
+    Z1, A1, Z2 = logits(spec, data.test, weights.W1, workspace)
+    test_loss, test_accuracy = measures.loss_and_score(spec, Z2, data.test.targets)
+    Z1, A1, Z2 = logits(spec, data.train, weights.W1, workspace)
+    train_loss, train_accuracy = measures.loss_and_score(spec, Z2, data.train.targets)
     slopes(spec.activation, measures.in_float64(spec.piece_slopes), Z1, Z1)
-    row[7], row[8], row[9] = measures.saturation(Z1, spec.max_slope)
-    row[10], row[11], norm_W1 = measures.norm(dW1[1:, 1:]), measures.norm(dV[1:]), measures.norm(W1[1:, 1:])
-    row[12] = row[10] / norm_W1 if norm_W1 > 0 else np.nan
+    fraction, dead, slope = measures.saturation(Z1, spec.max_slope)
+    units = weights.W1[1:].astype(np.float64)
+    norm_dW1, norm_W1 = measures.norm(gradients.W1[1:, 1:]), measures.norm(weights.W1[1:, 1:])
+    return Measures(
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        test_loss=test_loss,
+        test_accuracy=test_accuracy,
+        symmetry_effective_units=float(measures.effective_units(units, spec.signs, spec.scales)),
+        symmetry_cosine=measures.cosine(units),
+        symmetry_effective_rank=measures.effective_rank(A1),
+        saturation_fraction=fraction,
+        saturation_dead=dead,
+        saturation_slope=slope,
+        gradient_W1=norm_dW1,
+        gradient_W2=measures.norm(gradients.V[1:]),
+        gradient_W1_relative=norm_dW1 / norm_W1 if norm_W1 > 0 else np.nan,
+    )
 
 
 @compiled
-def logits(spec, samples, W1, workspace):
+def logits(
+    spec: KernelSpec, samples: Samples, W1: np.ndarray, workspace: Workspace
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Z1, A1 and Z2 of all samples, in float64."""
     n_h, (n_y, m), width = len(W1) - 1, samples.targets.shape, samples.X.shape[2]
     Z1, A1, Z2 = np.empty((n_h, m)), np.empty((n_h, m)), np.empty((n_y, m))
@@ -321,36 +361,38 @@ def logits(spec, samples, W1, workspace):
 
 
 @compiled
-def copy(source, target, row, start, stop):
+def copy(source: np.ndarray, target: np.ndarray, row: int, start: int, stop: int) -> None:
     """The source's rows from `row` on become the target's, in columns from start to stop."""
     for j in range(len(target)):
         for s in range(start, stop):
             target[j, s] = source[row + j, s - start]
 
 
-def _descent(sources: str):
+def _descent(sources: str) -> Descent:
     """`descend`, whose machine code is kept on disk until this file or `sources`, the text of the rest, changes."""
 
-    @njit(cache=True, nogil=True, **SAFE)
-    def descend(spec, train, test, steps, log_steps, W1, V, workspace, metrics, path_W1, path_V, stop):
-        """Gradient descent from W1 and V. Fills metrics and paths (a path of length 1 keeps the last logged step);
-        returns how many logged steps were kept, and the step that diverged or -1. It ends, with nothing that counts,
-        once another thread sets stop[0]."""
+    @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE)
+    def descend(
+        spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspace, history: History, stop: np.ndarray
+    ) -> tuple[int, int]:
+        """Gradient descent from `weights`, in their place. Fills the history; returns how many logged steps were kept,
+        and the step that diverged or -1. It ends, with nothing that counts, once another thread sets stop[0]."""
         sources  # noqa: B018
-        dW1, dV, m, kept = np.zeros_like(W1), np.zeros_like(V), train.targets.shape[1], 0
-        w, v, dw, dv = W1.ravel(), V.ravel(), dW1.ravel(), dV.ravel()
-        for step in range(steps + 1):
+        sums, m, kept = Weights(np.zeros_like(weights.W1), np.zeros_like(weights.V)), data.train.targets.shape[1], 0
+        w, v, dw, dv = weights.W1.ravel(), weights.V.ravel(), sums.W1.ravel(), sums.V.ravel()
+        for step in range(spec.steps + 1):
             if stop[0] or not (finite(w) and finite(v)):
                 return kept, step
-            gradients(spec, train, W1, V, workspace, dW1, dV)
+            gradients(spec, data.train, weights, workspace, sums)
             divide(dw, m)
             divide(dv, m)
-            if kept < len(log_steps) and step == log_steps[kept]:
-                measure(spec, train, test, W1, workspace, dW1, dV, metrics[kept])
-                if not np.isfinite(metrics[kept, 0]):
+            if kept < len(history.steps) and step == history.steps[kept]:
+                measured = measure(spec, data, weights, workspace, sums)
+                history.metrics[kept] = measured
+                if not np.isfinite(measured.train_loss):
                     return kept, step
-                place = min(kept, len(path_W1) - 1)
-                path_W1[place], path_V[place] = W1, V
+                place = min(kept, len(history.path.W1) - 1)
+                history.path.W1[place], history.path.V[place] = weights.W1, weights.V
                 kept += 1
             update(w, dw, spec.learning_rate)
             update(v, dv, spec.learning_rate)

@@ -5,19 +5,19 @@ from math import exp, log, log1p, sqrt
 import numpy as np
 
 from shallowexp.network.diagnostics import FLAT, TOLERANCE
-from shallowexp.training.kernel_arithmetic import SOFTMAX, activate, compiled, softmax, summing
+from shallowexp.training.kernel_arithmetic import SOFTMAX, KernelSpec, Slopes, activate, compiled, softmax, summing
 
 BINARY, MULTICLASS, REGRESSION = range(3)
 TASKS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
 
 
 @compiled
-def in_float64(piece_slopes):
+def in_float64(piece_slopes: Slopes) -> tuple[np.float64, np.float64]:
     return np.float64(piece_slopes[0]), np.float64(piece_slopes[1])
 
 
 @compiled
-def loss_and_score(spec, Z2, Y):
+def loss_and_score(spec: KernelSpec, Z2: np.ndarray, Y: np.ndarray) -> tuple[float, float]:
     """J, and accuracy or r2."""
     (n_y, m), A2 = Y.shape, np.empty(Y.shape)
     J = entropy(spec.output, Z2, Y) if spec.entropy else 0.0
@@ -37,7 +37,7 @@ def loss_and_score(spec, Z2, Y):
 
 
 @compiled
-def entropy(output, Z2, Y):
+def entropy(output: int, Z2: np.ndarray, Y: np.ndarray) -> float:
     """- sum [y log a + (1 - y) log(1 - a)], for softmax - sum y log a, from the logits."""
     n_y, m = Z2.shape
     total = 0.0
@@ -58,7 +58,7 @@ def entropy(output, Z2, Y):
 
 
 @compiled
-def squared_difference(A, Y):
+def squared_difference(A: np.ndarray, Y: np.ndarray) -> float:
     total = 0.0
     for c in range(len(Y)):
         for s in range(Y.shape[1]):
@@ -67,7 +67,7 @@ def squared_difference(A, Y):
 
 
 @compiled
-def agreements(A2, Y):
+def agreements(A2: np.ndarray, Y: np.ndarray) -> int:
     """How often output and target are on the same side of 1/2, which itself counts as class 0."""
     right = 0
     for c in range(len(Y)):
@@ -77,7 +77,7 @@ def agreements(A2, Y):
 
 
 @compiled
-def right_classes(A2, Y):
+def right_classes(A2: np.ndarray, Y: np.ndarray) -> int:
     """How often output and target are largest in the same row, the first of equal ones."""
     right = 0
     for s in range(Y.shape[1]):
@@ -90,7 +90,7 @@ def right_classes(A2, Y):
 
 
 @summing
-def dot(a, b):
+def dot(a: np.ndarray, b: np.ndarray) -> float:
     total = 0.0
     for s in range(len(a)):
         total += a[s] * b[s]
@@ -98,7 +98,7 @@ def dot(a, b):
 
 
 @compiled
-def norm(W):
+def norm(W: np.ndarray) -> float:
     total = 0.0
     for j in range(len(W)):
         for k in range(W.shape[1]):
@@ -107,14 +107,14 @@ def norm(W):
 
 
 @compiled
-def scaled(rows, i, norm):
+def scaled(rows: np.ndarray, i: int, norm: float) -> None:
     """Row i divided by its norm."""
     for k in range(rows.shape[1]):
         rows[i, k] /= norm
 
 
 @compiled
-def distance(a, b, sign):
+def distance(a: np.ndarray, b: np.ndarray, sign: float) -> float:
     total = 0.0
     for k in range(len(a)):
         total += (a[k] - sign * b[k]) ** 2
@@ -122,7 +122,7 @@ def distance(a, b, sign):
 
 
 @compiled
-def same(a, b, signs, size):
+def same(a: np.ndarray, b: np.ndarray, signs: bool, size: float) -> bool:
     """Whether two units' rows are the same, perhaps up to sign; `size` is the larger norm."""
     gap = distance(a, b, 1.0)
     if signs:
@@ -131,7 +131,7 @@ def same(a, b, signs, size):
 
 
 @compiled
-def effective_units(units, signs, scales):
+def effective_units(units: np.ndarray, signs: bool, scales: bool) -> int:
     """Classes among the rows of W1: a unit joins the first class whose first member it equals."""
     rows, norms, firsts, found = units.copy(), np.empty(len(units)), np.empty(len(units), np.int64), 0
     for i in range(len(rows)):
@@ -150,7 +150,7 @@ def effective_units(units, signs, scales):
 
 
 @compiled
-def cosine(units):
+def cosine(units: np.ndarray) -> float:
     """Mean |cosine| over the pairs of non-zero rows."""
     rows, pairs, total = units.copy(), 0, 0.0
     norms = np.empty(len(rows))
@@ -166,7 +166,7 @@ def cosine(units):
 
 
 @compiled
-def effective_rank(A):
+def effective_rank(A: np.ndarray) -> float:
     """(tr G)^2 / tr G^2 with G = A A^T; A is overwritten, scaled to a largest entry of 1."""
     scale = 0.0
     for j in range(len(A)):
@@ -186,7 +186,7 @@ def effective_rank(A):
 
 
 @compiled
-def saturation(slopes, max_slope):
+def saturation(slopes: np.ndarray, max_slope: float) -> tuple[float, float, float]:
     """Share saturated, share of dead units and mean slope; with a negative `max_slope` nothing counts as saturated."""
     (n, m), flat, dead, total = slopes.shape, 0, 0, 0.0
     for j in range(n):
