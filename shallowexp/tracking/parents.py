@@ -4,9 +4,15 @@ While it is RUNNING its tags name the process that writes it, so that the next p
 that goes on from one whose process died, and take that one up again.
 """
 
+import fcntl
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+from tempfile import gettempdir
 
 import psutil
 
@@ -35,17 +41,19 @@ class Sweep:
         What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
         TrackingError if a living process, or one of another host, is at this very sweep.
         """
-        parents = list(search(client, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"))
-        same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
-        _refuse_running(uri, same)
-        _close_stale(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
-        tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
-        if not same:
-            run = client.create_run(experiment_id, tags=tags, run_name=name)
-            return cls(uri, client, rows, experiment_id, run.info.run_id)
-        _set_tags(client, same[0].info.run_id, tags)
-        client.update_run(same[0].info.run_id, status="RUNNING")
-        return cls(uri, client, rows, experiment_id, same[0].info.run_id)
+        with _one_at_a_time():
+            query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
+            parents = list(search(client, experiment_id, query))
+            same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
+            _refuse_running(uri, same)
+            _close_stale(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
+            tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
+            if not same:
+                run = client.create_run(experiment_id, tags=tags, run_name=name)
+                return cls(uri, client, rows, experiment_id, run.info.run_id)
+            _set_tags(client, same[0].info.run_id, tags)
+            client.update_run(same[0].info.run_id, status="RUNNING")
+            return cls(uri, client, rows, experiment_id, same[0].info.run_id)
 
     @tracked
     def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
@@ -68,6 +76,14 @@ class Sweep:
         _kill_children(self.client, self.experiment_id, {self.run_id})
         self.client.set_terminated(self.run_id, status)
         self.rows.analyze()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """This user's sweeps on this host are opened one after the other, so that of two alike the second sees the first."""
+    with open(Path(gettempdir()) / f"shallowexp-{getuser()}.lock", "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _refuse_running(uri: str, parents: list) -> None:
@@ -108,18 +124,23 @@ def _set_tags(client, run_id: str, tags: Mapping[str, str]) -> None:
 
 
 def _owner_tags() -> dict[str, str]:
-    process = psutil.Process()
-    return {HOST: socket.gethostname(), PID: str(process.pid), STARTED: str(process.create_time())}
+    pid = os.getpid()
+    return {HOST: socket.gethostname(), PID: str(pid), STARTED: _started(pid)}
+
+
+def _started(pid: int) -> str:
+    """When the process began, in seconds since this host did: that stays when the clock is set, and tells a reused pid."""
+    boot = psutil.boot_time()
+    return f"{psutil.Process(pid).create_time() - boot:.2f}"
 
 
 def _left_behind(run) -> bool:
-    """Whether the run's process was of this host and is gone or has closed it; its pid may name another by now."""
+    """Whether the run's process was of this host and is gone or has closed it."""
     tags = run.data.tags
     if tags[HOST] != socket.gethostname() or run.info.status != "RUNNING":
         return tags[HOST] == socket.gethostname()
+    pid = int(tags[PID])
     try:
-        process = psutil.Process(int(tags[PID]))
-        gone = abs(process.create_time() - float(tags[STARTED])) > 2  # the clock may have been set
-        return gone or process.status() == psutil.STATUS_ZOMBIE
+        return _started(pid) != tags[STARTED] or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

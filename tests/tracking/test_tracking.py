@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -367,7 +368,7 @@ def sweep_of(store: Store, name: str, digest: str = "d1") -> tuple[str, parents.
     return experiment, store.open_sweep(experiment, digest, "a sweep", {"shallowexp.command": "-m x"}, "What it is")
 
 
-def claim_for(store: Store, run_id: str, pid: int, start: float, host: str | None = None) -> None:
+def claim_for(store: Store, run_id: str, pid: int, start: str, host: str | None = None) -> None:
     """Make the run another process's."""
     owner = {"pid": pid, "process_start": start, "host": host or socket.gethostname()}
     for key, value in owner.items():
@@ -375,10 +376,10 @@ def claim_for(store: Store, run_id: str, pid: int, start: float, host: str | Non
 
 
 @pytest.fixture
-def dead() -> tuple[int, float]:
+def dead() -> tuple[int, str]:
     """Pid and start of a process that has ended."""
     process = subprocess.Popen(["sleep", "60"])
-    start = psutil.Process(process.pid).create_time()
+    start = parents._started(process.pid)
     process.kill()
     process.wait()
     return process.pid, start
@@ -404,7 +405,7 @@ def test_a_sweep_is_a_parent_run(any_store):
 
 
 def test_a_dead_sweep_is_taken_up_again(any_store, dead):
-    for state, owner in (("killed -9", dead), ("pid reused", (os.getpid(), dead[1] - 99))):
+    for state, owner in (("killed -9", dead), ("pid reused", (os.getpid(), dead[1]))):
         _, sweep = sweep_of(any_store, f"dead {state}")
         claim_for(any_store, sweep.run_id, *owner)
         _, again = sweep_of(any_store, f"dead {state}")
@@ -440,6 +441,39 @@ def test_a_sweep_that_goes_on_is_left_alone(any_store, dead):
         sweep_of(any_store, "going on")
     assert sweep_of(any_store, "going on", "d2")[1].run_id != sweep.run_id  # another sweep may run beside it
     assert any_store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+def test_a_living_sweep_lives_on_when_the_clock_is_set(store, tmp_path, monkeypatch):
+    """Linux then moves the time when it began, in /proc/stat, and leaves those of the processes, which count from there."""
+    began = psutil.boot_time()
+    _, sweep = sweep_of(store, "clock")
+    (tmp_path / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    for hour in (3600, -3600):
+        (tmp_path / "stat").write_text(f"btime {int(began) + hour}\n")
+        with pytest.raises(TrackingError, match=f"already running: process {os.getpid()}"):
+            sweep_of(store, "clock")
+    assert store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("before", ["none", "one that was stopped"])
+def test_of_equal_sweeps_in_the_same_instant_one_goes_on(any_store, before):
+    experiment = any_store.experiment(f"race after {before}")
+    if before != "none":
+        any_store.open_sweep(experiment, "d1", "a sweep", {}).close("KILLED")
+    together = threading.Barrier(4)
+
+    def start(_) -> str:
+        together.wait()
+        try:
+            return any_store.open_sweep(experiment, "d1", "a sweep", {}).run_id
+        except TrackingError as refused:
+            return str(refused).partition(":")[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(start, range(4)))
+    (parent,) = any_store.client.search_runs([experiment])
+    assert sorted(ended) == sorted([parent.info.run_id, *["This sweep is already running"] * 3])
 
 
 def test_what_the_dead_left_running_is_killed_and_nothing_else(any_store, dead):
