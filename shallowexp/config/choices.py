@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -37,8 +37,8 @@ def choice(group: str, node: str) -> Any:
     values = json.loads(node)
     target = _target(group, values.pop("_target_"))
     try:
-        checked = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(target), values))
-        built = target(**checked)
+        checked = OmegaConf.merge(OmegaConf.structured(target), values)
+        built = target(**cast(dict[str, Any], OmegaConf.to_container(checked)))
     except ConfigKeyError as error:
         raise ConfigError(unknown(f"{group}.{error.full_key}", [field.name for field in fields(target)])) from None
     except OmegaConfBaseException as error:
@@ -50,10 +50,10 @@ def choice(group: str, node: str) -> Any:
     return built
 
 
-def _target(group: str, dotted: str) -> type:
+def _target(group: str, dotted: str) -> type[Any]:
     """The one place where a dotted name becomes a class."""
     try:
-        target = resolve_name(dotted)
+        target: type[Any] = resolve_name(dotted)  # as is checked below
     except Exception as error:
         raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}") from None
     kind = KINDS[group]

@@ -8,19 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from shallowexp import CONF
 from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
+
+
+Params = Mapping[str, Any]  # key -> values, as `hydra.sweeper.params` has them
 
 
 class Composed(NamedTuple):
@@ -29,7 +33,7 @@ class Composed(NamedTuple):
     choices: Mapping[str, str]  # of the config groups
 
 
-def compose(loader: ConfigLoaderImpl, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:
+def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:
     """Every job's configuration, from its overrides: equal to `loader.load_sweep_config(master, overrides)`.
 
     Raises Hydra's own exceptions at the first job that does not compose.
@@ -38,7 +42,7 @@ def compose(loader: ConfigLoaderImpl, master: DictConfig, jobs: Iterable[Sequenc
     composed = []
     for overrides in jobs:
         parsed = [_parse(override) for override in overrides]
-        chosen = tuple(o.input_line for o in parsed if groups.has(o))
+        chosen = tuple(str(o.input_line) for o in parsed if groups.has(o))
         if chosen not in bases:
             bases[chosen] = _base(loader, master, chosen)
         config, choices = bases[chosen]
@@ -48,12 +52,12 @@ def compose(loader: ConfigLoaderImpl, master: DictConfig, jobs: Iterable[Sequenc
     return composed
 
 
-def united_products(params: Mapping | Sequence[Mapping] | None, overrides: Sequence[Override]) -> list[list[str]]:
+def united_products(params: Params | Sequence[Params] | None, overrides: Sequence[Override]) -> list[list[str]]:
     """The jobs of a sweep: the product of each mapping of `params` with the command line's overrides, which win; united.
 
     `params` is one mapping from key to values (Hydra's `hydra.sweeper.params`) or a list of them. A job is there once.
     """
-    mappings = params if isinstance(params, (list, ListConfig)) else [params or {}]
+    mappings = [params or {}] if params is None or isinstance(params, Mapping) else params
     command_line = dict(_values(override) for override in overrides)
     jobs: dict[tuple[str, ...], None] = {}
     for mapping in mappings:
@@ -80,17 +84,18 @@ def _parse(override: str) -> Override:
     return OverridesParser.create().parse_override(override)
 
 
-def _base(loader: ConfigLoaderImpl, master: DictConfig, chosen: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+def _base(loader: ConfigLoader, master: DictConfig, chosen: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
     return _without_hydra(loader.load_sweep_config(master, list(chosen)))
 
 
 class _Groups:
     """Which overrides choose from a config group: those that Hydra would take into the defaults list."""
 
-    def __init__(self, loader: ConfigLoaderImpl, master: DictConfig):
+    def __init__(self, loader: ConfigLoader, master: DictConfig):
         name = master.hydra.job.config_name
-        overrides = OmegaConf.to_container(master.hydra.overrides.hydra)
-        _, self.repository = loader._parse_overrides_and_create_caching_repo(name, overrides)
+        overrides = list(master.hydra.overrides.hydra)
+        only_loader = cast(ConfigLoaderImpl, loader)  # that Hydra has
+        _, self.repository = only_loader._parse_overrides_and_create_caching_repo(name, overrides)
         self.known: dict[str, bool] = {}
 
     def has(self, override: Override) -> bool:
@@ -121,7 +126,7 @@ def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
 
 
 def _without_hydra(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
-    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    choices = dict(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
     return config, choices

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib import import_module
-from inspect import getsourcefile
 from pathlib import Path
 
 from shallowexp import network, training
@@ -60,4 +59,14 @@ def computing(engine: str) -> list[str]:
 
 
 def _content(module: str) -> bytes:
-    return Path(getsourcefile(import_module(module))).read_bytes()
+    return source_file(module).read_bytes()
+
+
+def source_file(module: str) -> Path:
+    """Where a module is written. Raises ConfigError for one that is in no file, as what is defined in a notebook."""
+    file = getattr(import_module(module), "__file__", None)
+    if file is None:
+        raise ConfigError(
+            f"module {module} has no file, whose content would tell runs apart: write the choice into one"
+        )
+    return Path(file)

@@ -6,7 +6,7 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -41,7 +41,7 @@ class Run:
         return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units} · seed {p['seed']}"
 
     @property
-    def cell(self) -> tuple:
+    def cell(self) -> tuple[tuple[str, str], ...]:
         """What runs that differ only in their seed share."""
         return tuple(item for item in self.params.items() if item[0] not in ("seed", "data.seed"))
 
@@ -56,20 +56,20 @@ def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
     Raises ConfigError at the first configuration that cannot be run.
     """
     runs = [to_run(config, choices) for config, choices in composed]
-    lowest: dict[tuple, int] = {}
+    lowest: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         lowest[run.cell] = min(run.job.seed, lowest.get(run.cell, run.job.seed))
     runs = [replace(run, job=replace(run.job, weights=_keeps_weights(run, lowest))) for run in runs]
     return list({run.fingerprint: run for run in runs}.values())
 
 
-def _keeps_weights(run: Run, lowest: Mapping[tuple, int]) -> bool:
+def _keeps_weights(run: Run, lowest: Mapping[tuple[tuple[str, str], ...], int]) -> bool:
     return run.weights == "all" or (run.weights == "first" and run.job.seed == lowest[run.cell])
 
 
 def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
-    c = OmegaConf.to_container(config, resolve=True)
+    c = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     check(c)
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if c[name]["_target_"] != "auto"}
     names = {name: choices[name] for name in GROUPS}
@@ -92,7 +92,7 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
     return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
 
 
-def _params(c: dict, names: Mapping[str, str]) -> dict[str, str]:
+def _params(c: dict[str, Any], names: Mapping[str, str]) -> dict[str, str]:
     """Every key that is set, under the override's name; a group's own key holds the name of its choice."""
     params = dict(names)
     for key, value in c.items():
@@ -111,7 +111,7 @@ def _check_output(names: Mapping[str, str], parts: Mapping[str, Any]) -> None:
         raise ConfigError(f"{given}; choices: auto, {fitting}")
 
 
-def _log_steps(log: dict, last: int) -> tuple[int, ...]:
+def _log_steps(log: dict[str, Any], last: int) -> tuple[int, ...]:
     if log["steps"] is not None:
         steps = log["steps"]
     elif log["every"] is not None:

@@ -1,9 +1,10 @@
 """What a configuration may say: one message that names the key, the value and the choices."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
+from typing import Any
 
 from shallowexp.config import schema
 from shallowexp.errors import ConfigError
@@ -12,7 +13,7 @@ from shallowexp.training.engines import ENGINES
 RENAMED = {"data.balance": "data.positive_rate"}  # keys as they were called once
 
 
-def check(c: dict) -> None:
+def check(c: dict[str, Any]) -> None:
     """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
     for node, known in (("", schema.RunSchema), ("train.", schema.TrainSchema), ("log.", schema.LogSchema)):
         _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
@@ -39,7 +40,7 @@ def check(c: dict) -> None:
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not set beside log.every")
 
 
-def _check_keys(node: str, found: dict, known: list[str]) -> None:
+def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:
     """A `+` in front of an override lets Hydra add what nobody reads."""
     for key in found:
         if key not in known:
@@ -53,7 +54,7 @@ def unknown(key: str, known: Sequence[str]) -> str:
     return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"
 
 
-def _leaves(node: dict, prefix: str = ""):
+def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")

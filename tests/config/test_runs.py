@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields, replace
+from types import ModuleType
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -139,6 +140,15 @@ def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
     assert a.job.engine == "numpy"
     assert a.fingerprint != b.fingerprint
     assert a.fingerprint != replace(a, job=replace(a.job, seed=1)).fingerprint
+
+
+def test_a_choice_that_is_in_no_file_is_refused_because_nothing_would_tell_its_runs_apart(monkeypatch):
+    notebook = ModuleType("notebook_of_mine")
+    source = "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"
+    exec(source + "@dataclass(frozen=True)\nclass Mine(Tanh):\n    pass\n", vars(notebook))
+    monkeypatch.setitem(sys.modules, "notebook_of_mine", notebook)
+    with pytest.raises(ConfigError, match="notebook_of_mine has no file"):
+        run("activation._target_=notebook_of_mine.Mine").fingerprint  # noqa: B018
 
 
 REFUSED = {
