@@ -23,7 +23,6 @@ from omegaconf import DictConfig, open_dict
 from shallowexp import CONF
 from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
 
-
 Params = Mapping[str, Any]  # key -> values, as `hydra.sweeper.params` has them
 
 
