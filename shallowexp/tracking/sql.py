@@ -73,15 +73,20 @@ def exists(uri: str) -> bool:
     return database is None or Path(database).exists()
 
 
+def is_database(uri: str) -> bool:
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    return uri.split(":")[0].split("+")[0] in DATABASE_ENGINES
+
+
 def create_tables(uri: str) -> None:
     """Create MLflow's tables where `uri` is a database without them, once, whoever else is starting.
 
     Raises at once if nobody answers there; MLflow alone would go on trying for 100 s.
     """
     from mlflow.store.db import utils
-    from mlflow.store.db.db_types import DATABASE_ENGINES
 
-    if uri.split(":")[0].split("+")[0] not in DATABASE_ENGINES:
+    if not is_database(uri):
         return
     utils._make_parent_dirs_if_sqlite(uri)
     engine = utils.create_sqlalchemy_engine(uri)

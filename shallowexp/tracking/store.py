@@ -28,6 +28,7 @@ from shallowexp.tracking.client import (
 from shallowexp.tracking.errors import explained, tracked
 from shallowexp.tracking.frames import runs_of
 from shallowexp.tracking.parents import Sweep
+from shallowexp.tracking.places import artifact_location, default_uri
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,13 @@ class Store:
         """
         quiet_environment()
         import mlflow
+        from mlflow.utils.file_utils import path_to_local_sqlite_uri
 
         # MLflow logs tracebacks of errors that TrackingError reports, and a line for each migration
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         uri = uri or mlflow.get_tracking_uri()
+        if uri == path_to_local_sqlite_uri("mlflow.db"):
+            uri = default_uri()
         with explained(uri):
             if not create and not sql.exists(uri):
                 raise TrackingError(
@@ -130,7 +134,8 @@ class Store:
         """The id of the experiment of this name, made if it is missing; sets `tags` on it."""
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            return self.client.create_experiment(name, tags=dict(tags or {}))
+            location = artifact_location() if sql.is_database(self.uri) else None
+            return self.client.create_experiment(name, location, dict(tags or {}))
         if found.lifecycle_stage == "deleted":
             command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
             raise TrackingError(f"MLflow experiment {name!r} is deleted in {self.uri}: restore it with `{command}`.")
