@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import patch
 
-from shallowexp.tracking.client import FINGERPRINT
 from shallowexp.tracking.errors import explained_artifacts, tracked
+from shallowexp.tracking.records import FINGERPRINT
 
 PREDICTOR, TYPE = Path(__file__).with_name("predictor.py"), "shallowexp"
 

@@ -15,7 +15,7 @@ from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.sweeps import pages
-from shallowexp.tracking.store import DatasetInput, Record
+from shallowexp.tracking.records import DatasetInput, Record
 from shallowexp.training.engines import Failure, Result, train
 
 BATCH_RUNS = 250

@@ -19,7 +19,8 @@ from shallowexp.models.models import Best, log_models
 from shallowexp.sweeps import pages
 from shallowexp.sweeps.batches import batches, train_batch
 from shallowexp.sweeps.progress import Progress
-from shallowexp.tracking.store import Store, Sweep
+from shallowexp.tracking.parents import Sweep
+from shallowexp.tracking.store import Store
 from shallowexp.training.engines import Failure, Result
 
 PENDING = 4  # batches that may wait for the writer

@@ -2,10 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shallowexp.tracking.errors import explained_artifacts
+
+if TYPE_CHECKING:
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 
 def put_artifacts(artifact_uri: str, uri: str, artifacts: dict[str, bytes]) -> None:
@@ -40,7 +44,7 @@ def _folder(artifact_uri: str) -> Path | None:
     return Path(local_file_uri_to_path(artifact_uri)) if local else None
 
 
-def _repository(artifact_uri: str, uri: str):
+def _repository(artifact_uri: str, uri: str) -> "ArtifactRepository":
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(artifact_uri, tracking_uri=uri)

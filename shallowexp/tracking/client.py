@@ -4,22 +4,31 @@
 """
 
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from getpass import getuser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from shallowexp.tracking.artifacts import put_artifacts
+from shallowexp.tracking.records import (
+    CONTEXT,
+    FINGERPRINT,
+    POINT_COLUMNS,
+    RUN_COLUMNS,
+    TEXT_COLUMNS,
+    DatasetInput,
+    Frames,
+    Record,
+)
 
-FINGERPRINT, PARENT, WEIGHTS = "shallowexp.fingerprint", "mlflow.parentRunId", "weights.npz"
-CONTEXT = "mlflow.data.context", "training"  # the tag of a run's data set
-RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"], ["run_id", "key", "value"]
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput as LoggedInput
+    from mlflow.entities import Experiment, Run
+
 CHUNK = 1000  # run ids in one query: SQLite takes 32,766 variables, SQL Server 2,100
-POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -36,13 +45,7 @@ def quiet_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def system_tags() -> dict[str, str]:
-    """What MLflow's fluent interface sets; not the commit, which it finds only from the path of a script."""
-    source = Path(sys.argv[0]).name
-    return {"mlflow.user": getuser(), "mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
-
-
-def search(client, experiment_id: str, condition: str) -> Iterator:
+def search(client: "MlflowClient", experiment_id: str, condition: str) -> Iterator["Run"]:
     """Every run of the experiment for which an MLflow filter holds, newest first, over all pages."""
     token = None
     while token != "":
@@ -51,7 +54,7 @@ def search(client, experiment_id: str, condition: str) -> Iterator:
         token = page.token or ""
 
 
-def _input(data):
+def _input(data: DatasetInput) -> "LoggedInput":
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     return DatasetInput(Dataset(**vars(data)), [InputTag(*CONTEXT)])
@@ -60,15 +63,15 @@ def _input(data):
 class ClientBackend:
     """Writing and reading runs in any store, through MlflowClient."""
 
-    def __init__(self, client, uri: str):
+    def __init__(self, client: "MlflowClient", uri: str):
         self._client, self._uri = client, uri
 
-    def write(self, experiment, records: list) -> None:
+    def write(self, experiment: "Experiment", records: Sequence[Record]) -> None:
         """Write each record: RUNNING first, FINISHED when all of it is there."""
         for record in records:
             self._write(experiment.experiment_id, record)
 
-    def _write(self, experiment_id: str, record) -> None:
+    def _write(self, experiment_id: str, record: Record) -> None:
         from mlflow.entities import Metric, Param
 
         run = self._client.create_run(experiment_id, record.start, record.tags, record.name)
@@ -85,20 +88,19 @@ class ClientBackend:
         runs = self._finished(experiment_id)
         return [(run.info.start_time, run.info.run_id, run.data.tags[FINGERPRINT]) for run in runs]
 
-    def _finished(self, experiment_id: str) -> Iterator:
+    def _finished(self, experiment_id: str) -> Iterator["Run"]:
         return search(self._client, experiment_id, f"attributes.status = 'FINISHED' AND tags.`{FINGERPRINT}` LIKE '%'")
 
-    def last(self, experiment_id: str, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    def last(self, experiment_id: str, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
         """Run id -> the last value of each metric."""
-        found = {}
+        found: dict[str, dict[str, float]] = {}
         for i in range(0, len(run_ids), CHUNK):
             ids = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + CHUNK])
             runs = search(self._client, experiment_id, f"attributes.run_id IN ({ids})")
             found |= {run.info.run_id: run.data.metrics for run in runs}
         return found
 
-    def frames(self, experiment_id: str, run_ids: list[str]) -> tuple[pd.DataFrame, ...]:
-        """These runs, their params, tags and metric points, in long form: RUN_, TEXT_, TEXT_ and POINT_COLUMNS."""
+    def frames(self, experiment_id: str, run_ids: Sequence[str]) -> Frames:
         wanted = set(run_ids)
         runs = [run for run in self._finished(experiment_id) if run.info.run_id in wanted]
         infos = [[getattr(run.info, column) for column in RUN_COLUMNS] for run in runs]
@@ -107,12 +109,16 @@ class ClientBackend:
         names = [(run.info.run_id, name) for run in runs for name in run.data.metrics]
         with ThreadPoolExecutor(8) as pool:  # a request each: there is no public call for many
             points = [point for history in pool.map(self._history, names) for point in history]
-        columns = (RUN_COLUMNS, TEXT_COLUMNS, TEXT_COLUMNS, POINT_COLUMNS)
-        return tuple(map(pd.DataFrame, (infos, params, tags, points), [None] * 4, columns))
+        return Frames(
+            pd.DataFrame(infos, columns=RUN_COLUMNS),
+            pd.DataFrame(params, columns=TEXT_COLUMNS),
+            pd.DataFrame(tags, columns=TEXT_COLUMNS),
+            pd.DataFrame(points, columns=POINT_COLUMNS),
+        )
 
     def analyze(self) -> None:
         """Nothing: how a server keeps its database is its own business."""
 
-    def _history(self, name: tuple[str, str]) -> list[tuple]:
+    def _history(self, name: tuple[str, str]) -> list[tuple[str, str, int, int, float]]:
         found = self._client.get_metric_history(*name)
         return [(*name, m.step, m.timestamp, m.value) for m in found if not np.isnan(m.value)]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from shallowexp.errors import TrackingError
 
@@ -55,11 +56,21 @@ def explained_artifacts(uri: str) -> Iterator[None]:
         raise TrackingError(_without_password(f"MLflow artifact store {uri}: {_reason(error)}\n{ARTIFACTS}")) from error
 
 
-def tracked(method: Callable) -> Callable:
+class HasUri(Protocol):
+    @property
+    def uri(self) -> str: ...
+
+
+S = TypeVar("S", bound=HasUri)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def tracked(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """A method of something with a `uri`, under `explained`."""
 
     @wraps(method)
-    def run(self, *args, **kwargs):
+    def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with explained(self.uri):
             return method(self, *args, **kwargs)
 

@@ -7,19 +7,25 @@ that goes on from one whose process died, and take that one up again.
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 from tempfile import gettempdir
+from typing import TYPE_CHECKING
 
 import psutil
 
 from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
-from shallowexp.tracking.client import FINGERPRINT, PARENT, search, system_tags
+from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
+from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 DIGEST, HOST, PID, STARTED = (f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start"))
 
@@ -29,13 +35,22 @@ class Sweep:
     """A sweep's parent run, RUNNING until it is closed."""
 
     uri: str
-    client: object  # MlflowClient
-    rows: object  # sql.SqlBackend or client.ClientBackend
+    client: "MlflowClient"
+    backend: Backend
     experiment_id: str
     run_id: str
 
     @classmethod
-    def open(cls, uri: str, client, rows, experiment_id: str, digest: str, name: str, tags: Mapping) -> "Sweep":
+    def open(
+        cls,
+        uri: str,
+        client: "MlflowClient",
+        backend: Backend,
+        experiment_id: str,
+        digest: str,
+        name: str,
+        tags: Mapping[str, str],
+    ) -> "Sweep":
         """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
 
         What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
@@ -50,10 +65,10 @@ class Sweep:
             tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
             if not same:
                 run = client.create_run(experiment_id, tags=tags, run_name=name)
-                return cls(uri, client, rows, experiment_id, run.info.run_id)
+                return cls(uri, client, backend, experiment_id, run.info.run_id)
             _set_tags(client, same[0].info.run_id, tags)
             client.update_run(same[0].info.run_id, status="RUNNING")
-            return cls(uri, client, rows, experiment_id, same[0].info.run_id)
+            return cls(uri, client, backend, experiment_id, same[0].info.run_id)
 
     @tracked
     def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
@@ -75,7 +90,7 @@ class Sweep:
         _set_tags(self.client, self.run_id, tags or {})
         _kill_children(self.client, self.experiment_id, {self.run_id})
         self.client.set_terminated(self.run_id, status)
-        self.rows.analyze()
+        self.backend.analyze()
 
 
 @contextmanager
@@ -86,7 +101,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _refuse_running(uri: str, parents: list) -> None:
+def _refuse_running(uri: str, parents: Sequence["Run"]) -> None:
     for parent in parents:
         if parent.info.status == "RUNNING" and not _left_behind(parent):
             host, run_id = parent.data.tags[HOST], parent.info.run_id
@@ -102,7 +117,7 @@ def _advice(host: str, run_id: str) -> str:
     return f'\nIf that is gone (a container that was restarted), say so, then start again: python -c "{ended}"'
 
 
-def _close_stale(client, experiment_id: str, parents: list) -> None:
+def _close_stale(client: "MlflowClient", experiment_id: str, parents: Sequence["Run"]) -> None:
     """Close as KILLED the RUNNING children of these runs, then these: killed in between, the next one starts over."""
     _kill_children(client, experiment_id, {parent.info.run_id for parent in parents})
     for parent in parents:
@@ -110,14 +125,14 @@ def _close_stale(client, experiment_id: str, parents: list) -> None:
             client.set_terminated(parent.info.run_id, "KILLED")
 
 
-def _kill_children(client, experiment_id: str, parents: set[str]) -> None:
+def _kill_children(client: "MlflowClient", experiment_id: str, parents: set[str]) -> None:
     running = search(client, experiment_id, f"attributes.status = 'RUNNING' AND tags.`{FINGERPRINT}` LIKE '%'")
     for child in list(running):
         if child.data.tags.get(PARENT) in parents:
             client.set_terminated(child.info.run_id, "KILLED")
 
 
-def _set_tags(client, run_id: str, tags: Mapping[str, str]) -> None:
+def _set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
@@ -134,7 +149,7 @@ def _started(pid: int) -> str:
     return f"{psutil.Process(pid).create_time() - boot:.2f}"
 
 
-def _left_behind(run) -> bool:
+def _left_behind(run: "Run") -> bool:
     """Whether the run's process was of this host and is gone or has closed it."""
     tags = run.data.tags
     if tags[HOST] != socket.gethostname() or run.info.status != "RUNNING":

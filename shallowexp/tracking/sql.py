@@ -9,14 +9,34 @@ the client's, under MLflow 3.14 to 3.18. A table that a later client writes besi
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pandas as pd
 
 from shallowexp.tracking.artifacts import put_artifacts
-from shallowexp.tracking.client import CHUNK, CONTEXT, FINGERPRINT, POINT_COLUMNS, RUN_COLUMNS, TEXT_COLUMNS
+from shallowexp.tracking.client import CHUNK
+from shallowexp.tracking.records import (
+    CONTEXT,
+    FINGERPRINT,
+    POINT_COLUMNS,
+    RUN_COLUMNS,
+    TEXT_COLUMNS,
+    DatasetInput,
+    Frames,
+    Record,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import Column, MetaData
+    from sqlalchemy.orm import Session
+
+Rows = dict[type[Any], list[dict[str, Any]]]  # table -> rows
+Used = Sequence[tuple[str, DatasetInput]]  # run id, what it was trained on
 
 TESTED = {  # the tables that are written; * in the primary key, ? may be null
     "runs": "run_uuid str*, name str?, source_type str?, source_name str?, entry_point_name str?, user_id str?, status str?, "
@@ -51,7 +71,7 @@ def sql_backend(uri: str) -> "SqlBackend | None":
     return SqlBackend(store, uri)
 
 
-def _changes(metadata) -> list[str]:
+def _changes(metadata: "MetaData") -> list[str]:
     """The columns that are in TESTED or in MLflow's definitions and not alike in both."""
     found = []
     for name, tested in TESTED.items():
@@ -60,7 +80,7 @@ def _changes(metadata) -> list[str]:
     return found
 
 
-def _described(column) -> str:
+def _described(column: "Column[Any]") -> str:
     key, null = "*" if column.primary_key else "", "?" if column.nullable else ""
     return f"{column.name} {column.type.python_type.__name__}{key}{null}"
 
@@ -101,10 +121,10 @@ class SqlBackend:
 
     lock_timeout = 20.0  # seconds for a database that is locked or restarts
 
-    def __init__(self, store, uri: str):
+    def __init__(self, store: "SqlAlchemyStore", uri: str):
         self._store, self._uri = store, uri
 
-    def write(self, experiment, records: list) -> None:
+    def write(self, experiment: "Experiment", records: Sequence[Record]) -> None:
         """Write all records or none: their artifacts, then their rows in one transaction."""
         from mlflow.utils.uri import append_to_uri_path
 
@@ -117,11 +137,11 @@ class SqlBackend:
         used = [(run_id, record.data) for run_id, _, record in runs if record.data]
         self._insert_with_retries(_rows(experiment.experiment_id, runs), int(experiment.experiment_id), used)
 
-    def _insert_with_retries(self, *rows) -> None:
+    def _insert_with_retries(self, rows: Rows, experiment_id: int, used: Used) -> None:
         deadline, wait = time.monotonic() + self.lock_timeout, 0.5
         while True:
             try:
-                return self._insert(*rows)
+                return self._insert(rows, experiment_id, used)
             except Exception as error:
                 transient = getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE"
                 if not transient or time.monotonic() + wait > deadline:
@@ -129,7 +149,7 @@ class SqlBackend:
             time.sleep(wait)
             wait *= 2
 
-    def _insert(self, rows: dict, experiment_id: int, used: list[tuple]) -> None:
+    def _insert(self, rows: Rows, experiment_id: int, used: Used) -> None:
         from sqlalchemy import insert, text
 
         with self._store.ManagedSessionMaker(read_only=False) as session:
@@ -143,7 +163,7 @@ class SqlBackend:
                 session.execute(insert(table.__table__), values)
 
     @staticmethod
-    def _exists(session, rows: dict) -> bool:
+    def _exists(session: "Session", rows: Rows) -> bool:
         table, values = next(iter(rows.items()))
         return session.get(table, values[0]["run_uuid"]) is not None
 
@@ -152,8 +172,9 @@ class SqlBackend:
         from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
         from sqlalchemy import select
 
+        columns: list[Any] = [SqlRun.start_time, SqlRun.run_uuid, SqlTag.value]
         query = (
-            select(SqlRun.start_time, SqlRun.run_uuid, SqlTag.value)
+            select(*columns)
             .join(SqlTag, SqlTag.run_uuid == SqlRun.run_uuid)
             .where(SqlRun.experiment_id == int(experiment_id), SqlRun.status == "FINISHED")
             .where(SqlRun.lifecycle_stage == "active", SqlTag.key == FINGERPRINT)
@@ -161,23 +182,26 @@ class SqlBackend:
         with self._store.ManagedSessionMaker() as session:
             return [tuple(row) for row in session.execute(query)]
 
-    def last(self, experiment_id: str, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    def last(self, experiment_id: str, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
         """Run id -> the last value of each metric."""
         from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
 
-        found = {run_id: {} for run_id in run_ids}
+        found: dict[str, dict[str, float]] = {run_id: {} for run_id in run_ids}
         with self._store.ManagedSessionMaker() as session:
             for run_id, key, value in _read(session, SqlLatestMetric, ["run_id", "key", "value"], run_ids).values:
                 found[run_id][key] = value
         return found
 
-    def frames(self, experiment_id: str, run_ids: list[str]) -> tuple[pd.DataFrame, ...]:
-        """These runs, their params, tags and metric points, as in `ClientBackend.frames`."""
+    def frames(self, experiment_id: str, run_ids: Sequence[str]) -> Frames:
         from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlParam, SqlRun, SqlTag
 
-        tables = ((SqlRun, RUN_COLUMNS), (SqlParam, TEXT_COLUMNS), (SqlTag, TEXT_COLUMNS), (SqlMetric, POINT_COLUMNS))
         with self._store.ManagedSessionMaker() as session:
-            return tuple(_read(session, table, columns, run_ids) for table, columns in tables)
+            return Frames(
+                _read(session, SqlRun, RUN_COLUMNS, run_ids),
+                _read(session, SqlParam, TEXT_COLUMNS, run_ids),
+                _read(session, SqlTag, TEXT_COLUMNS, run_ids),
+                _read(session, SqlMetric, POINT_COLUMNS, run_ids),
+            )
 
     def analyze(self) -> None:
         """Let SQLite look at its tables again: MLflow's charts then get a history in 5 ms rather than 40."""
@@ -189,25 +213,25 @@ class SqlBackend:
                 session.execute(text("ANALYZE"))
 
 
-def _read(session, table, columns: list[str], run_ids: list[str]) -> pd.DataFrame:
+def _read(session: "Session", table: Any, columns: list[str], run_ids: Sequence[str]) -> pd.DataFrame:
     from sqlalchemy import false, select
 
     c = table.__table__.c
     selected = select(c.run_uuid, *(c[column] for column in columns[1:]))
     if "is_nan" in c:
         selected = selected.where(c.is_nan == false())
-    rows = []
+    rows: list[Any] = []
     for i in range(0, len(run_ids), CHUNK):
         rows += session.execute(selected.where(c.run_uuid.in_(run_ids[i : i + CHUNK]))).all()
     return pd.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else None, columns=columns)
 
 
-def _rows(experiment_id: str, runs: Iterable[tuple]) -> dict:
+def _rows(experiment_id: str, runs: Iterable[tuple[str, str, Record]]) -> Rows:
     """Table -> rows, in the order of the foreign keys, as MLflow's create_run, log_batch, set_terminated leave them."""
     from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
     from mlflow.utils.validation import _validate_metric_name, _validate_param, _validate_tag
 
-    rows = defaultdict(list)
+    rows: Rows = defaultdict(list)
     for run_id, artifact_uri, record in runs:
         key = {"run_uuid": run_id}
         rows[SqlRun].append(key | _run(experiment_id, artifact_uri, record))
@@ -224,7 +248,7 @@ def _rows(experiment_id: str, runs: Iterable[tuple]) -> dict:
     return {table: values for table, values in rows.items() if values}
 
 
-def _input_rows(session, experiment_id: int, used: Iterable[tuple]) -> dict:
+def _input_rows(session: "Session", experiment_id: int, used: Used) -> Rows:
     """Table -> rows that tie (run id, data set) pairs together, as MLflow's log_inputs leaves them.
 
     A data set is there once in an experiment; SQLite's lock, taken by the runs' rows, keeps it so.
@@ -236,7 +260,7 @@ def _input_rows(session, experiment_id: int, used: Iterable[tuple]) -> dict:
     names = {data.name for _, data in used}
     there = select(c.name, c.digest, c.dataset_uuid).where(c.experiment_id == experiment_id, c.name.in_(names))
     known = {(name, digest): uuid for name, digest, uuid in session.execute(there)} if names else {}
-    rows = defaultdict(list)
+    rows: Rows = defaultdict(list)
     for run_id, data in used:
         key = data.name, data.digest
         if key not in known:
@@ -249,13 +273,13 @@ def _input_rows(session, experiment_id: int, used: Iterable[tuple]) -> dict:
     return rows
 
 
-def _dataset(experiment_id: int, uuid: str, data) -> dict:
+def _dataset(experiment_id: int, uuid: str, data: DatasetInput) -> dict[str, Any]:
     key = {"experiment_id": experiment_id, "dataset_uuid": uuid, "name": data.name, "digest": data.digest}
     text = {"source_type": data.source_type, "source": data.source, "schema": data.schema, "profile": data.profile}
     return key | {f"dataset_{name}": value for name, value in text.items()}
 
 
-def _run(experiment_id: str, artifact_uri: str, record) -> dict:
+def _run(experiment_id: str, artifact_uri: str, record: Record) -> dict[str, Any]:
     return {
         "name": record.name,
         "source_type": "UNKNOWN",

@@ -9,72 +9,20 @@ MLflow is imported late: that alone takes 2 s.
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from shallowexp.errors import TrackingError
 from shallowexp.runs import Runs
 from shallowexp.tracking import sql
-from shallowexp.tracking.client import (
-    FINGERPRINT,
-    PARENT,
-    WEIGHTS,
-    ClientBackend,
-    quiet_environment,
-    system_tags,
-)
+from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, tracked
 from shallowexp.tracking.frames import runs_of
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.places import artifact_location, default_uri
+from shallowexp.tracking.records import Backend, Record
 
-
-@dataclass(frozen=True)
-class DatasetInput:
-    """The data set that a run was trained on, as MLflow's `datasets` hold it: name and digest tell two apart."""
-
-    name: str
-    digest: str
-    source: str  # JSON of what made it
-    schema: str  # JSON: its columns
-    profile: str  # JSON: its sizes
-    source_type: str = "code"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One run as it will stand in MLflow, whole."""
-
-    fingerprint: str
-    name: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    steps: np.ndarray  # (p,) int, rising
-    metrics: dict[str, np.ndarray]  # name -> (p,); what is not finite is undefined there and not logged
-    start: int  # ms since 1970
-    end: int
-    artifacts: dict[str, bytes] = field(default_factory=dict)  # path -> content
-    status: str = "FINISHED"  # or FAILED
-    data: DatasetInput | None = None
-
-    def points(self) -> dict[str, list[tuple[int, float]]]:
-        """The finite (step, value) points of each metric that has any."""
-        found = {}
-        for name, values in self.metrics.items():
-            finite = np.isfinite(values)
-            found[name] = list(zip(self.steps[finite].tolist(), values[finite].tolist(), strict=True))
-        return {name: points for name, points in found.items() if points}
-
-    def complete(self, parent: str | None) -> "Record":
-        """The same with all the tags that it will have in MLflow, as a child of the run `parent` if there is one."""
-        tags = system_tags() | {FINGERPRINT: self.fingerprint, "mlflow.runName": self.name}
-        if parent:
-            tags |= {PARENT: parent, "sweep": parent[:8]}
-        if WEIGHTS in self.artifacts:
-            tags["shallowexp.weights"] = WEIGHTS  # spares a reader asking every run for its artifacts
-        return replace(self, tags=tags | self.tags)
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class Stored(NamedTuple):
@@ -100,9 +48,8 @@ class RunResult(NamedTuple):
 class Store:
     """An MLflow tracking store. Its methods raise TrackingError when it fails."""
 
-    def __init__(self, uri: str, client, rows):
-        self.uri, self.client = uri, client
-        self._rows = rows  # SqlBackend or ClientBackend
+    def __init__(self, uri: str, client: "MlflowClient", backend: Backend):
+        self.uri, self.client, self._backend = uri, client, backend
 
     @classmethod
     def open(cls, uri: str | None = None, create: bool = True) -> "Store":
@@ -153,14 +100,14 @@ class Store:
     @tracked
     def finished(self, experiment_id: str) -> dict[str, str]:
         """Fingerprint -> run id of its newest FINISHED run, over the whole experiment."""
-        return {fingerprint: run_id for _, run_id, fingerprint in sorted(self._rows.finished(experiment_id))}
+        return {fingerprint: run_id for _, run_id, fingerprint in sorted(self._backend.finished(experiment_id))}
 
     @tracked
     def results(self, experiment_id: str, fingerprints: Iterable[str]) -> dict[str, "RunResult"]:
         """Fingerprint -> how the newest FINISHED run of each fingerprint that has one ended."""
         newest = self.finished(experiment_id)
         found = {fingerprint: newest[fingerprint] for fingerprint in fingerprints if fingerprint in newest}
-        last = self._rows.last(experiment_id, list(found.values()))
+        last = self._backend.last(experiment_id, list(found.values()))
         return {fingerprint: RunResult(run_id, last[run_id]) for fingerprint, run_id in found.items()}
 
     @tracked
@@ -168,7 +115,7 @@ class Store:
         """Write runs, whole, as children of the run `parent` if there is one; a SQL store takes all of them or none."""
         records = [record.complete(parent) for record in records]
         if records:
-            self._rows.write(self.client.get_experiment(experiment_id), records)
+            self._backend.write(self.client.get_experiment(experiment_id), records)
 
     @tracked
     def run(self, run_id: str) -> "Stored":
@@ -184,12 +131,12 @@ class Store:
     ) -> Sweep:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
-        return Sweep.open(self.uri, self.client, self._rows, experiment_id, digest, name, tags)
+        return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags)
 
     @tracked
     def sweep(self, run_id: str) -> Sweep:
         """A sweep that is there. Raises TrackingError if it is not."""
-        return Sweep(self.uri, self.client, self._rows, self.client.get_run(run_id).info.experiment_id, run_id)
+        return Sweep(self.uri, self.client, self._backend, self.client.get_run(run_id).info.experiment_id, run_id)
 
     @tracked
     def read(self, name: str, fingerprints: Iterable[str]) -> Runs:
@@ -199,4 +146,4 @@ class Store:
             raise TrackingError(f"No experiment {name!r} in {self.uri}: run its sweep, or set MLFLOW_TRACKING_URI.")
         newest = self.finished(experiment_id)
         run_ids = [newest[fingerprint] for fingerprint in sorted(newest.keys() & set(fingerprints))]
-        return runs_of(*self._rows.frames(experiment_id, run_ids), self.uri)
+        return runs_of(self._backend.frames(experiment_id, run_ids), self.uri)

@@ -25,7 +25,8 @@ import sqlalchemy as sa
 
 from shallowexp.errors import TrackingError
 from shallowexp.tracking import client, parents, sql
-from shallowexp.tracking.store import DatasetInput, Record, Store
+from shallowexp.tracking.records import DatasetInput, Record
+from shallowexp.tracking.store import Store
 from tests.conftest import COMMANDS, environment
 
 # not ours: MLflow and what it stands on deprecate a good deal
@@ -232,9 +233,9 @@ def test_importing_tracking_does_not_import_mlflow():
 @pytest.mark.parametrize("other", ["client", "server"])
 def test_bulk_rows_and_the_client_leave_the_same(sql_store, other, request):
     records = [record(i) for i in range(3)] + [record(3, status="FAILED", metrics={}, params={})]
-    assert isinstance(sql_store._rows, sql.SqlBackend)
+    assert isinstance(sql_store._backend, sql.SqlBackend)
     other_store = by_client(sql_store.uri) if other == "client" else Store.open(request.getfixturevalue("server"))
-    assert isinstance(other_store._rows, client.ClientBackend)
+    assert isinstance(other_store._backend, client.ClientBackend)
     ids = []
     for store, name in ((sql_store, f"bulk {other}"), (other_store, f"single {other} {sql_store.uri[:6]}")):
         ids.append(store.experiment(name))
@@ -594,7 +595,7 @@ def test_a_deleted_or_missing_experiment_is_named(store):
 
 def test_a_locked_database_is_waited_for_and_then_named(store, database):
     experiment = store.experiment("locked")
-    store._rows.lock_timeout = 1
+    store._backend.lock_timeout = 1
     with sqlite3.connect(database) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
@@ -665,7 +666,7 @@ def test_tables_with_other_columns_are_left_to_the_client(database, monkeypatch,
     another_mlflow(monkeypatch, change)
     with caplog.at_level(logging.WARNING):
         store = Store.open(f"sqlite:///{database}")
-    assert isinstance(store._rows, client.ClientBackend)
+    assert isinstance(store._backend, client.ClientBackend)
     (message,) = [r.message for r in caplog.records if r.name.startswith("shallowexp")]
     assert f"({named})" in message
 
@@ -677,7 +678,7 @@ def test_another_revision_with_the_same_columns_is_written_in_bulk(database, mon
     monkeypatch.setattr("mlflow.store.db.utils._get_latest_schema_revision", lambda: "another")
     another_mlflow(monkeypatch, lambda tables: setattr(tables["tags"].c.value, "type", sa.String(16_000)))
     store = Store.open(f"sqlite:///{database}")
-    assert isinstance(store._rows, sql.SqlBackend)
+    assert isinstance(store._backend, sql.SqlBackend)
     assert not caplog.records
 
 
