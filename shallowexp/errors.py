@@ -1,5 +1,7 @@
 """What the user is told in one message: nothing here is a bug."""
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Ends a command with its message and `status`, without a traceback."""
@@ -16,11 +18,16 @@ class TrackingError(UserError):
 
 
 class RunsFailed(UserError):
-    """Some runs of a sweep raised; the others are in MLflow."""
+    """Some runs of a sweep raised; the others are in MLflow. Takes a (name, error) pair for each."""
 
-    def __init__(self, failures: dict[str, str]):
-        lines = [f"  {name}: {error}" for name, error in failures.items()]
-        super().__init__("\n".join([f"{len(failures)} runs failed:", *lines]))
+    def __init__(self, failures: Iterable[tuple[str, str]]):
+        names: dict[str, list[str]] = {}
+        for name, error in failures:
+            names.setdefault(error, []).append(name)
+        lines = [
+            f"  {first}{f' and {len(more)} more' if more else ''}: {error}" for error, (first, *more) in names.items()
+        ]
+        super().__init__("\n".join([f"{sum(map(len, names.values()))} runs failed:", *lines]))
 
 
 class Interrupted(UserError):

@@ -71,7 +71,7 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     summary = tracked.sweep(runs, missing, threads, files)
     print(f"{summary}. {tracked}")
     if summary.failures:
-        raise RunsFailed(summary.failures)
+        raise RunsFailed(summary.failures.values())
 
 
 run.sweep = sweep  # what makes the batched launcher take whole sweeps

@@ -18,7 +18,7 @@ from shallowexp.config.validate import require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network import outputs
 from shallowexp.network.activations import Activation
-from shallowexp.network.data import Data
+from shallowexp.network.data import TASKS, Data
 from shallowexp.network.initializers import Initializer
 
 KINDS = {"data": Data, "activation": Activation, "init": Initializer, "output": outputs.Output}
@@ -45,6 +45,15 @@ def choice(group: str, node: str) -> Any:
         raise ConfigError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    try:
+        hash(built)
+    except TypeError as error:
+        raise ConfigError(
+            f"{target.__name__}: {error}; needed is a dataclass(frozen=True), of hashable fields"
+        ) from None
+    if group == "data":
+        task = getattr(built, "task", None)
+        require(f"{target.__name__}.task", task, task in TASKS, ", ".join(TASKS))
     if group == "activation" and not target.__module__.startswith("shallowexp."):
         check_derivative(built)
     return built

@@ -18,10 +18,7 @@ GROUPS = ("data", "activation", "init", "output")
 
 
 def fingerprint(job: Job) -> str:
-    """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; not of the libraries' versions.
-
-    Raises ConfigError where the data cannot be drawn.
-    """
+    """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; not of the libraries' versions."""
     choices = {group: describe(getattr(job, group)) for group in GROUPS}
     plain = {name: value for name, value in vars(job).items() if name not in GROUPS}
     own = tuple(sorted({choice["module"] for choice in choices.values()}))
@@ -31,10 +28,8 @@ def fingerprint(job: Job) -> str:
 
 @lru_cache(maxsize=65536)
 def _drawn(data: Data) -> str:
-    try:
-        return data.load().digest
-    except Exception as error:
-        raise ConfigError(f"data: {data!r} cannot be drawn: {error}") from error
+    """The digest of its arrays; what is wrong with it where there are none."""
+    return data.fault() or data.load().digest
 
 
 @cache

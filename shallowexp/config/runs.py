@@ -53,9 +53,15 @@ class Run:
 def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
     """The runs of a sweep, from (configuration, choices of the groups) pairs; what is asked for twice is there once.
 
-    Raises ConfigError at the first configuration that cannot be run.
+    Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
+    the others are worth training.
     """
     runs = [to_run(config, choices) for config, choices in composed]
+    faults = {
+        f"data={run.params['data']} cannot be drawn: {run.job.data.fault()}": run.job.data.fault() for run in runs
+    }
+    if faults and all(faults.values()):
+        raise ConfigError("\n".join(faults))
     lowest: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         lowest[run.cell] = min(run.job.seed, lowest.get(run.cell, run.job.seed))

@@ -42,23 +42,39 @@ class Data:
         raise NotImplementedError
 
     def load(self) -> Dataset:
-        """The data set, drawn once in this process for each choice of its fields."""
+        """The data set, drawn once in this process for each choice of its fields.
+
+        Raises what `draw` raises, and ValueError for arrays that a network cannot be trained on.
+        """
         return _load(self)
+
+    def fault(self) -> str:
+        """What `load` raises, as text; empty where the data can be drawn."""
+        return _fault(self)
 
 
 @lru_cache(maxsize=256)
 def _load(data: Data) -> Dataset:
     drawn = data.draw()
-    _check(drawn)
+    _check(drawn, data.task)
     return drawn
 
 
-def _check(drawn: Dataset) -> None:
+@lru_cache(maxsize=65536)
+def _fault(data: Data) -> str:
+    try:
+        data.load()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _check(drawn: Dataset, task: str) -> None:
     """Raises ValueError for arrays that a network cannot be trained on."""
     if not isinstance(drawn, Dataset):
         raise ValueError(f"draw() returns {type(drawn).__name__}: a Dataset(X, Y, X_test, Y_test, task) is needed")
-    if drawn.task not in TASKS:
-        raise ValueError(f"draw() returns task {drawn.task!r}: choose {', '.join(TASKS)}")
+    if drawn.task != task:
+        raise ValueError(f"draw() returns task {drawn.task!r}, while that of its class is {task!r}")
     for name, a in zip(drawn._fields, drawn[:4], strict=False):
         if not isinstance(a, np.ndarray) or a.ndim != 2 or not a.size or a.dtype.kind not in "fiub":
             given = f"{a.dtype} {a.shape}" if isinstance(a, np.ndarray) else type(a).__name__

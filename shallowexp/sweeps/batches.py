@@ -39,6 +39,8 @@ def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 def work(run: Run) -> float:
     """Hidden units x samples x steps, with the inputs counted where they weigh more than the activation."""
+    if run.job.data.fault():
+        return 0.0
     n_x, m = run.job.data.load().X.shape
     return run.job.hidden_size * m * run.job.steps * max(1.0, n_x / 8)
 
@@ -70,7 +72,7 @@ def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
     """The run as it will stand in MLflow; a divergence adds a last step that says when."""
     tags = provenance.tags() | pages.run_tags(run)
     common = {"fingerprint": run.fingerprint, "name": run.name, "params": run.params, "start": start, "end": end}
-    common["data"] = _dataset(run.params["data"], run.job.data)
+    common["data"] = None if run.job.data.fault() else _dataset(run.params["data"], run.job.data)
     if isinstance(result, Failure):
         tags |= {"outcome": "failed", "shallowexp.error": result.error[:5000]}
         return Record(**common, tags=tags, steps=np.array([], int), metrics={}, artifacts={}, status="FAILED")

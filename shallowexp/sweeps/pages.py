@@ -8,7 +8,7 @@ import io
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib.metadata import version
 from zlib import compress
 
@@ -77,8 +77,8 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     return f"{SWEPT}{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
 
 
-def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Mapping[str, str]) -> str:
-    """CSV of a sweep's runs: id and outcome, then what varies, then the last value of each metric."""
+def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Container[str]) -> str:
+    """CSV of a sweep's runs, `failures` by fingerprint: id and outcome, then what varies, then the last value of each metric."""
     names = list(varied(runs))
     metrics = sorted({name for ended in results.values() for name in ended.metrics})
     file = io.StringIO()
@@ -86,7 +86,7 @@ def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Mappi
     rows.writerow(["run_id", "name", "outcome", "fingerprint", *names, *metrics])
     for run in runs:
         ended = results.get(run.fingerprint, RunResult("", {}))
-        outcome = ended.outcome if ended.run_id else "failed" if run.name in failures else "missing"
+        outcome = ended.outcome if ended.run_id else "failed" if run.fingerprint in failures else "missing"
         values = [run.params.get(name, "") for name in names] + [ended.metrics.get(name, "") for name in metrics]
         rows.writerow([ended.run_id, run.name, outcome, run.fingerprint, *values])
     return file.getvalue()

@@ -39,7 +39,7 @@ def _check(run_id: str, stored) -> None:
 def train(run: Run) -> Points:
     (record,), (result,) = train_batch([run])
     if isinstance(result, Failure):
-        raise RunsFailed({run.name: result.error})
+        raise RunsFailed([(run.name, result.error)])
     return record.points()
 
 

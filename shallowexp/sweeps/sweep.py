@@ -34,12 +34,12 @@ class SweepSummary:
     reused: int = 0
     finished: int = 0
     diverged: int = 0
-    failures: dict[str, str] = field(default_factory=dict)  # name -> error
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)  # fingerprint -> name, error
     best: Best = field(default_factory=Best)
 
     def count(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure):
-            self.failures[run.name] = result.error
+            self.failures[run.fingerprint] = run.name, result.error
         else:
             self.finished += 1
             self.best.see(run, result)
@@ -84,7 +84,7 @@ class ExperimentTracker:
             records, results = train_batch(batch)
             self.store.write(self.experiment_id, records)
             if isinstance(results[0], Failure):
-                raise RunsFailed({run.name: results[0].error})
+                raise RunsFailed([(run.name, results[0].error)])
             best.see(run, results[0])
         log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]

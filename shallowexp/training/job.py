@@ -29,9 +29,18 @@ class Job:
     weights: bool = False  # keep the parameters at the logged steps
 
     def initial(self) -> tuple[Dataset, Parameters]:
-        """The data and the initial parameters in the job's dtype."""
+        """The data and the initial parameters in the job's dtype.
+
+        Raises what drawing them raises, and ValueError for initial parameters of another shape or kind.
+        """
         data = self.data.load()
-        parameters = self.init(len(data.X), self.hidden_size, len(data.Y), self.seed)
+        n_x, n_h, n_y = len(data.X), self.hidden_size, len(data.Y)
+        parameters = self.init(n_x, n_h, n_y, self.seed)
+        shapes = Parameters._fields, parameters, ((n_h, n_x), (n_h, 1), (n_y, n_h), (n_y, 1))
+        for name, array, shape in zip(*shapes, strict=True):
+            if np.shape(array) != shape or np.asarray(array).dtype.kind not in "fiu":
+                given = f"{np.asarray(array).dtype} {np.shape(array)}"
+                raise ValueError(f"{type(self.init).__name__} gives {name} as {given}: {shape} real numbers are needed")
         X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
         return Dataset(X, Y, X_test, Y_test, data.task), Parameters(*(p.astype(self.dtype) for p in parameters))
 
