@@ -8,7 +8,9 @@ import pytest
 
 from shallowexp.claims.claim import find
 from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
+from shallowexp.network.data import Wine
 from shallowexp.runs import Runs
+from tests.experiments.kept import choices
 
 SEEDS = range(6)
 RATE = "train.learning_rate"
@@ -138,11 +140,12 @@ def wine(activation: str) -> dict:
     return keys | {"activation.derivative_at_zero": 0.0, "activation.slope": 0.01, "hidden_size": 2}
 
 
-def weights(biases: list[float], repeats: int = 1) -> dict[str, np.ndarray]:
+def weights(activation: str, biases: list[float], repeats: int = 1) -> dict[str, np.ndarray]:
     """Two units on wine whose z is their bias on every sample."""
     W1, b1, W2 = np.zeros((2, 13)), np.array(biases)[:, None], np.ones((3, 2))
     arrays = {"W1": W1, "b1": b1, "W2": W2, "b2": np.zeros((3, 1))}
-    return {"steps": np.arange(repeats)} | {name: np.stack([array] * repeats) for name, array in arrays.items()}
+    first = {"steps": np.arange(repeats), "choices": choices(Wine(), activation)}
+    return first | {name: np.stack([array] * repeats) for name, array in arrays.items()}
 
 
 def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
@@ -153,7 +156,7 @@ def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
         loss = 0.5 + noise(seed) - gain * leaky
         metrics = {"train/loss": loss, "saturation/dead": 0.5 * (dead and not leaky)}
         rows.append(wine(name) | {RATE: 4.0, "seed": seed} | metrics)
-        kept.append(weights([1, -1 if dead and not (leaky and woken) else 1]))
+        kept.append(weights(name, [1, -1 if dead and not (leaky and woken) else 1]))
     runs = runs_of(rows)
     return runs._replace(weights=dict(zip(runs.table.index, kept, strict=True)))
 
@@ -192,7 +195,7 @@ def linear_collapse(*above: float) -> Runs:
     gradients = {"gradient/W1": 0.0, "gradient/W2": 0.0}
     zero = [rows[0] | {"init": "zero", "train/loss": 1.09, "seed": seed} for seed in SEEDS]
     runs = runs_of([row | gradients for row in rows + zero])
-    return runs._replace(weights={runs.table.index[0]: weights([0, 0])})
+    return runs._replace(weights={runs.table.index[0]: weights("identity", [0, 0])})
 
 
 @pytest.mark.parametrize(("above", "expected"), [((0, 0.01), SUPPORTED), ((0, 0.1), CONDITIONAL), ((-0.1,), REFUTED)])

@@ -164,7 +164,7 @@ def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path
     add_experiment(tree)
 
     def run(program, *arguments):
-        code = f"from shallowexp.cli.app import {'report' if program.endswith('report') else 'main'} as f; f()"
+        code = f"from shallowexp.cli.{'report' if program.endswith('report') else 'app'} import main; main()"
         here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
         process = [sys.executable, "-c", code, *arguments]
         return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from shallowexp.config.runs import plan
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.runs import Runs
 from shallowexp.training.engines import train
+from tests.experiments.kept import choices as kept_choices
 
 NAMES = ("symmetry", "saturation", "hidden_size")
 STEPS = (0, 1, 5, 20)
@@ -38,7 +39,16 @@ def small(name, seeds=3, **choices) -> Runs:
     metrics = [pd.DataFrame(result.metrics, columns=METRICS).assign(step=result.steps) for result in results.values()]
     histories = pd.concat(dict(zip(results, metrics, strict=True)), names=["fingerprint", None]).reset_index(level=0)
     table = params.join(histories.groupby("fingerprint")[list(METRICS)].last()).assign(outcome="finished").sort_index()
-    weights = {key: {"steps": r.steps, **r.weights._asdict()} for key, r in results.items() if r.weights}
+    jobs_of = dict(zip(results, jobs, strict=True))
+    weights = {
+        key: {
+            "steps": r.steps,
+            **r.weights._asdict(),
+            "choices": kept_choices(jobs_of[key].data, jobs_of[key].activation),
+        }
+        for key, r in results.items()
+        if r.weights
+    }
     return Runs(table, histories.join(params, on="fingerprint").reset_index(drop=True), weights)
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from shallowexp.claims.claim import find
 from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED
+from shallowexp.network.data import Circles
 from shallowexp.runs import Runs
+from tests.experiments.kept import choices
 
 SEEDS = range(6)
 CLAIMS = find()
@@ -158,7 +160,8 @@ def kept(names, bias):
             b1 = np.full((2, 3, 1), float(bias.get(name, 0)))
             W1 = 0.1 * draw(2, 3, 2)
             weights[f"{len(rows):04d}"] = {
-                "steps": np.array([0, 100]), "W1": W1, "b1": b1, "W2": draw(2, 1, 3), "b2": np.zeros((2, 1, 1))
+                "steps": np.array([0, 100]), "W1": W1, "b1": b1, "W2": draw(2, 1, 3), "b2": np.zeros((2, 1, 1)),
+                "choices": choices(Circles(seed=seed), name),
             }  # fmt: skip
             rows.append({"activation": name, "seed": seed, "data.seed": seed, **DATA, **fields})
     return runs(rows, weights=weights)
@@ -203,7 +206,7 @@ def test_vectorisation(ratio, expected, tmp_path, monkeypatch):
 def test_the_interval_of_times_is_over_rounds():
     found = CLAIMS["vectorisation"].load().verdict(kept(("tanh",), {}))
     assert found.over == "timing rounds"
-    assert found.condition.endswith("not at m = 1.")
+    assert found.scope.endswith("not at m = 1.")
     assert any(part.startswith("times as fast, 1 sample: ") for part in found.parts)
     assert "the same wherever it is drawn" in found.notes
 

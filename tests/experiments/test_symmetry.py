@@ -86,7 +86,7 @@ def test_effective_units(kept_both, kept_rows, alone, outcome):
     found = verdict("effective_units", repeated(kept_both, kept_rows, alone))
     assert found.outcome == outcome
     assert found.effect.value == pytest.approx(-0.3)
-    assert "left out" not in found.measure + found.condition + found.notes
+    assert "left out" not in found.measure + found.scope + found.notes
     assert any(f"flower, 2: {0.7 - alone:+.3f}" in part for part in found.parts)
 
 
@@ -127,7 +127,7 @@ def test_the_sentence_says_what_the_runs_do():
         ((0.5, 0.4, 0.6), "partly on flower."),
         ((0.6, 0.4, 0.5), "nowhere."),
     ):
-        assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).condition.endswith(said)
+        assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).scope.endswith(said)
 
 
 def relu(plain: float, large: float, diverged: bool = False) -> list[dict]:

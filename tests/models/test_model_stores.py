@@ -17,7 +17,7 @@ from tests.tracking.test_tracking import empty_database, postgres, server  # noq
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
-MOMENTS = range(4, 180, 11)  # of the about 190 statements, commits and files that a model takes
+MOMENTS = range(5, 200, 12)  # of the about 200 statements, commits and files that a model takes
 
 
 def loaded(tracked, model):

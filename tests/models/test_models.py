@@ -16,7 +16,8 @@ import pytest
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-from shallowexp.cli.rerun import compose
+from shallowexp.config.composition import compose_run
+from shallowexp.config.runs import to_run
 from shallowexp.errors import ConfigError
 from shallowexp.network.passes import forward
 from shallowexp.sweeps.sweep import ExperimentTracker
@@ -49,12 +50,12 @@ import sys, numpy as np, mlflow
 for number, path in enumerate(sys.argv[1:]):
     model = mlflow.pyfunc.load_model(path)
     np.save(f"out{number}.npy", model.predict(np.load(f"rows{number}.npy")))
-print(sys.modules["shallowexp.network"].__file__)
+print(sys.modules["shallowexp.network.passes"].__file__)
 """
 
 
 def run(**overrides):
-    return compose(SMALL | {key.replace("__", "."): str(value) for key, value in overrides.items()})
+    return to_run(*compose_run(SMALL | {key.replace("__", "."): str(value) for key, value in overrides.items()}))
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_fresh_process_predicts_the_same_bits_from_measured_features(tracked, 
     paths = [logged[wanted.fingerprint] for wanted, _ in asked]
     done = command("python", "-c", LOAD, *map(str, paths), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(paths[0] / "code" / "shallowexp" / "network.py")
+    assert done.stdout.strip() == str(paths[0] / "code" / "shallowexp" / "network" / "passes.py")
     for number, (wanted, _) in enumerate(asked):
         got, expected = np.load(tmp_path / f"out{number}.npy"), predictions(wanted)
         assert got.dtype == expected.dtype and np.array_equal(got, expected)

@@ -54,18 +54,18 @@ def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory
     (tree / "conf" / "experiment" / "brand_new.yaml").write_text(YAML.replace("steps: 20", "steps: 20, engine: numpy"))
 
     def run(program, *arguments):
-        code = f"from shallowexp.cli.app import {program} as f; f()"
+        code = f"from shallowexp.cli.{program} import main; main()"
         here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
         process = [sys.executable, "-c", code, *arguments]
         return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
 
-    assert "6 trained" in run("main", "+experiment=brand_new").stdout
-    with (tree / "shallowexp" / "activations.py").open("a") as module:
+    assert "6 trained" in run("app", "+experiment=brand_new").stdout
+    with (tree / "shallowexp" / "network" / "activations.py").open("a") as module:
         module.write("# another version\n")
     done = run("report", "brand_new")
     assert "6 of 6 runs are missing; 6 of another version" in done.stdout
     assert "no runs of these sweeps" in told(done)
-    assert "3 trained" in run("main", "+experiment=brand_new", "hidden_size=4").stdout
+    assert "3 trained" in run("app", "+experiment=brand_new", "hidden_size=4").stdout
     done = run("report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from shallowexp.cli.rerun import compose, main
+from shallowexp.cli.rerun import main
+from shallowexp.config.composition import compose_run
+from shallowexp.config.runs import to_run
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from tests.conftest import command
@@ -24,7 +26,9 @@ def place(tmp_path_factory, empty_store):
         patch.chdir(folder)
         tracked = ExperimentTracker.open("symmetry", Store.open(f"sqlite:///{folder / 'mlflow.db'}"))
     wild = {"train.learning_rate": "1e9", "data": "diabetes"}
-    runs = [compose(PARAMS | own) for own in ({"seed": "1"}, wild, {"seed": "2", "train.dtype": "float32"})]
+    runs = [
+        to_run(*compose_run(PARAMS | own)) for own in ({"seed": "1"}, wild, {"seed": "2", "train.dtype": "float32"})
+    ]
     assert tracked.sweep(runs, runs, 1).diverged == 1
     finished, client = tracked.store.finished(tracked.experiment_id), tracked.store.client
     ids = dict(zip(("plain", "diverged", "single"), (finished[run.fingerprint] for run in runs), strict=True))

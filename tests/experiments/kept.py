@@ -1,0 +1,23 @@
+"""What lies beside kept weights: the data and the activation that they belong to."""
+
+import json
+
+import numpy as np
+
+from shallowexp.network import activations
+from shallowexp.network.activations import Activation
+from shallowexp.network.choices import describe
+from shallowexp.network.data import Data
+
+ACTIVATIONS = {
+    "sigmoid": activations.Sigmoid(),
+    "tanh": activations.Tanh(),
+    "relu": activations.ReLU(),
+    "leaky_relu": activations.LeakyReLU(),
+    "identity": activations.Identity(),
+}
+
+
+def choices(data: Data, activation: Activation | str) -> np.ndarray:
+    activation = ACTIVATIONS.get(activation, activation)
+    return np.array(json.dumps({"data": describe(data), "activation": describe(activation)}))
