@@ -1,49 +1,44 @@
-"""`make bench`: everything measured in one run, as tables and as benchmarks/results/<date>.json."""
+"""`make bench`: everything measured in one run, held against the goals, kept in benchmarks/results/ and written into docs/benchmarks.md."""
 
 import argparse
-import json
 import os
 from datetime import datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import sweeps, training
+from benchmarks import page, results, sweeps, training
+from benchmarks.goals import GOALS
 from shallowexp.provenance import about
 
 # Sweeps first: a child's peak memory counts what its parent held when it was started, and the peers of training hold much.
 PARTS = {"sweeps": sweeps.rows, "training": training.rows}
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])  # none: all
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[], help="only these, printed and not kept")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    made = about() | {"Date": f"{datetime.now():%Y-%m-%d %H:%M}", "Load before": f"{os.getloadavg()[0]:.1f}"}
-    rows = []
-    for part in arguments.parts or PARTS:
-        found = PARTS[part](arguments.rounds)
-        show(part, found)
-        rows += found
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now():%Y-%m-%d-%H%M%S}.json"
-    path.write_text(json.dumps(made | {"rows": rows}, indent=1))
-    print("\n".join(f"{name}: {value}" for name, value in made.items()), f"written: {path}", sep="\n")
+    made = {"Date": f"{datetime.now():%Y-%m-%d %H:%M}", "Load before": f"{os.getloadavg()[0]:.1f}"}
+    rows = [row for part in arguments.parts or PARTS for row in PARTS[part](arguments.rounds)]
+    result = results.Result(about() | made | {"Rounds": str(arguments.rounds)}, rows)
+    Console().print(table(result))
+    for what, error in {row["what"]: row["missing"] for row in rows if "missing" in row}.items():
+        print(f"not measured: {what} ({error})")
+    if not arguments.parts:
+        print(f"written: {result.save()}")
+        page.write()
 
 
-def show(title: str, rows: list[dict]) -> None:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns))
-    Console(width=200, soft_wrap=True).print(table)
-
-
-def _cell(value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def table(result: results.Result) -> Table:
+    """The goals beside what was measured now and the last time."""
+    found = Table("what", "measured", "last time", "goal", "met")
+    last = results.load()[0]
+    for goal in GOALS:
+        if goal.of(result) is not None:
+            found.add_row(goal.what, goal.measured(result), goal.measured(last), str(goal), goal.met(result))
+    return found
 
 
 if __name__ == "__main__":

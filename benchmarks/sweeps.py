@@ -1,4 +1,4 @@
-"""Whole sweeps: end to end beside the ordinary way, how the cost grows, where the time goes, what tracking costs.
+"""Whole sweeps: end to end beside the ordinary way, growth with the number of runs, where the time goes, tracking, start-up.
 
 Every measured command is a process of its own, in a folder of its own with an empty store that is already there, so that
 start-up counts and making a database does not.
@@ -20,6 +20,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from benchmarks.goals import END_TO_END, GROWTH, HELP, ORDINARY, PARTS, START_UP, TRACKING
 from shallowexp import CONF
 from shallowexp.config.composition import _parse, compose, united_products
 from shallowexp.config.runs import plan
@@ -39,11 +40,11 @@ SWEEP = [
 ]
 RUNS, SEEDS = 480, 20
 SLICES = {6: ["hidden_size=4", "seed=range(1)"], 24: ["hidden_size=4", "seed=range(4)"]}  # of them, for the slow way
-GROWTH = (30, 300, 3000, 10000)
+SIZES = (30, 300, 3000, 10000)
 THREADS = len(os.sched_getaffinity(0))
 
 
-class Workplace:
+class EmptyStore:
     """A folder with an empty default store."""
 
     template = Path(tempfile.mkdtemp(prefix="shallowexp-bench-")) / "mlflow.db"
@@ -90,10 +91,9 @@ def finals(folder: Path, experiment: str) -> dict[tuple, list[float]]:
 
 def end_to_end(rounds: int) -> list[dict]:
     """480 runs with shallowexp; 6 and 24 of them the ordinary way, whose start-up is then counted once."""
-    name = f"end to end, {RUNS} runs"
     ours, theirs = [], []
     for _ in range(rounds):
-        with Workplace() as folder:
+        with EmptyStore() as folder:
             seconds, memory = measured([SHALLOWEXP, "-m", *SWEEP, f"seed=range({SEEDS})"], folder)
             ours.append(seconds)
             losses = finals(folder, "shallowexp")
@@ -102,18 +102,18 @@ def end_to_end(rounds: int) -> list[dict]:
         theirs.append((more + (RUNS - 24) * each, more * RUNS / 24))
     once, scaled = zip(*theirs, strict=True)
     return [
-        row(name, "shallowexp", ours, "s", memory_mib=round(memory)),
-        row(name, "basic launcher + fluent API, from 6 and 24 runs", once, "s"),
-        row(name, "ratio", [b / a for a, b in zip(ours, once, strict=True)], "x"),
-        row(name, "24 of them, simply times 20", scaled, "s"),
-        row(name, "ratio to that", [b / a for a, b in zip(ours, scaled, strict=True)], "x"),
+        row(END_TO_END, "shallowexp", ours, "s", memory_mib=round(memory)),
+        row(END_TO_END, ORDINARY, once, "s"),
+        row(END_TO_END, "ratio", [b / a for a, b in zip(ours, once, strict=True)], "x"),
+        row(END_TO_END, "24 of them, simply times 20", scaled, "s"),
+        row(END_TO_END, "ratio to that", [b / a for a, b in zip(ours, scaled, strict=True)], "x"),
     ]
 
 
 def fluent(arguments: list[str], expected: dict[tuple, list[float]]) -> float:
     """Seconds of some of the runs, whose losses must be those expected."""
     basic = ["-m", "hydra/launcher=basic", "hydra/sweeper=basic", "train.engine=numpy", *SWEEP, *arguments]
-    with Workplace() as folder:
+    with EmptyStore() as folder:
         seconds, _ = measured([sys.executable, FLUENT, *basic], folder)
         for key, losses in finals(folder, "fluent").items():
             np.testing.assert_allclose(losses, expected[key], rtol=1e-9)
@@ -123,15 +123,15 @@ def fluent(arguments: list[str], expected: dict[tuple, list[float]]) -> float:
 def growth(rounds: int) -> list[dict]:
     """Seconds and peak memory against the number of runs of 200 steps."""
     found = []
-    for runs in GROWTH:
+    for runs in SIZES:
         seconds, memory = [], 0.0
         for _ in range(rounds if runs <= 300 else 1):
-            with Workplace() as folder:
+            with EmptyStore() as folder:
                 arguments = [SHALLOWEXP, "-m", "hidden_size=2,4,8", f"seed=range({runs // 3 + (runs % 3 > 0)})"]
                 took, peak = measured([*arguments, "train.steps=200"], folder)
                 seconds, memory = [*seconds, took], max(memory, peak)
         each = {"memory_mib": round(memory), "ms_per_run": 1000 * median(seconds) / runs}
-        found.append(row("growth, runs of 200 steps", f"{runs} runs", seconds, "s", **each))
+        found.append(row(GROWTH, f"{runs} runs", seconds, "s", **each))
     return found
 
 
@@ -145,23 +145,22 @@ def shares() -> list[dict]:
         parts[name] = parts.get(name, 0) + time.perf_counter() - start
         return result
 
-    composed = timed("compose", lambda: _composed([*SWEEP, f"seed=range({SEEDS})"]))
-    runs = timed("compose", lambda: plan((job.config, job.choices) for job in composed))
+    composed = timed("composition", lambda: _composed([*SWEEP, f"seed=range({SEEDS})"]))
+    runs = timed("composition", lambda: plan((job.config, job.choices) for job in composed))
     train([runs[0].job])  # the kernel is compiled
     bare = [_without_diagnostics(run.job) for run in runs]
-    without = timed("train", lambda: train(bare))
+    without = timed("training", lambda: train(bare))
     records = [timed("diagnostics", lambda batch=batch: train_batch(batch)) for batch in batches(runs)]
-    parts["diagnostics"] -= parts["train"]
+    parts["diagnostics"] -= parts["training"]
     assert len(without) == len(runs)
-    with Workplace() as folder:
+    with EmptyStore() as folder:
         store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
         experiment_id = store.experiment("shares")
         for batch, _ in records:
-            timed("track", lambda batch=batch: store.write(experiment_id, batch))
+            timed("tracking", lambda batch=batch: store.write(experiment_id, batch))
     total = sum(parts.values())
     return [
-        {"benchmark": "where the time goes, 480 runs", "what": name, "median": 100 * value / total, "unit": "%"}
-        for name, value in parts.items()
+        {"benchmark": PARTS, "what": name, "median": 100 * value / total, "unit": "%"} for name, value in parts.items()
     ]
 
 
@@ -172,15 +171,15 @@ def tracking(rounds: int) -> list[dict]:
     records = [_eight_by_twenty(record) for record in records]
     bulk, client = zip(*(_one_round_of_tracking(records) for _ in range(rounds)), strict=True)
     return [
-        row("tracking, SQLite, 8 metrics x 20 points", "in bulk", bulk, "ms a run"),
-        row("tracking, SQLite, 8 metrics x 20 points", "MlflowClient.log_batch", client, "ms a run"),
-        {"benchmark": "tracking, SQLite", "what": "ratio", "median": median(client) / median(bulk), "unit": "x"},
+        row(TRACKING, "in bulk", bulk, "ms a run"),
+        row(TRACKING, "MlflowClient.log_batch", client, "ms a run"),
+        row(TRACKING, "ratio", [median(client) / median(bulk)], "x"),
     ]
 
 
 def _one_round_of_tracking(records: list) -> tuple[float, float]:
     """Milliseconds a run, in bulk and by the client."""
-    with Workplace() as folder:
+    with EmptyStore() as folder:
         store = Store.open(f"sqlite:///{folder / 'mlflow.db'}")
         slow = Store(store.uri, store.client, ClientBackend(store.client, store.uri))
         bulk, client = store.experiment("bulk"), store.experiment("client")
@@ -221,5 +220,10 @@ def row(benchmark: str, what: str, values: Sequence[float], unit: str, **more) -
     return {"benchmark": benchmark, "what": what, **spread, "unit": unit, "threads": THREADS, **more}
 
 
+def start_up(rounds: int) -> list[dict]:
+    with EmptyStore() as folder:
+        return [row(START_UP, HELP, [measured([SHALLOWEXP, "--help"], folder)[0] for _ in range(rounds)], "s")]
+
+
 def rows(rounds: int) -> list[dict]:
-    return [*end_to_end(rounds), *growth(rounds), *shares(), *tracking(rounds)]
+    return [*end_to_end(rounds), *growth(rounds), *shares(), *tracking(rounds), *start_up(rounds)]

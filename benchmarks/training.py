@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.goals import JAX, SCIKIT_LEARN
 from shallowexp.network import activations, outputs
 from shallowexp.network.data import Digits, Flower
 from shallowexp.network.initializers import Parameters, VarianceScaling
@@ -222,11 +223,11 @@ def jax_scan(jobs: list[Job]) -> list[Parameters]:
 # Contender, what it is called, and its share of the work on the flower and on the digits: (networks, steps).
 CONTENDERS = {
     "shallowexp kernel": (this_kernel, (64, 2000), (8, 200)),
-    "JAX, jit of vmap of scan, warm": (jax_scan, (64, 2000), (8, 200)),
+    JAX: (jax_scan, (64, 2000), (8, 200)),
     "PyTorch, networks stacked": (torch_stacked, (64, 10), (8, 3)),
     "PyTorch, one by one": (torch_one_by_one, (8, 20), (2, 4)),
     "NumPy, the chapter's code": (chapter, (16, 30), (2, 5)),
-    "scikit-learn MLPClassifier": (scikit_learn, (8, 20), (2, 5)),
+    SCIKIT_LEARN: (scikit_learn, (8, 20), (2, 5)),
 }
 
 
@@ -253,7 +254,7 @@ def compare(data: str, curve: str, dtype: str, rounds: int) -> list[dict]:
     found, runs = [], []
     for name, (train, *shares) in CONTENDERS.items():
         networks, steps = shares[data == "digits"]
-        row = {"data": data, "activation": curve, "dtype": dtype, "contender": name, "threads": THREADS}
+        row = {"benchmark": f"training, {data}, {curve}, {dtype}", "what": name, "unit": "ns", "threads": THREADS}
         row["work"] = f"{networks} networks x {steps} steps"
         found.append(row)
         work = jobs(data, curve, dtype, networks, steps)
@@ -273,12 +274,7 @@ def compare(data: str, curve: str, dtype: str, rounds: int) -> list[dict]:
             times.append(([time.perf_counter(), time.process_time()] - start) / volume(work) * 1e9)
     for row, _, _, times in runs:
         wall, cpu = np.transpose(times)
-        row |= {
-            "ns": float(np.median(wall)),
-            "ns_min": wall.min().item(),
-            "ns_max": wall.max().item(),
-            "rounds": rounds,
-        }
+        row |= {"median": float(np.median(wall)), "min": wall.min().item(), "max": wall.max().item(), "rounds": rounds}
         row["cpu_ns"] = float(np.median(cpu))  # of all threads together: what a busy machine disturbs least
-        row["times_the_kernel"] = row["ns"] / found[0]["ns"]
+        row["times_the_kernel"] = row["median"] / found[0]["median"]
     return found

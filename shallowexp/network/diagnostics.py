@@ -64,9 +64,9 @@ def effective_units(rows: np.ndarray, invariance: str, tolerance: float = TOLERA
     the rows (scaled to norm 1 where scale does not matter) is at most `tolerance` times the larger norm. A unit joins
     the first class whose first member it equals; zero rows are one class.
 
-    >>> rows = np.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0], [3.0, 6.0]])
-    >>> [effective_units(rows, invariance) for invariance in ("equal", "sign", "positive scale", "any scale")]
-    [3, 2, 2, 1]
+        >>> rows = np.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0], [3.0, 6.0]])
+        >>> [effective_units(rows, invariance) for invariance in ("equal", "sign", "positive scale", "any scale")]
+        [3, 2, 2, 1]
     """
     norms = np.linalg.norm(rows, axis=1)
     if invariance.endswith("scale"):

@@ -55,9 +55,9 @@ class Constant(Initializer):
 class Random(Initializer):
     """randn * `scale` (W2: `output_scale`, equal to it unless set); hidden biases randn * `bias`, 0 unless asked.
 
-    >>> Random(scale=0.01)(n_x=2, n_h=2, n_y=1, seed=2).W1.round(5)  # the course's
-    array([[-0.00417, -0.00056],
-           [-0.02136,  0.0164 ]])
+        >>> Random(scale=0.01)(n_x=2, n_h=2, n_y=1, seed=2).W1.round(5)  # the course's
+        array([[-0.00417, -0.00056],
+               [-0.02136,  0.0164 ]])
     """
 
     scale: float = 0.01
@@ -105,8 +105,8 @@ class Duplicate(Initializer):
     only "W1" or only "W2" (they separate). What repeats is jittered by randn * `noise`, drawn after the weights, W1
     first. After Blumenfeld et al. 2020, "Beyond signal propagation".
 
-    >>> Duplicate(unique=2)(n_x=1, n_h=4, n_y=1, seed=0).W1.T.round(4)
-    array([[0.0176, 0.004 , 0.0176, 0.004 ]])
+        >>> Duplicate(unique=2)(n_x=1, n_h=4, n_y=1, seed=0).W1.T.round(4)
+        array([[0.0176, 0.004 , 0.0176, 0.004 ]])
     """
 
     scale: float = 0.01

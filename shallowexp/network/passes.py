@@ -28,9 +28,9 @@ def forward(X: np.ndarray, parameters: Parameters, g: Function) -> Forward:
 
     Two units of ReLU compute |x - 2|, here of one feature and three samples:
 
-    >>> X, W1, b1 = np.array([[1.0, 2.0, 5.0]]), np.array([[1.0], [-1.0]]), np.array([[-2.0], [2.0]])
-    >>> forward(X, Parameters(W1, b1, W2=np.ones((1, 2)), b2=np.zeros((1, 1))), g=lambda Z: np.maximum(Z, 0)).Z2
-    array([[1., 0., 3.]])
+        >>> X, W1, b1 = np.array([[1.0, 2.0, 5.0]]), np.array([[1.0], [-1.0]]), np.array([[-2.0], [2.0]])
+        >>> forward(X, Parameters(W1, b1, W2=np.ones((1, 2)), b2=np.zeros((1, 1))), g=lambda Z: np.maximum(Z, 0)).Z2
+        array([[1., 0., 3.]])
     """
     W1, b1, W2, b2 = parameters
     Z1 = np.einsum("hx,xm->hm", W1, X) + b1
