@@ -138,6 +138,8 @@ def effects_table(differences: pd.Series, *cells: str) -> pd.DataFrame:
 def format_estimate(effect: Estimate, digits: int = 3) -> str:
     """An estimate, or a row of `effects_table`, in a sentence: its interval, and how many pairs were left out.
 
+    Signs are always shown, since most estimates are differences:
+
         >>> format_estimate(Estimate(0.1234, 0.05, 0.2))
         '+0.123 [+0.050, +0.200]'
     """
@@ -161,6 +163,8 @@ def parts(text: str, effects: Mapping[object, Estimate], holds: Callable[[Estima
 
 def summarise(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
     """Of which names everything holds, something, nothing.
+
+    A name may stand for several parts:
 
         >>> summarise([("tanh", True), ("relu", True), ("relu", False), ("sigmoid", False)])
         'for tanh, partly for relu, not for sigmoid'

@@ -37,8 +37,10 @@ def sigmoid(Z: np.ndarray) -> np.ndarray:
 def sigmoid_derivative(Z: np.ndarray) -> np.ndarray:
     """a (1 - a) = e / (1 + e)^2 with e = exp(-|z|).
 
+    The right side keeps its digits where a is rounded to 1:
+
         >>> a = sigmoid(40.0)
-        >>> float(a * (1 - a)), float(sigmoid_derivative(40.0))  # a is rounded to 1, and nothing is left to subtract
+        >>> float(a * (1 - a)), float(sigmoid_derivative(40.0))
         (0.0, 4.248354255291589e-18)
     """
     e = np.exp(-np.abs(Z))
@@ -76,6 +78,8 @@ class Tanh(Activation):
 @dataclass(frozen=True)
 class ReLU(Activation):
     """g(z) = max(0, z),  g'(z) = 1 for z > 0, 0 for z < 0, and `derivative_at_zero` at 0.
+
+    Either value at 0 is a subgradient:
 
         >>> ReLU(derivative_at_zero=1).derivative(np.array([-2.0, 0.0, 2.0]))
         array([0., 1., 1.])

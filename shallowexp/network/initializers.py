@@ -55,7 +55,9 @@ class Constant(Initializer):
 class Random(Initializer):
     """randn * `scale` (W2: `output_scale`, equal to it unless set); hidden biases randn * `bias`, 0 unless asked.
 
-        >>> Random(scale=0.01)(n_x=2, n_h=2, n_y=1, seed=2).W1.round(5)  # the course's
+    The course's weights, to five decimals:
+
+        >>> Random(scale=0.01)(n_x=2, n_h=2, n_y=1, seed=2).W1.round(5)
         array([[-0.00417, -0.00056],
                [-0.02136,  0.0164 ]])
     """
