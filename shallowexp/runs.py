@@ -1,10 +1,16 @@
-"""ExperimentTracker runs as analysis is given them: frames and arrays, whatever store they came from."""
+"""Tracked runs as analysis is given them: frames and arrays, whatever store they came from, and the words to choose among them."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+
+class Lacking(ValueError):
+    """What the runs that are there lack; the report says it in the place of what needs it."""
 
 
 class Runs(NamedTuple):
@@ -18,3 +24,82 @@ class Runs(NamedTuple):
     table: pd.DataFrame
     histories: pd.DataFrame
     weights: Mapping[str, Mapping[str, np.ndarray]]
+
+    def where(self, choices: Mapping[str, Any] | None = None, **more: Any) -> Runs:
+        """The runs with these params: a value or a collection of values for each key; a key with a dot goes into `choices`."""
+        chosen = {**(choices or {}), **more}
+        require(self.table, *chosen)
+        table, histories = (_where(frame, chosen) for frame in (self.table, self.histories))
+        return self._replace(table=table, histories=histories)
+
+    def label(self, **labels: Callable[[pd.DataFrame], Any]) -> Runs:
+        """With a new column for each of these functions of a frame of runs."""
+        return self._replace(table=self.table.assign(**labels), histories=self.histories.assign(**labels))
+
+    def at(self, step: int) -> Runs:
+        """As the runs stood at exactly this logged step: undefined for a run without it, as after it diverged."""
+        rows = self.histories[self.histories["step"] == step].set_index("fingerprint")
+        metrics = [column for column in rows if "/" in column]
+        table = self.table.drop(columns=[column for column in self.table if "/" in column])
+        return self._replace(table=table.join(rows[metrics]).assign(outcome="finished"))
+
+    def nearest(self, step: float) -> int:
+        """The logged step after 0 that is nearest to `step`, by ratio."""
+        steps = self.histories.loc[self.histories["step"] > 0, "step"].unique()
+        if not len(steps):
+            raise Lacking("no run was logged after its start")
+        return int(min(steps, key=lambda logged: abs(np.log(logged / step))))
+
+    def compare(self, measure: str, by: str, left: Any, right: Any, pair: Iterable[str] = ("seed",)) -> Comparison:
+        """`measure` where `by` is `left` minus where it is `right` (or each of a tuple), for each combination of `pair`.
+
+        In raw units, of runs that are both there; undefined where one of them has diverged or has no such value.
+        """
+        pair, rivals = list(pair), right if isinstance(right, tuple) else (right,)
+        require(self.table, measure, by, "outcome", *pair)
+        value = self.table[measure].where(self.table["outcome"] == "finished")
+        sides = {side: _side(self.table, value, by, side, pair) for side in (left, *rivals)}
+        differences = {rival: _difference(sides[left], sides[rival]) for rival in rivals}
+        return Comparison(measure, by, left, pd.concat(differences, names=[by]))
+
+
+class Comparison(NamedTuple):
+    """Paired differences of a measure, in raw units: indexed by the rival (under the name `by`) and by what pairs."""
+
+    measure: str
+    by: str
+    left: Any
+    differences: pd.Series
+
+    def groups(self, *levels: str) -> dict[tuple[Any, ...], pd.Series]:
+        """For each combination of `levels` the difference of each seed, its own ones averaged; undefined stays so."""
+        if not len(self.differences):
+            raise Lacking(f"no runs that differ only in {self.by}")
+        levels = levels or (self.by,)
+        found = self.differences.groupby(level=list(levels), sort=False)
+        return {key: part.groupby(level="seed").mean() if part.notna().any() else part for key, part in found}
+
+
+def require(frame: pd.DataFrame, *columns: str) -> None:
+    """Say which columns are missing, before a computation fails on them."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
+
+
+def _where(frame: pd.DataFrame, choices: Mapping[str, Any]) -> pd.DataFrame:
+    for key, value in choices.items():
+        frame = frame[frame[key].isin(value if isinstance(value, (tuple, list, set, frozenset, range)) else [value])]
+    return frame
+
+
+def _side(table: pd.DataFrame, value: pd.Series, by: str, side: Any, pair: list[str]) -> pd.Series:
+    keys = table.loc[table[by] == side, pair]
+    if keys.duplicated().any():
+        raise ValueError(f"several runs have {by}={side} and the same {', '.join(pair)}: choose, or add to `pair`")
+    return value[keys.index].set_axis(pd.MultiIndex.from_frame(keys))
+
+
+def _difference(left: pd.Series, right: pd.Series) -> pd.Series:
+    first, second = left.align(right, join="inner")
+    return first - second

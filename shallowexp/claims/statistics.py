@@ -1,194 +1,127 @@
-"""Effects over seeds, each with a 95% interval; no run is ever left out in silence.
+"""Effects over seeds with their t intervals, fractions with exact ones; no run is ever left out in silence.
 
-`paired` and `at_step` put NaN where a run has diverged or has no such value, and `estimate` refuses NaN: an experiment
-has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict. `effects_by` and
-`effects_table` leave it out of its cell and count it; a cell that is left with nothing has no value, so that no part of a
-hypothesis holds there. A run whose partner was not trained is in no pair: the report says how many runs a sweep lacks.
+The t interval is the one that covers best on the populations that occur here (docs/statistics.md, made by
+`python -m benchmarks.coverage`). Pairs lost to divergence are counted in the effect and named wherever it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from warnings import catch_warnings
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan, sqrt
 
 import numpy as np
 import pandas as pd
-from scipy.stats import DegenerateDataWarning, bootstrap
+from scipy import stats
 
-from shallowexp.claims.verdict import Estimate, Inconclusive
-from shallowexp.runs import Runs
-
-RESAMPLES = 9999
-LISTED = 4  # names in a sentence; of more the first ones and how many there are
+LEVEL = 0.95
 
 
-def require(frame: pd.DataFrame, *columns: str) -> None:
-    """Say which columns are missing, before a computation fails on them."""
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
+@dataclass(frozen=True)
+class Effect:
+    """A mean over seeds in raw units, its standard error, and the pairs that it was made from."""
+
+    value: float
+    error: float  # standard error; 0 where all are equal, NaN with one
+    n: int  # seeds
+    lost: int = 0  # of all pairs, those that diverged or have no value
+    pairs: int = 0
+
+    @classmethod
+    def of(cls, values: Iterable[float], lost: int = 0, pairs: int = 0) -> Effect:
+        """Of one value a seed; all of them must be finite."""
+        values = np.asarray(list(values), dtype=float)
+        if not len(values):
+            return cls(nan, nan, 0, lost, pairs)
+        error = float(values.std(ddof=1) / sqrt(len(values))) if len(values) > 1 else nan
+        return cls(float(values.mean()), error, len(values), lost, pairs or len(values))
+
+    @property
+    def low(self) -> float:
+        return self.value - self._half()
+
+    @property
+    def high(self) -> float:
+        return self.value + self._half()
+
+    def _half(self) -> float:
+        return float(stats.t.ppf((1 + LEVEL) / 2, self.n - 1)) * self.error if self.n > 1 else nan
+
+    def p_above(self, limit: float) -> float:
+        """One-sided p of a mean that is not above `limit`; 1 where nothing can be said."""
+        if not isfinite(self.error):
+            return 1.0
+        if self.error == 0:
+            return float(self.value <= limit)
+        return float(stats.t.sf((self.value - limit) / self.error, self.n - 1))
+
+    def p_below(self, limit: float) -> float:
+        return Effect(-self.value, self.error, self.n).p_above(-limit)
 
 
-def optional(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """With these columns too, NaN in all of it if a small sweep has no run that has such a parameter."""
-    return frame.reindex(columns=frame.columns.union(columns, sort=False))
+@dataclass(frozen=True)
+class Fractions:
+    """How often something happened, k of n runs, against k0 of n0: with Newcombe's interval and Fisher's exact p."""
+
+    k: int
+    n: int
+    k0: int
+    n0: int
+    lost: int = 0
+
+    @property
+    def value(self) -> float:
+        return self.k / self.n - self.k0 / self.n0 if self.n and self.n0 else nan
+
+    @property
+    def low(self) -> float:
+        return self._bound(0)
+
+    @property
+    def high(self) -> float:
+        return self._bound(1)
+
+    def _bound(self, side: int) -> float:
+        """Newcombe 1998, method 10: Wilson's intervals of the two fractions, joined."""
+        if not (self.n and self.n0):
+            return nan
+        first, second = (stats.binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0)))
+        p, p0 = self.k / self.n, self.k0 / self.n0
+        if side:
+            return self.value + sqrt((first.high - p) ** 2 + (p0 - second.low) ** 2)
+        return self.value - sqrt((p - first.low) ** 2 + (second.high - p0) ** 2)
+
+    def p_above(self, limit: float) -> float:
+        """Exact for limit 0; else from where Newcombe's interval of that level ends."""
+        if not (self.n and self.n0):
+            return 1.0
+        if limit == 0:
+            table = [[self.k, self.n - self.k], [self.k0, self.n0 - self.k0]]
+            return float(stats.fisher_exact(table, alternative="greater").pvalue)
+        z = (self.value - limit) / max((self.high - self.low) / 2 / stats.norm.ppf((1 + LEVEL) / 2), 1e-12)
+        return float(stats.norm.sf(z))
+
+    def p_below(self, limit: float) -> float:
+        return Fractions(self.k0, self.n0, self.k, self.n).p_above(-limit)
 
 
-def estimate(values: Iterable[float]) -> Estimate:
-    """Mean with its 95% bootstrap interval (BCa; Efron 1987). The mean, because a median hides the seeds that fail.
-
-    Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN. No value at
-    all is no mistake of the caller's, but of a sweep that is not there yet: Inconclusive.
-    """
-    values = np.asarray(list(values), dtype=float)
-    defined = np.isfinite(values)
-    if not len(values):
-        raise Inconclusive("no runs that could be compared")
-    if not defined.all():
-        raise ValueError(f"{defined.sum()} of {len(values)} values are defined: no mean over seeds")
-    mean = float(values.mean())
-    if len(values) == 1:
-        return Estimate(mean, np.nan, np.nan)
-    if np.ptp(values) == 0:
-        return Estimate(*[float(values[0])] * 3)
-    return Estimate(mean, *_interval(values))
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """BCa, or the percentiles where BCa has no answer: where hardly any resample's mean differs from the sample's."""
-    for method in ("BCa", "percentile"):
-        draw = np.random.default_rng(0)
-        with np.errstate(all="ignore"), catch_warnings(action="ignore", category=DegenerateDataWarning):
-            found = bootstrap([values], np.mean, n_resamples=RESAMPLES, method=method, rng=draw).confidence_interval
-        if np.isfinite(found).all():
-            break
+def exact_interval(k: int, n: int) -> tuple[float, float]:
+    """Of a fraction: Clopper & Pearson 1934."""
+    found = stats.binomtest(k, n).proportion_ci(LEVEL, "exact")
     return float(found.low), float(found.high)
 
 
-def at_step(runs: Runs, step: int) -> pd.DataFrame:
-    """`runs.table` with its metrics as logged at exactly `step`; NaN for a run without them, as after it diverged."""
-    require(runs.histories, "fingerprint", "step")
-    rows = runs.histories[runs.histories["step"] == step].set_index("fingerprint")
-    metrics = [column for column in rows if "/" in column]
-    table = runs.table.drop(columns=[column for column in runs.table if "/" in column])
-    return table.join(rows[metrics]).assign(outcome="finished")  # what comes after `step` does not matter here
-
-
-def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iterable[str] = ("seed",)) -> pd.Series:
-    """`measure` where `by` is left minus where it is right, in raw units, for each seed or combination of `within`.
-
-    Only where both runs are there; NaN where one of them has diverged or has no such value.
-    """
-    within = list(within)
-    require(table, measure, by, "outcome", *within)
-    finished = table[measure].where(table["outcome"] == "finished")
-    sides = []
-    for side in (left, right):
-        keys = table.loc[table[by] == side, within]
-        if keys.duplicated().any():
-            raise ValueError(
-                f"several runs have {by}={side} and the same {', '.join(within)}: choose, or add to `within`"
-            )
-        sides.append(finished[keys.index].set_axis(pd.MultiIndex.from_frame(keys)))
-    first, second = sides[0].align(sides[1], join="inner")
-    return first - second
-
-
-def drop_undefined(differences: pd.Series) -> tuple[pd.Series, str]:
-    """The defined differences, and words that own up to the others (none if there are none)."""
+def effect(differences: pd.Series) -> Effect:
+    """Of one difference a seed; the undefined ones are counted as lost."""
     defined = differences.dropna()
-    return defined, _left_out(len(differences) - len(defined), len(differences))
+    return Effect.of(defined, len(differences) - len(defined), len(differences))
 
 
-def _left_out(lost: int, pairs: int) -> str:
-    return f" ({lost:.0f} of {pairs:.0f} pairs left out: diverged or undefined)" if lost else ""
-
-
-def mean_over_seeds(differences: pd.Series) -> Estimate:
-    """The mean difference; a seed's own ones are averaged first, since the interval is over seeds."""
-    return estimate(differences.groupby(level="seed").mean())
-
-
-class Effect(Estimate):
-    """An estimate that supports how many pairs it was to be made from, and how many of them were left out."""
-
-    lost = pairs = 0
-
-
-def effects_by(differences: pd.Series, *levels: str) -> dict[object, Effect]:
-    """The mean difference over seeds for each value or combination of values of `levels`, NaN where none is defined."""
-    groups = differences.groupby(level=levels[0] if len(levels) == 1 else list(levels))
-    return {key: _effect(part) for key, part in groups}
-
-
-def _effect(differences: pd.Series) -> Effect:
-    defined = differences.dropna()
-    effect = Effect(*(mean_over_seeds(defined) if len(defined) else [np.nan] * 3))
-    effect.lost, effect.pairs = len(differences) - len(defined), len(differences)
-    return effect
-
-
-def effects_table(differences: pd.Series, *cells: str) -> pd.DataFrame:
-    """`effects_by` as a table, a row for each cell: it, value, low, high, how many pairs were left out, and of how many."""
-    rows = [
-        (*(key if len(cells) > 1 else [key]), *effect, effect.lost, effect.pairs)
-        for key, effect in effects_by(differences, *cells).items()
-    ]
-    return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost", "pairs"])
-
-
-def format_estimate(effect: Estimate, digits: int = 3) -> str:
-    """An estimate, or a row of `effects_table`, in a sentence: its interval, and how many pairs were left out.
-
-    Signs are always shown, since most estimates are differences:
-
-        >>> format_estimate(Estimate(0.1234, 0.05, 0.2))
-        '+0.123 [+0.050, +0.200]'
-    """
-    hidden = 0 < max(abs(effect.low), abs(effect.high)) < 0.5 * 10**-digits  # all of it would read as zero
-    spec = "+.1e" if hidden else f"+.{digits}f"
-    interval = f" [{effect.low:{spec}}, {effect.high:{spec}}]" if np.isfinite(effect.low) else ", no interval"
-    told = f"{effect.value:{spec}}{interval}"
-    lost = _left_out(getattr(effect, "lost", 0), getattr(effect, "pairs", 0))
-    return (told if np.isfinite(effect.value) else "no value") + lost
-
-
-def named(key: object) -> str:
-    """A value, or the values of several levels, as a name."""
-    return ", ".join(map("{}".format, key)) if isinstance(key, tuple) else str(key)
-
-
-def parts(text: str, effects: Mapping[object, Estimate], holds: Callable[[Estimate], bool]) -> list[tuple[str, bool]]:
-    """Of a hypothesis, for a verdict: each effect after its name, for which {} in `text` stands, and whether it holds."""
-    return [(f"{text.format(named(key))}: {format_estimate(effect)}", holds(effect)) for key, effect in effects.items()]
-
-
-def summarise(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
-    """Of which names everything holds, something, nothing.
-
-    A name may stand for several parts:
-
-        >>> summarise([("tanh", True), ("relu", True), ("relu", False), ("sigmoid", False)])
-        'for tanh, partly for relu, not for sigmoid'
-    """
-    found: dict[str, list[bool]] = {}
-    for name, holds in held:
-        found.setdefault(named(name).replace("_", " "), []).append(bool(holds))
-    if not found:
-        return "(not tried)"
-    if all(map(all, found.values())):
-        return "everywhere"
-    kinds = {"": all, "partly ": lambda part: any(part) and not all(part), "not ": lambda part: not any(part)}
-    names = {kind: [name for name, part in found.items() if test(part)] for kind, test in kinds.items()}
-    told = [kind + form.format(_enumerated(chosen)) for kind, chosen in names.items() if chosen]
-    return ", ".join(told) if any(map(any, found.values())) else "nowhere"
-
-
-def _enumerated(names: list[str]) -> str:
-    if len(names) > LISTED:
-        names = [*names[: LISTED - 1], f"{len(names) - LISTED + 1} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def join_estimates(effects: Mapping[object, Estimate]) -> str:
-    """Estimates in a sentence, each after its name or the names of its levels."""
-    names = [" ".join(map("{}".format, key)) if isinstance(key, tuple) else key for key in effects]
-    return ", ".join(f"{name} {format_estimate(effect)}" for name, effect in zip(names, effects.values(), strict=True))
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p values of one family (Holm 1979), in the given order."""
+    order = sorted(range(len(ps)), key=lambda i: ps[i])
+    adjusted, highest = [1.0] * len(ps), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = highest
+    return adjusted

@@ -1,0 +1,205 @@
+"""What the chapter says, as data, and what runs say of it.
+
+A statement (experiments/chapter.yaml) rests on atoms, which experiments yield. An atom is one hypothesis in one scope:
+an effect with its interval, a direction or equivalence, and a margin in a unit that a reader feels; or a theorem that was
+checked, without an interval. Only what the chapter states and the reasons it gives decide a statement; controls check the
+experiment, extensions stand apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from shallowexp import EXPERIMENTS
+from shallowexp.claims.statistics import Effect, Fractions, effect, holm
+from shallowexp.runs import Comparison
+
+Role = Literal["stated", "reason", "control", "extension"]
+Expects = Literal["above", "below", "within"]
+ALPHA = 0.05
+
+HOLDS, CONTRADICTED, NO_DIFFERENCE, INCONCLUSIVE = "holds", "contradicted", "no difference", "inconclusive"
+CHECKED, REFUTED = "theorem, checked", "theorem, refuted"
+RIGHT, OTHER_REASON, CONDITION, WRONG = "right", "right, for another reason", "right under a condition", "wrong"
+OUTCOMES = (RIGHT, OTHER_REASON, CONDITION, WRONG, INCONCLUSIVE)
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One hypothesis and what its runs found; plain values, so that a file can hold it."""
+
+    statement: str  # its number in chapter.yaml; "" of an extension that belongs to none
+    role: Role
+    scope: str  # where it was tried: "flower, 4 units"
+    text: str  # the hypothesis in words
+    expects: Expects | None  # of the effect; None for a theorem
+    found: str  # above, below, equal or open, before the correction for several tests; true or false for a theorem
+    p: float = 0.0
+    value: float | None = None  # in `unit`; None where there is no number
+    low: float | None = None
+    high: float | None = None
+    margin: float = 0.0
+    unit: str = ""
+    n: int = 0  # seeds
+    lost: int = 0  # pairs that diverged or have no value, of
+    pairs: int = 0
+    detail: str = ""  # counts, deviations, steps: what the number alone does not say
+
+    def outcome(self, p: float | None = None) -> str:
+        """With `p` corrected for the tests of the whole statement."""
+        if self.expects is None:
+            return CHECKED if self.found == "true" else REFUTED
+        if (self.p if p is None else p) >= ALPHA or self.found == "open":
+            return INCONCLUSIVE
+        if self.expects == "within":
+            return HOLDS if self.found == "equal" else CONTRADICTED
+        return {self.expects: HOLDS, "equal": NO_DIFFERENCE}.get(self.found, CONTRADICTED)
+
+
+def atom(
+    measured: Effect | Fractions, expects: Expects, margin: float, unit: str, text: str, statement: str = "",
+    role: Role = "stated", scope: str = "", detail: str = "",
+) -> Atom:  # fmt: skip
+    """The hypothesis that `measured` lies above or below 0, or within `margin` of it.
+
+    Within the margin by two one-sided tests it is no difference, whatever else is known; a difference from 0 otherwise.
+    Raises ValueError for a margin that has no unit or is not above 0.
+    """
+    if not unit or not margin > 0:
+        raise ValueError(f"the margin {margin} of {text!r} needs a unit and to be above 0")
+    found, p = _found(measured, expects, margin)
+    n = measured.n if isinstance(measured, Effect) else measured.n + measured.n0
+    numbers = {name: _number(getattr(measured, name)) for name in ("value", "low", "high")}
+    lost, pairs = measured.lost, getattr(measured, "pairs", n)
+    return Atom(statement, role, scope, text, expects, found, p, **numbers, margin=margin, unit=unit, n=n,
+                lost=lost, pairs=pairs, detail=detail)  # fmt: skip
+
+
+def _found(measured: Effect | Fractions, expects: Expects, margin: float) -> tuple[str, float]:
+    equal = max(measured.p_above(-margin), measured.p_below(margin))
+    limit = margin if expects == "within" else 0.0
+    above, below = 2 * measured.p_above(limit), 2 * measured.p_below(-limit)
+    tests = {"equal": equal, "above": above, "below": below}
+    name = "equal" if equal < ALPHA else min(("above", "below"), key=tests.__getitem__)
+    return (name, tests[name]) if tests[name] < ALPHA else ("open", min(1.0, min(tests.values())))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if isfinite(value) else None
+
+
+def theorem(holds: bool, text: str, statement: str = "", role: Role = "stated", scope: str = "", detail: str = "") -> Atom:
+    """Something that follows by mathematics, checked on what is there; `detail` says how closely."""
+    return Atom(statement, role, scope, text, None, "true" if holds else "false", detail=detail)
+
+
+def above(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` stands for its value."""
+    return _atoms(comparison, "above", margin, unit, text, by, **more)
+
+
+def below(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+    return _atoms(comparison, "below", margin, unit, text, by, **more)
+
+
+def within(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+    return _atoms(comparison, "within", margin, unit, text, by, **more)
+
+
+def _atoms(comparison: Comparison, expects: Expects, margin: float, unit: str, text: str, by: Sequence[str], **more: Any):
+    levels = list(by) or [comparison.by]
+    found = []
+    for key, values in comparison.groups(*levels).items():
+        named = {level.replace(".", "_"): format_value(value) for level, value in zip(levels, key, strict=True)}
+        scope = more.get("scope") or ", ".join(named.values())
+        options = {name: option for name, option in more.items() if name != "scope"}
+        found.append(atom(effect(values), expects, margin, unit, text.format(**named), scope=scope, **options))
+    return found
+
+
+def format_value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of the chapter, in our words."""
+
+    number: str
+    section: str
+    kind: str  # d definition, t theorem, e empirical, a advice, c code
+    title: str
+    text: str
+
+    @property
+    def judged(self) -> bool:
+        """Whether runs can say anything of it: definitions and advice are only followed."""
+        return bool({"t", "e", "c"} & set(self.kind.split()))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A statement with its atoms and what follows from them."""
+
+    statement: Statement
+    atoms: Sequence[Atom]
+    outcomes: Sequence[str]  # of the atoms, corrected for all tests that decide the statement
+    outcome: str
+    condition: str = ""  # where it holds and where not
+
+
+def judge(statement: Statement, atoms: Iterable[Atom]) -> Judgement:
+    """What follows from the atoms of this statement: from stated ones and reasons alone."""
+    mine = [a for a in atoms if a.statement == statement.number]
+    deciding = [i for i, a in enumerate(mine) if a.role in ("stated", "reason")]
+    tests = [i for i in deciding if mine[i].expects is not None]
+    corrected = dict(zip(tests, holm([mine[i].p for i in tests]), strict=True))
+    outcomes = [a.outcome(corrected.get(i)) for i, a in enumerate(mine)]
+    stated = [(mine[i], outcomes[i]) for i in deciding if mine[i].role == "stated"]
+    reasons = [outcomes[i] for i in deciding if mine[i].role == "reason"]
+    outcome = _outcome([o for _, o in stated], reasons)
+    return Judgement(statement, mine, outcomes, outcome, _condition(stated) if outcome == CONDITION else "")
+
+
+def _outcome(stated: Sequence[str], reasons: Sequence[str]) -> str:
+    held = [o for o in stated if o in (HOLDS, CHECKED)]
+    open_ = [o for o in stated if o == INCONCLUSIVE]
+    if not stated or 2 * len(open_) > len(stated):
+        return INCONCLUSIVE
+    if not held:
+        return WRONG
+    if len(held) < len(stated):
+        return CONDITION
+    return RIGHT if all(o in (HOLDS, CHECKED, INCONCLUSIVE) for o in reasons) else OTHER_REASON
+
+
+def _condition(stated: Sequence[tuple[Atom, str]]) -> str:
+    """Where it holds and where it does not, in a sentence."""
+    groups: dict[str, list[str]] = {"It holds for": [], "not for": [], "open for": []}
+    for a, outcome in stated:
+        name = {HOLDS: "It holds for", CHECKED: "It holds for", INCONCLUSIVE: "open for"}.get(outcome, "not for")
+        groups[name].append(a.scope)
+    return "; ".join(f"{name} {enumerate_names(list(dict.fromkeys(scopes)))}" for name, scopes in groups.items() if scopes) + "."
+
+
+def enumerate_names(names: Sequence[str], most: int = 6) -> str:
+    """ "a, b and c"; of more than `most` the first ones and how many there are."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
+
+
+CHAPTER = EXPERIMENTS / "chapter.yaml"
+
+
+@cache
+def chapter(path: Path = CHAPTER) -> Mapping[str, Statement]:
+    """The chapter's statements by number, in its order."""
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {str(row["number"]): Statement(**row | {"number": str(row["number"]), "section": str(row["section"])}) for row in rows}
