@@ -3,9 +3,9 @@
 An experiment is a pair of files of one name: conf/experiment/<name>.yaml, its sweep, and experiments/<name>.py with
 
 - a docstring: the claim in one sentence, its section, and what the literature adds;
-- `figure(runs) -> (matplotlib Figure, DataFrame)`: the picture and the numbers drawn in it; the first line of its own
+- `figure(runs) -> Page`: the picture and the numbers drawn in it; the first line of its own
   docstring says what to see;
-- `verdict(runs) -> Verdict`, whose docstring states the hypothesis, fixed before the runs.
+- `atoms(runs) -> Iterable[Atom]`: the hypotheses, fixed before the runs, and what the runs say of each.
 
 Files are found, never listed: in the package and in ./experiments of the working directory.
 """
@@ -49,11 +49,11 @@ class Claim:
         return found[1].strip() if found else ""
 
     def load(self) -> ModuleType:
-        """Run the file. Raises what it raises, and AttributeError where `figure` or `verdict` is missing."""
+        """Run the file. Raises what it raises, and AttributeError where `figure` or `atoms` is missing."""
         spec = spec_from_file_location(f"experiments.{self.name}", self.path)
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-        for function in ("figure", "verdict"):
+        for function in ("figure", "atoms"):
             if not callable(getattr(module, function, None)):
                 raise AttributeError(f"{self.path} has no function {function}(runs)")
         return module

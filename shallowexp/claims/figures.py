@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from shallowexp.claims.palette import LINE_STYLES, OTHERS, STYLES
-from shallowexp.claims.statistics import require
 from shallowexp.network import data
+from shallowexp.runs import require
 
 STYLE = {
     "font.size": 9,
@@ -106,21 +106,6 @@ def legend(ax: Axes, **keys) -> None:
     """A legend where there is something to name: a small sweep may leave a panel empty."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(**keys)
-
-
-def intervals(ax: Axes, effects: pd.DataFrame, row: str, by: str) -> pd.DataFrame:
-    """Dots with intervals (columns value, low, high): a line for each `row`, downwards, in it the values of `by`."""
-    require(effects, row, by, "value", "low", "high")
-    rows, styles = list(dict.fromkeys(effects[row])), styles_of(effects[by])
-    for i, (value, style) in enumerate(styles.items()):
-        part = effects[effects[by] == value]
-        y = [rows.index(name) + 0.5 * (i - (len(styles) - 1) / 2) / len(styles) for name in part[row]]
-        ax.hlines(y, part["low"], part["high"], color=style["color"])
-        ax.plot(part["value"], y, "osD^v"[i % 5], color=style["color"], markersize=5, label=value)
-    ax.axvline(0, color="black", linewidth=0.8, zorder=1)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-    return effects
 
 
 def step_axis(ax: Axes) -> None:

@@ -95,25 +95,35 @@ def _number(value: float) -> float | None:
     return float(value) if isfinite(value) else None
 
 
-def theorem(holds: bool, text: str, statement: str = "", role: Role = "stated", scope: str = "", detail: str = "") -> Atom:
+def theorem(
+    holds: bool, text: str, statement: str = "", role: Role = "stated", scope: str = "", detail: str = ""
+) -> Atom:
     """Something that follows by mathematics, checked on what is there; `detail` says how closely."""
     return Atom(statement, role, scope, text, None, "true" if holds else "false", detail=detail)
 
 
-def above(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+def above(
+    comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
+) -> list[Atom]:
     """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` stands for its value."""
     return _atoms(comparison, "above", margin, unit, text, by, **more)
 
 
-def below(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+def below(
+    comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
+) -> list[Atom]:
     return _atoms(comparison, "below", margin, unit, text, by, **more)
 
 
-def within(comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any) -> list[Atom]:
+def within(
+    comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
+) -> list[Atom]:
     return _atoms(comparison, "within", margin, unit, text, by, **more)
 
 
-def _atoms(comparison: Comparison, expects: Expects, margin: float, unit: str, text: str, by: Sequence[str], **more: Any):
+def _atoms(
+    comparison: Comparison, expects: Expects, margin: float, unit: str, text: str, by: Sequence[str], **more: Any
+):
     levels = list(by) or [comparison.by]
     found = []
     for key, values in comparison.groups(*levels).items():
@@ -186,7 +196,10 @@ def _condition(stated: Sequence[tuple[Atom, str]]) -> str:
     for a, outcome in stated:
         name = {HOLDS: "It holds for", CHECKED: "It holds for", INCONCLUSIVE: "open for"}.get(outcome, "not for")
         groups[name].append(a.scope)
-    return "; ".join(f"{name} {enumerate_names(list(dict.fromkeys(scopes)))}" for name, scopes in groups.items() if scopes) + "."
+    return (
+        "; ".join(f"{name} {enumerate_names(list(dict.fromkeys(scopes)))}" for name, scopes in groups.items() if scopes)
+        + "."
+    )
 
 
 def enumerate_names(names: Sequence[str], most: int = 6) -> str:
@@ -202,4 +215,7 @@ CHAPTER = EXPERIMENTS / "chapter.yaml"
 def chapter(path: Path = CHAPTER) -> Mapping[str, Statement]:
     """The chapter's statements by number, in its order."""
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {str(row["number"]): Statement(**row | {"number": str(row["number"]), "section": str(row["section"])}) for row in rows}
+    return {
+        str(row["number"]): Statement(**row | {"number": str(row["number"]), "section": str(row["section"])})
+        for row in rows
+    }

@@ -85,7 +85,9 @@ class Fractions:
         """Newcombe 1998, method 10: Wilson's intervals of the two fractions, joined."""
         if not (self.n and self.n0):
             return nan
-        first, second = (stats.binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0)))
+        first, second = (
+            stats.binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0))
+        )
         p, p0 = self.k / self.n, self.k0 / self.n0
         if side:
             return self.value + sqrt((first.high - p) ** 2 + (p0 - second.low) ** 2)

@@ -1,0 +1,143 @@
+"""A figure in named panels: the plots that experiments, own sweeps and notebooks share, each one call.
+
+    page = Page([["loss", "gaps"]], size=(10, 4))
+    page.curves("loss", runs, "train/loss", by="activation")
+    page.intervals("gaps", atoms(runs))
+    page["loss"].set(title="flower")
+
+`page[name]` is matplotlib's Axes; `page.numbers` is what was drawn, a row a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
+from shallowexp.claims.replay import Replay
+from shallowexp.claims.statement import Atom, format_value
+from shallowexp.runs import Runs, require
+
+
+class Page:
+    """A matplotlib figure whose panels have names, as in `plt.subplot_mosaic`."""
+
+    def __init__(self, panels: Sequence[Sequence[str]] | str, size: tuple[float, float], **mosaic: Any):
+        with styled:
+            self.figure = Figure(figsize=size)
+            self.axes: dict[str, Axes] = self.figure.subplot_mosaic(panels, **mosaic)
+        self._drawn: list[pd.DataFrame] = []
+
+    def __getitem__(self, panel: str) -> Axes:
+        return self.axes[panel]
+
+    @property
+    def numbers(self) -> pd.DataFrame:
+        return pd.concat(self._drawn, ignore_index=True) if self._drawn else pd.DataFrame()
+
+    def add(self, panel: str, numbers: pd.DataFrame) -> None:
+        """Numbers that were drawn into a panel by other means."""
+        self._drawn.append(numbers.assign(panel=panel))
+
+    def curves(
+        self, panel: str, runs: Runs, y: str, by: str, x: str = "step", label: Callable[[Any], str] = format_value
+    ) -> None:
+        """Median over runs and the band of eight in ten, for each value of `by`: against steps, or against a param at the end."""
+        frame = runs.histories if x == "step" else runs.table
+        with styled:
+            self.add(panel, median_and_band(self[panel], frame, x, y, by, label))
+            if x == "step":
+                step_axis(self[panel])
+            else:
+                self[panel].set_xlabel(x)
+            legend(self[panel])
+
+    def intervals(
+        self, panel: str, atoms: Iterable[Atom], row: Callable[[Atom], str] = lambda atom: atom.scope
+    ) -> None:
+        """A dot with its interval for each atom, downwards, on the band of its margin; filled where it holds."""
+        shown = [atom for atom in atoms if atom.value is not None]
+        ax = self[panel]
+        with styled:
+            for i, atom in enumerate(shown):
+                color = {"holds": "#1b7a3d", "inconclusive": "0.55"}.get(atom.outcome(), "#bd1f01")
+                ax.fill_betweenx([i - 0.4, i + 0.4], -atom.margin, atom.margin, color="0.93", linewidth=0, zorder=0)
+                if atom.low is not None and atom.high is not None:
+                    ax.hlines(i, atom.low, atom.high, color=color)
+                ax.plot(
+                    atom.value,
+                    i,
+                    "o",
+                    color=color,
+                    markersize=5,
+                    fillstyle="full" if atom.outcome() == "holds" else "none",
+                )
+            ax.axvline(0, color="black", linewidth=0.8, zorder=1)
+            ax.set_yticks(range(len(shown)), [row(atom) for atom in shown])
+            ax.set_ylim(max(len(shown), 1) - 0.5, -0.5)
+            ax.set_xlabel(shown[0].unit if shown else "")
+            ax.grid(visible=False, axis="y")
+        self.add(
+            panel,
+            pd.DataFrame(
+                [{"scope": a.scope, "text": a.text, "value": a.value, "low": a.low, "high": a.high} for a in shown]
+            ),
+        )
+
+    def strip(self, panel: str, runs: Runs, y: str, by: str, label: Callable[[Any], str] = format_value) -> None:
+        """A dot for each run, side by side within its value of `by`: what a mean would hide stays visible."""
+        require(runs.table, y, by)
+        ax, styles = self[panel], styles_of(runs.table[by])
+        with styled:
+            for i, (value, style) in enumerate(styles.items()):
+                values = np.sort(runs.table.loc[runs.table[by] == value, y].dropna().to_numpy(float))
+                x = i + (np.arange(len(values)) % 5 - 2) * 0.08
+                ax.plot(x, values, "o", color=style["color"], markersize=3.5, alpha=0.75)
+            ax.set_xticks(range(len(styles)), [label(value) for value in styles])
+            ax.set_ylabel(y)
+        self.add(panel, runs.table[[by, y]].rename(columns={y: "value"}).assign(measure=y))
+
+    def heat(self, panel: str, table: pd.DataFrame, x: str, y: str, z: str, form: str = "{:.2f}") -> None:
+        """The mean of `z` for each pair of values of `x` and `y`, written into its cell; a cell without runs is hatched."""
+        require(table, x, y, z)
+        grid = table.pivot_table(z, y, x, aggfunc="mean", observed=True, sort=False)
+        ax = self[panel]
+        with styled:
+            ax.patch.set(hatch="///", edgecolor="0.8")
+            ax.pcolormesh(np.ma.masked_invalid(grid.to_numpy(float)), cmap="viridis", edgecolors="white", linewidth=1)
+            colors = matplotlib.colors.Normalize(grid.min().min(), grid.max().max())
+            for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
+                if np.isfinite(value):
+                    ax.text(j + 0.5, i + 0.5, form.format(value), ha="center", va="center", fontsize=8,
+                            color="white" if colors(value) < 0.6 else "black")  # fmt: skip
+            ax.set_xticks(np.arange(grid.shape[1]) + 0.5, [format_value(v) for v in grid.columns])
+            ax.set_yticks(np.arange(grid.shape[0]) + 0.5, [format_value(v) for v in grid.index])
+            ax.set(xlabel=x, ylabel=y)
+            ax.grid(visible=False)
+            ax.invert_yaxis()
+        self.add(panel, grid.stack().rename("value").reset_index())
+
+    def plane(self, panel: str, run: Replay, step: int, steep: float = 0.0) -> None:
+        """The boundary over the training points, with each hidden unit's line (and the strip |z| < `steep`)."""
+        with styled:
+            unit_lines(self[panel], run.data, lambda X: run.forward(X, step).Z1, steep)
+            boundary(self[panel], run.data, lambda X: run.forward(X, step).Z2[0])
+
+    def paths(self, panel: str, run: Replay, label: str, **style: Any) -> None:
+        """Rows of W1 in the plane of the first two weights while training, from the first step to a dot at the last."""
+        paths = np.stack([p.W1[:, :2] for p in run.parameters])  # (p, n_h, 2)
+        with styled:
+            for unit in range(paths.shape[1]):
+                x, y = paths[:, unit].T
+                self[panel].plot(x, y, linewidth=1.3, label=label if unit == 0 else None, **style)
+                self[panel].plot(x[-1:], y[-1:], "o", markersize=5, color=style.get("color"))
+            self[panel].set(xlabel="weight of x1", ylabel="weight of x2")
+        rows = [{"step": s, "unit": u, "w1": w[0], "w2": w[1], "run": label}
+                for s, W1 in zip(run.steps, paths, strict=True) for u, w in enumerate(W1)]  # fmt: skip
+        self.add(panel, pd.DataFrame(rows))
