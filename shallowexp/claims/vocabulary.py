@@ -1,0 +1,35 @@
+"""The words that experiments and notebooks speak: choose runs, compare them, state hypotheses, draw."""
+
+from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
+from shallowexp.claims.page import Page
+from shallowexp.claims.replay import Replay, replay, with_weights
+from shallowexp.claims.statement import Atom, above, atom, below, theorem, within
+from shallowexp.claims.statistics import Effect, Fractions, effect
+from shallowexp.runs import Comparison, Lacking, Runs, require
+
+__all__ = [
+    "Atom",
+    "Comparison",
+    "Effect",
+    "Fractions",
+    "Lacking",
+    "Page",
+    "Replay",
+    "Runs",
+    "above",
+    "atom",
+    "below",
+    "boundary",
+    "effect",
+    "legend",
+    "median_and_band",
+    "replay",
+    "require",
+    "step_axis",
+    "styled",
+    "styles_of",
+    "theorem",
+    "unit_lines",
+    "with_weights",
+    "within",
+]
