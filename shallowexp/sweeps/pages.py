@@ -14,7 +14,6 @@ from zlib import compress
 
 from shallowexp.claims.claim import Claim, find
 from shallowexp.claims.palette import color
-from shallowexp.claims.verdict import Verdict
 from shallowexp.config.runs import Run
 from shallowexp.provenance import command
 from shallowexp.tracking.store import RunResult
@@ -48,7 +47,7 @@ def _claim_note(claim: Claim) -> str:
 
 **How to read it.** A run is one network; runs that differ only in their seed make a cell. The saved view *{_title(claim.name)}*
 groups the runs into cells and draws each cell's mean over seeds, with a band from the lowest to the highest. A sweep's
-own page says what was swept and, after `shallowexp-report`, shows the figure and the verdict.
+own page says what was swept and, after `shallowexp-report`, shows the figure and what the runs say of the chapter's statements.
 
 **In the report:** section *{claim.name}* of `report/index.html`, made by `shallowexp-report {claim.name}`. The sweep again:
 `shallowexp -m +experiment={claim.name}`."""
@@ -105,15 +104,13 @@ def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {name: [value for value in found if value] for name, found in values.items() if len(found) > 1}
 
 
-def with_figure(note: str, path: str, run_id: str, verdict: Verdict) -> str:
-    """A sweep's description under the verdict and the figure among its artifacts, in place of earlier ones.
+def with_figure(note: str, path: str, run_id: str, findings: str) -> str:
+    """A sweep's description under what was found and the figure among its artifacts, in place of earlier ones.
 
     MLflow shows a long description's first lines only, so these come first; it cannot scale an image.
     """
-    value, low, high = verdict.effect
-    words = f"**{verdict.outcome}**: {value:.3g} [{low:.3g}, {high:.3g}], {verdict.measure}.\n\n{verdict.scope}"
     image = f"![{path}](get-artifact?path={path}&run_uuid={run_id})"
-    return f"{words}\n\n{image}\n\n{SWEPT}{note.split(SWEPT)[-1]}"
+    return f"{findings}\n\n{image}\n\n{SWEPT}{note.split(SWEPT)[-1]}"
 
 
 def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
