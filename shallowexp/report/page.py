@@ -1,4 +1,4 @@
-"""Claims with their verdicts -> one page, report/index.html, that needs nothing but itself.
+"""Statements, experiments and their atoms -> one page, report/index.html, that needs nothing but itself.
 
 Its figures are inside it, at screen size; the files beside it are only linked to. The same entries and files give the
 same bytes. How it looks is all in templates/report.html.j2; how values read is all here.
@@ -6,9 +6,10 @@ same bytes. How it looks is all in templates/report.html.j2; how values read is 
 
 import re
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from math import floor, isfinite, isnan, log10
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,33 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from shallowexp.claims.claim import Claim
-from shallowexp.claims.verdict import OUTCOMES, REFUTED, SUPPORTED, Estimate, Verdict
+from shallowexp.claims.statement import (
+    CHECKED,
+    CONDITION,
+    CONTRADICTED,
+    HOLDS,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
+    OTHER_REASON,
+    OUTCOMES,
+    REFUTED,
+    RIGHT,
+    WRONG,
+    Atom,
+    Judgement,
+)
 from shallowexp.report.entries import Entry
 
 SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
 ROWS = 20  # of a table of numbers
+KINDS = {  # an outcome: its sign and colour
+    **dict.fromkeys((RIGHT, HOLDS, CHECKED), "right"),
+    **dict.fromkeys((WRONG, CONTRADICTED, REFUTED), "wrong"),
+    OTHER_REASON: "reason",
+    CONDITION: "condition",
+    NO_DIFFERENCE: "equal",
+    INCONCLUSIVE: "open",
+}
 MINUS = "\u2212"  # read aloud, where a hyphen is not
 
 
@@ -34,8 +57,10 @@ class Picture(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """Where zero and an interval lie across a drawing of it, in percent."""
+    """Where the margin, zero and an interval lie across a drawing of it, in percent."""
 
+    left: float  # of the margin, and its width
+    width: float
     zero: float
     value: float
     low: float
@@ -51,11 +76,17 @@ class Summary(NamedTuple):
     total: int  # rows of the whole table
 
 
-def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str], absent: Sequence[str] = ()) -> Path:
+def write(
+    entries: Sequence[Entry],
+    judged: Sequence[Judgement],
+    output: Path,
+    about: Mapping[str, str],
+    absent: Sequence[str] = (),
+) -> Path:
     """Write output/index.html about the files <name>.png, .svg, .pdf, .csv and -runs.csv in `output`.
 
-    Of the files only the PNG must be there. `about` is shown last, a line for each key; `absent` names experiments
-    that have no runs at all.
+    Of the files only the PNG must be there. `judged` are the chapter's statements with their atoms; `about` is shown last, a
+    line for each key; `absent` names experiments that have no runs at all.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -69,17 +100,23 @@ def write(entries: Sequence[Entry], output: Path, about: Mapping[str, str], abse
         "background": background,
         "bar": bar,
         "duration": duration,
-        "interval": interval,
-        "lists": lists,
+        "effect": interval,
+        "kind": lambda outcome: KINDS.get(outcome, "none"),
+        "sentence": sentence,
+        "sources": sources,
         "summary": summary,
+        "tally": lambda outcomes: Counter(outcome for _, outcome in outcomes).most_common(),
         "thousands": "{:,}".format,
     }
-    counts = [(sum(entry.verdict.outcome == outcome for entry in entries), outcome) for outcome in OUTCOMES]
+    corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
+    counts = Counter(found.outcome for found in judged)
     page = templates.get_template("report.html.j2").render(
         entries=entries,
+        judged=judged,
         about=about,
         absent=absent,
-        counts=[(count, outcome) for count, outcome in counts if count],
+        counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
+        outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
         small=lambda name: picture(output / f"{name}.png", CARD),
         there=lambda name: (output / name).is_file(),
@@ -108,38 +145,51 @@ def background(claim: Claim) -> list[str]:
     return [text for text in paragraphs if text and not re.fullmatch(r"Section: .*", text)]
 
 
-def interval(effect: Estimate) -> str:
-    """An effect to the two digits that its interval's width warrants."""
-    if isnan(effect.value):
-        return "none yet"
-    if not (isfinite(effect.low) and isfinite(effect.high)):
-        return f"{signed(effect.value, '.4g')}, no interval"
-    width = effect.high - effect.low
+def interval(atom: Atom) -> str:
+    """An atom's effect to the two digits that its interval's width warrants, with its unit and what was left out."""
+    if atom.value is None:
+        return ""
+    lost = f", {atom.lost} of {atom.pairs} pairs lost" if atom.lost else ""
+    if atom.low is None or atom.high is None:
+        return f"{signed(atom.value, '.4g')} {atom.unit}, no interval{lost}"
+    width = atom.high - atom.low
     spec = f".{min(6, max(0, 1 - floor(log10(width))))}f" if width > 0 else ".4g"
-    value, low, high = (signed(number, spec) for number in effect)
-    return f"{value} [{low}, {high}]"
+    value, low, high = (signed(number, spec) for number in (atom.value, atom.low, atom.high))
+    return f"{value} [{low}, {high}] {atom.unit}{lost}"
 
 
-def lists(verdict: Verdict) -> list[tuple[str, str, list[str]]]:
-    """The parts that hold and those that do not, each list after its title and the outcome whose sign it bears."""
-    titles = ("Holds", SUPPORTED, True), ("Does not hold", REFUTED, False)
-    found = [
-        (title, sign, [name for name, holds in verdict.parts.items() if holds == held]) for title, sign, held in titles
-    ]
-    return [row for row in found if row[-1]]
+def sentence(found: Judgement) -> str:
+    """Of a statement: its condition, and the strongest and the weakest of what decides it."""
+    deciding = [a for a in found.atoms if a.role in ("stated", "reason") and a.value is not None]
+    if not deciding:
+        details = [a.detail or a.text for a in found.atoms if a.role == "stated"]
+        return details[0] if details else "No runs yet."
+    ranked = sorted(deciding, key=lambda a: abs(a.value or 0) / a.margin)
+    strongest, weakest = ranked[-1], ranked[0]
+    words = [f"{found.condition} " if found.condition else "", f"Strongest: {strongest.scope} {interval(strongest)}"]
+    return "".join(words) + (f"; weakest: {weakest.scope} {interval(weakest)}." if weakest is not strongest else ".")
+
+
+def sources(found: Judgement, entries: Sequence[Entry]) -> list[str]:
+    """The experiments that its atoms come from."""
+    return [entry.claim.name for entry in entries if set(entry.atoms) & set(found.atoms)]
 
 
 def signed(value: float, spec: str) -> str:
     return f"{value:+{spec}}".replace("-", MINUS)
 
 
-def bar(effect: Estimate) -> Bar | None:
+def bar(atom: Atom) -> Bar | None:
     """None where there is no interval to draw."""
-    if not all(map(isfinite, effect)):
+    if atom.value is None or atom.low is None or atom.high is None:
         return None
-    start, end = min(0, *effect), max(0, *effect)
-    span = end - start or 1
-    return Bar(*(round(4 + 92 * (position - start) / span, 2) for position in (0, *effect)))
+    start, end = min(-atom.margin, atom.low), max(atom.margin, atom.high)
+
+    def across(position: float) -> float:
+        return round(3 + 94 * (position - start) / (end - start), 2)
+
+    left, *rest = map(across, (-atom.margin, 0.0, atom.value, atom.low, atom.high))
+    return Bar(left, round(across(atom.margin) - left, 2), *rest)
 
 
 def summary(numbers: pd.DataFrame) -> Summary:
