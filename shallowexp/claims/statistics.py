@@ -7,6 +7,7 @@ hypothesis holds there. A run whose partner was not trained is in no pair: the r
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from warnings import catch_warnings
 
 import numpy as np
@@ -29,7 +30,7 @@ def require(frame: pd.DataFrame, *columns: str) -> None:
 
 def optional(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """With these columns too, NaN in all of it if a small sweep has no run that has such a parameter."""
-    return frame.reindex(columns=frame.columns.union(columns, sort=False))
+    return frame.reindex(columns=frame.columns.union(pd.Index(columns), sort=False))
 
 
 def estimate(values: Iterable[float]) -> Estimate:
@@ -67,12 +68,14 @@ def at_step(runs: Runs, step: int) -> pd.DataFrame:
     """`runs.table` with its metrics as logged at exactly `step`; NaN for a run without them, as after it diverged."""
     require(runs.histories, "fingerprint", "step")
     rows = runs.histories[runs.histories["step"] == step].set_index("fingerprint")
-    metrics = [column for column in rows if "/" in column]
-    table = runs.table.drop(columns=[column for column in runs.table if "/" in column])
+    metrics = [column for column in map(str, rows) if "/" in column]
+    table = runs.table.drop(columns=[column for column in map(str, runs.table) if "/" in column])
     return table.join(rows[metrics]).assign(outcome="finished")  # what comes after `step` does not matter here
 
 
-def paired(table: pd.DataFrame, measure: str, by: str, left, right, within: Iterable[str] = ("seed",)) -> pd.Series:
+def paired(
+    table: pd.DataFrame, measure: str, by: str, left: object, right: object, within: Iterable[str] = ("seed",)
+) -> pd.Series:
     """`measure` where `by` is left minus where it is right, in raw units, for each seed or combination of `within`.
 
     Only where both runs are there; NaN where one of them has diverged or has no such value.
@@ -107,13 +110,29 @@ def mean_over_seeds(differences: pd.Series) -> Estimate:
     return estimate(differences.groupby(level="seed").mean())
 
 
-class Effect(Estimate):
-    """An estimate that supports how many pairs it was to be made from, and how many of them were left out."""
+class Effect(NamedTuple):
+    """An estimate, and how many pairs were left out of how many that it was to be made from."""
 
-    lost = pairs = 0
+    value: float
+    low: float
+    high: float
+    lost: int
+    pairs: int
+
+    @classmethod
+    def of(cls, row: Any) -> "Effect":
+        """A row of `effects_table`."""
+        return cls(row.value, row.low, row.high, row.lost, row.pairs)
+
+    @property
+    def estimate(self) -> Estimate:
+        return Estimate(self.value, self.low, self.high)
 
 
-def effects_by(differences: pd.Series, *levels: str) -> dict[object, Effect]:
+E = TypeVar("E", Estimate, Effect)
+
+
+def effects_by(differences: pd.Series, *levels: str) -> dict[Any, Effect]:
     """The mean difference over seeds for each value or combination of values of `levels`, NaN where none is defined."""
     groups = differences.groupby(level=levels[0] if len(levels) == 1 else list(levels))
     return {key: _effect(part) for key, part in groups}
@@ -121,22 +140,18 @@ def effects_by(differences: pd.Series, *levels: str) -> dict[object, Effect]:
 
 def _effect(differences: pd.Series) -> Effect:
     defined = differences.dropna()
-    effect = Effect(*(mean_over_seeds(defined) if len(defined) else [np.nan] * 3))
-    effect.lost, effect.pairs = len(differences) - len(defined), len(differences)
-    return effect
+    found = mean_over_seeds(defined) if len(defined) else Estimate(np.nan, np.nan, np.nan)
+    return Effect(*found, lost=len(differences) - len(defined), pairs=len(differences))
 
 
 def effects_table(differences: pd.Series, *cells: str) -> pd.DataFrame:
     """`effects_by` as a table, a row for each cell: it, value, low, high, how many pairs were left out, and of how many."""
-    rows = [
-        (*(key if len(cells) > 1 else [key]), *effect, effect.lost, effect.pairs)
-        for key, effect in effects_by(differences, *cells).items()
-    ]
-    return pd.DataFrame(rows, columns=[*cells, *Estimate._fields, "lost", "pairs"])
+    rows = [(*(key if len(cells) > 1 else [key]), *effect) for key, effect in effects_by(differences, *cells).items()]
+    return pd.DataFrame(rows, columns=[*cells, *Effect._fields])
 
 
-def format_estimate(effect: Estimate, digits: int = 3) -> str:
-    """An estimate, or a row of `effects_table`, in a sentence: its interval, and how many pairs were left out.
+def format_estimate(effect: Estimate | Effect, digits: int = 3) -> str:
+    """An estimate in a sentence: its interval, and how many pairs were left out.
 
     Signs are always shown, since most estimates are differences:
 
@@ -147,7 +162,7 @@ def format_estimate(effect: Estimate, digits: int = 3) -> str:
     spec = "+.1e" if hidden else f"+.{digits}f"
     interval = f" [{effect.low:{spec}}, {effect.high:{spec}}]" if np.isfinite(effect.low) else ", no interval"
     told = f"{effect.value:{spec}}{interval}"
-    lost = _left_out(getattr(effect, "lost", 0), getattr(effect, "pairs", 0))
+    lost = _left_out(effect.lost, effect.pairs) if isinstance(effect, Effect) else ""
     return (told if np.isfinite(effect.value) else "no value") + lost
 
 
@@ -156,7 +171,7 @@ def named(key: object) -> str:
     return ", ".join(map("{}".format, key)) if isinstance(key, tuple) else str(key)
 
 
-def parts(text: str, effects: Mapping[object, Estimate], holds: Callable[[Estimate], bool]) -> list[tuple[str, bool]]:
+def parts(text: str, effects: Mapping[Any, E], holds: Callable[[E], bool]) -> list[tuple[str, bool]]:
     """Of a hypothesis, for a verdict: each effect after its name, for which {} in `text` stands, and whether it holds."""
     return [(f"{text.format(named(key))}: {format_estimate(effect)}", holds(effect)) for key, effect in effects.items()]
 
@@ -176,8 +191,11 @@ def summarise(held: Iterable[tuple[object, bool]], form: str = "for {}") -> str:
         return "(not tried)"
     if all(map(all, found.values())):
         return "everywhere"
-    kinds = {"": all, "partly ": lambda part: any(part) and not all(part), "not ": lambda part: not any(part)}
-    names = {kind: [name for name, part in found.items() if test(part)] for kind, test in kinds.items()}
+    names = {
+        "": [name for name, part in found.items() if all(part)],
+        "partly ": [name for name, part in found.items() if any(part) and not all(part)],
+        "not ": [name for name, part in found.items() if not any(part)],
+    }
     told = [kind + form.format(_enumerated(chosen)) for kind, chosen in names.items() if chosen]
     return ", ".join(told) if any(map(any, found.values())) else "nowhere"
 
@@ -188,7 +206,7 @@ def _enumerated(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def join_estimates(effects: Mapping[object, Estimate]) -> str:
+def join_estimates(effects: Mapping[Any, E]) -> str:
     """Estimates in a sentence, each after its name or the names of its levels."""
     names = [" ".join(map("{}".format, key)) if isinstance(key, tuple) else key for key in effects]
     return ", ".join(f"{name} {format_estimate(effect)}" for name, effect in zip(names, effects.values(), strict=True))

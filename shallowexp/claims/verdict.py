@@ -1,6 +1,7 @@
 """What the runs say of a claim: the parts of its hypothesis that hold, and an effect with its interval."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import NamedTuple
@@ -20,24 +21,24 @@ class Estimate(NamedTuple):
     high: float
 
 
+def criteria(parts: Iterable[tuple[str, bool]]) -> dict[str, bool]:
+    """The parts of a hypothesis by name. Raises ValueError where several have one name, so that some would be lost."""
+    pairs = list(parts)
+    names = Counter(name for name, _ in pairs)
+    if len(names) < len(pairs):
+        twice = "; ".join(sorted(name for name, count in names.items() if count > 1))
+        raise ValueError(f"several parts of the hypothesis have one name, so some would be lost: {twice}")
+    return {name: bool(holds) for name, holds in pairs}
+
+
 @dataclass(frozen=True)
 class Verdict:
-    parts: Mapping[str, bool]  # of the hypothesis, by a name that has its number: whether it holds; pairs do as well
+    parts: Mapping[str, bool]  # of the hypothesis, by a name that has its number: whether it holds
     measure: str  # what `effect` is, with its unit and what was compared
     effect: Estimate
     scope: str  # where the claim holds and where it stops: one or two short sentences, made from the runs
     notes: str = ""  # what else the runs say, beyond the hypothesis
     over: str = "seeds"  # what the effect's interval is over
-
-    def __post_init__(self):
-        pairs = list(self.parts.items() if isinstance(self.parts, Mapping) else self.parts)
-        parts = {name: bool(holds) for name, holds in pairs}
-        if len(parts) < len(pairs):
-            names = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
-            raise ValueError(
-                f"several parts of the hypothesis have one name, so some would be lost: {'; '.join(names)}"
-            )
-        object.__setattr__(self, "parts", parts)
 
     @property
     def outcome(self) -> str:

@@ -57,7 +57,7 @@ def test_contract(small):
 
 def assert_readable(verdict: Verdict) -> None:
     """Said in seconds: each part by a name of its own, and where the claim holds in a sentence or two."""
-    assert isinstance(verdict, Verdict)  # which refuses parts of one name
+    assert isinstance(verdict, Verdict)  # whose criteria refuse parts of one name
     assert all(name.strip() and "\n" not in name and "{" not in name for name in verdict.parts)
     assert 0 < len(verdict.scope) <= LONGEST, verdict.scope
     assert verdict.scope.endswith(".")
@@ -91,10 +91,10 @@ def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_no_part_of_a_hypothesis_can_be_lost_to_another_of_its_name(claim):
-    """A dict keeps one of two equal names in silence; pairs reach Verdict, which refuses them."""
+    """A dict keeps one of two equal names in silence; pairs reach `criteria`, which refuses them."""
     calls = [node for node in ast.walk(ast.parse(claim.path.read_text())) if isinstance(node, ast.Call)]
     parts = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Verdict"]
-    assert parts
+    assert [getattr(part.func, "id", "") for part in parts] == ["criteria"]
     for node in (node for part in parts for node in ast.walk(part)):
         assert not isinstance(node, ast.Dict | ast.DictComp) and getattr(node, "id", "") != "dict"
 
