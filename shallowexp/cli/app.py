@@ -6,7 +6,7 @@ What is heavy (MLflow, Numba, matplotlib) is imported only once the configuratio
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
+from shallowexp.config.composition import VERSION_BASE
 from shallowexp.config.runs import plan
 from shallowexp.config.validate import require
-from shallowexp.errors import ConfigError, RunsFailed
+from shallowexp.errors import RunsFailed
 
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 
@@ -30,7 +31,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
     sys.path.append(os.getcwd())  # where a user's own modules are
     gc.disable()  # what is imported and composed stays: to look for garbage in it takes a fifth of a small sweep's time
-    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)
+    command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run)
     with one_message():
         command()
 
@@ -43,7 +44,7 @@ def run(config: DictConfig) -> float | None:
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
-        tracked = ExperimentTracker.open(_experiment([choices]))
+        tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
         missing = tracked.missing([planned], config.fresh)
         _collect_from_now_on()
         if config.dry_run:
@@ -56,11 +57,10 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     config = composed[0].config
     require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
     runs = plan((job.config, job.choices) for job in composed)
-    experiment = _experiment([job.choices for job in composed])
     from shallowexp.sweeps.batches import forecast
     from shallowexp.sweeps.sweep import ExperimentTracker
 
-    tracked = ExperimentTracker.open(experiment)
+    tracked = ExperimentTracker.open(composed[0].choices.get("experiment") or EXPERIMENT)
     missing = tracked.missing(runs, config.fresh)
     _collect_from_now_on()
     if config.dry_run:
@@ -75,13 +75,6 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
 
 
 run.sweep = sweep  # what makes the batched launcher take whole sweeps
-
-
-def _experiment(choices: Sequence[Mapping[str, str]]) -> str:
-    names = {chosen.get("experiment") or EXPERIMENT for chosen in choices}
-    if len(names) > 1:
-        raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
-    return names.pop()
 
 
 def _collect_from_now_on() -> None:

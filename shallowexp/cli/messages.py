@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import extract_tb, print_exc
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+from yaml import YAMLError
 
 from shallowexp.config.validate import nearest, unknown
 from shallowexp.errors import UserError
 
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
+GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -53,7 +55,11 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     if isinstance(cause, ConfigAttributeError):
         keys = [str(key) for key in cause.parent_node or () if key not in ("hydra", "_target_")]
         return unknown(str(cause.full_key), keys), 1
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read{f' ({cause})' if cause else ''}; {GRAMMAR} says how it is written", 1
+    if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
+        return "this is a sweep: add -m", 1
+    if isinstance(error, (HydraException, OmegaConfBaseException, YAMLError)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
     if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].name == "_run_hydra":
         return str(error), 1  # of flags that do not go together

@@ -35,7 +35,7 @@ OUTPUTS = {
 def choice(group: str, node: str) -> Any:
     """The object that a group's node describes (JSON, so that equal nodes are built and checked once)."""
     values = json.loads(node)
-    target = _target(group, values.pop("_target_"))
+    target = _target(group, values.pop("_target_", ""))
     try:
         checked = OmegaConf.merge(OmegaConf.structured(target), values)
         built = target(**cast(dict[str, Any], OmegaConf.to_container(checked)))

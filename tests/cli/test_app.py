@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from shallowexp import __version__
+from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
 from tests.conftest import COMMANDS, command, environment
 from tests.experiments.test_experiments import add_experiment
@@ -102,6 +103,9 @@ REFUSED = {
     "activation.slope=0.1": ("activation.slope",),
     "output=softmax": ("output=softmax", "choices: auto, sigmoid"),
     "train.learning_rate=0": ("train.learning_rate=0",),
+    "seed=[": ("seed=[ cannot be read", "override_grammar"),
+    "seed=range(a)": ("seed=range(a) cannot be read (", "str is incompatible"),
+    "~activation": ("activation._target_= cannot be imported",),
     "+experiment=symetry": ("experiment=symetry", "did you mean symmetry?"),
     "-m seed=range(0)": ("seed=range(0)", "empty range"),
     "-m hidden_size=1,-2": ("hidden_size=-2",),
@@ -118,6 +122,21 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments, parts, tmp_path)
     assert "Traceback" not in done.stderr + done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("mlflow.db*")) + list(tmp_path.rglob(".hydra/config.yaml"))[1:]
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "conf" / "activation").mkdir(parents=True)
+    (tmp_path / "conf" / "activation" / "broken.yaml").write_text("slope: [1\n")
+    done = command("shallowexp", "activation=broken", cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'broken.yaml", line 1' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(VERSION_BASE != {}, reason="Hydra 1.3 takes the mode from the experiment's file")
+def test_an_experiment_without_m_is_told_to_be_a_sweep(tmp_path):
+    done = command("shallowexp", "+experiment=symmetry", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "shallowexp: this is a sweep: add -m\n")
 
 
 @pytest.mark.parametrize("arguments", [("hidden_size=-1",), ("-m", "hidden_size=-1,2")], ids=["run", "sweep"])
@@ -317,7 +336,7 @@ def test_basic_launcher_gives_the_same_results(workplace):
 
 
 def test_report_of_a_small_sweep(workplace):
-    done = command("shallowexp", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
+    done = command("shallowexp", "-m", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -149,7 +149,7 @@ def add_experiment(folder):
 def assert_found(run, workplace):
     assert "brand_new" in run("shallowexp-report", "--list").stdout
     assert "brand_new" in run("shallowexp", "--help").stdout
-    assert "6 trained" in run("shallowexp", "+experiment=brand_new").stdout
+    assert "6 trained" in run("shallowexp", "-m", "+experiment=brand_new").stdout
     done = run("shallowexp-report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     page = (workplace / "report" / "index.html").read_text()
@@ -184,7 +184,7 @@ def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(work
     (workplace / "conf" / "experiment" / "broken.yaml").write_text(YAML)
     (workplace / "experiments" / "unreadable.py").write_text("def figure(:\n")
     for name in ("brand_new", "broken"):
-        command("shallowexp", f"+experiment={name}", cwd=workplace)
+        command("shallowexp", "-m", f"+experiment={name}", cwd=workplace)
     done = command("shallowexp-report", "broken", "unreadable", "brand_new", cwd=workplace)
     line = 1 + broken[: broken.index("1 / 0")].count("\n")
     assert done.returncode == 1
