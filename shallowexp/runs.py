@@ -1,4 +1,4 @@
-"""ExperimentTracker runs as analysis is given them: frames and arrays, whatever store they came from."""
+"""Tracked runs as analysis receives them: frames and arrays, whatever store they came from."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

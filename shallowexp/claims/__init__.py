@@ -1,1 +1,1 @@
-"""The words that experiments speak: claims, statistics, verdicts and figures."""
+"""The vocabulary of experiments: claims, statistics, verdicts and figures."""

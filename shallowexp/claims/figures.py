@@ -1,7 +1,7 @@
 """How every figure looks and is saved; nothing about any one claim.
 
 `@styled` on a function makes what it draws readable in print. A choice has one colour and one line style wherever it
-appears: activations from matplotlib's "petroff10" (Petroff 2021), schemes from "tableau-colorblind10", both
+appears: activations from matplotlib's "petroff10" (Petroff 2021), initialisers from "tableau-colorblind10", both
 colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figure is saved as the same bytes by every
 call and process.
 """

@@ -1,7 +1,7 @@
 """Effects over seeds, each with a 95% interval; no run is ever left out in silence.
 
 `paired` and `at_step` put NaN where a run has diverged or has no such value, and `estimate` refuses NaN: an experiment
-has to say what such a run counts as, or leave it out with `complete`, whose words go into its verdict. `effects_by` and
+has to say what such a run counts as, or leave it out with `drop_undefined`, whose words go into its verdict. `effects_by` and
 `effects_table` leave it out of its cell and count it; a cell that is left with nothing has no value, so that no part of a
 hypothesis holds there. A run whose partner was not trained is in no pair: the report says how many runs a sweep lacks.
 """
@@ -37,7 +37,7 @@ def estimate(values: Iterable[float]) -> Estimate:
     """Mean with its 95% bootstrap interval (BCa; Efron 1987). The mean, because a median hides the seeds that fail.
 
     Values that are all equal have an interval of width zero; a single one has none, so its ends are NaN. No value at
-    all is no mistake of the caller's, but of a sweep that is not there yet: Inconclusive.
+    all is not the caller's mistake: the sweep has not been run yet, hence Inconclusive.
     """
     values = np.asarray(list(values), dtype=float)
     defined = np.isfinite(values)
@@ -96,7 +96,7 @@ def paired(
 
 
 def drop_undefined(differences: pd.Series) -> tuple[pd.Series, str]:
-    """The defined differences, and words that own up to the others (none if there are none)."""
+    """The defined differences, and words that say how many others there were (empty if none)."""
     defined = differences.dropna()
     return defined, _left_out(len(differences) - len(defined), len(differences))
 

@@ -1,6 +1,6 @@
 """`shallowexp`: Hydra's command, a run or a sweep.
 
-What is heavy (MLflow, Numba, matplotlib) is imported only once the configuration has been found good.
+Heavy libraries (MLflow, Numba, matplotlib) are imported only once the configuration has been checked.
 """
 
 import gc
@@ -30,7 +30,7 @@ def main() -> None:
         return print(__version__)  # Hydra would answer with its own
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
     sys.path.append(os.getcwd())  # where a user's own modules are
-    gc.disable()  # what is imported and composed stays: to look for garbage in it takes a fifth of a small sweep's time
+    gc.disable()  # imports and configurations stay alive: searching them for garbage would take a fifth of a small sweep's time
     command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run)
     with one_message():
         command()
@@ -78,7 +78,7 @@ run.sweep = sweep  # what makes the batched launcher take whole sweeps
 
 
 def _collect_from_now_on() -> None:
-    """Garbage is looked for again, but not in what start-up has made."""
+    """Turns garbage collection on again, but exempts what start-up has made."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -22,7 +22,7 @@ CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 def one_message() -> Iterator[None]:
     """Ends the command with one message on stderr, under the traceback if the user has set HYDRA_FULL_ERROR.
 
-    A terminal that lacks a character gets `?` for it; a reader that has seen enough (`| head`) ends the command without a word.
+    A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
@@ -47,7 +47,7 @@ def one_message() -> Iterator[None]:
 
 
 def _explain(error: Exception) -> tuple[str | None, int]:
-    """What to tell the user, and the exit status; None for what is our fault."""
+    """The message for the user, and the exit status; no message for what is a bug."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = str(error.missing_cfg_file).rpartition("/")

@@ -85,7 +85,7 @@ def _values(override: Override) -> tuple[str, list[str]]:
         raise HydraException(f"{override.input_line}: only lists and ranges of values can be swept")
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise HydraException(f"{override.input_line} is an empty range: it gives no run")
+        raise HydraException(f"{override.input_line} is an empty range: it gives no runs")
     return key, values
 
 

@@ -259,7 +259,7 @@ def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
     assert 0 < len(before) < 120
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert "goes on where this one stopped" in message
+        assert "The same command resumes it" in message
         assert set(tracked(workplace).status) == {"FINISHED", "KILLED"}
     done = command("shallowexp", *LONG, cwd=workplace)
     assert f"{len(before)} already there, {120 - len(before)} trained" in done.stdout
@@ -350,5 +350,5 @@ def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
     code = "import sys; sys.modules['numba'] = None; from shallowexp.cli.app import main; main()"
     python = [str(COMMANDS / "python"), "-c", code, "-m", "seed=1,2", *SMALL]
     done = subprocess.run(python, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
-    assert (done.stdout + done.stderr).count("training through NumPy: Numba cannot be imported") == 1
+    assert (done.stdout + done.stderr).count("training with the slower NumPy engine: Numba cannot be imported") == 1
     assert set(children(workplace)["params.train.engine"]) == {"numpy"}
