@@ -8,7 +8,7 @@ import mlflow
 from hydra.core.hydra_config import HydraConfig
 
 from shallowexp import CONF
-from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp.config.composition import VERSION_BASE  # (registers the types that conf/config.yaml names, too)
 from shallowexp.config.runs import to_run
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.training.engines import train_one
@@ -26,4 +26,4 @@ def main(config) -> None:
 
 
 if __name__ == "__main__":
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(main)()
+    hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(main)()

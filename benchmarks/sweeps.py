@@ -16,13 +16,10 @@ from statistics import median
 
 import mlflow
 import numpy as np
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from benchmarks.goals import END_TO_END, GROWTH, HELP, ORDINARY, PARTS, START_UP, TRACKING
-from shallowexp import CONF
-from shallowexp.config.composition import _parse, compose, united_products
+from shallowexp.config.composition import _parse, compose, config_loader, united_products
 from shallowexp.config.runs import plan
 from shallowexp.sweeps.batches import batches, train_batch
 from shallowexp.tracking.client import ClientBackend
@@ -209,8 +206,7 @@ def _without_diagnostics(job):
 
 
 def _composed(overrides: list[str]):
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
-        loader = GlobalHydra.instance().config_loader()
+    with config_loader() as loader:
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
         return compose(loader, master, united_products(None, [_parse(override) for override in overrides]))
 

@@ -24,7 +24,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
@@ -118,10 +118,12 @@ def verdict(runs: Runs) -> Verdict:
     last = stats[stats["step"] == steps[-1]].assign(outcome="finished")
     pairs, lost = drop_undefined(paired(last, "offset", "activation", "sigmoid", "tanh", ["data", "seed"]))
     return Verdict(
-        [
-            (f"{name}, {data}, step {step:g}: {format_estimate(effects[step, data, name])}", held)
-            for (step, data, name), held in holds.items()
-        ],
+        criteria(
+            [
+                (f"{name}, {data}, step {step:g}: {format_estimate(effects[step, data, name])}", held)
+                for (step, data, name), held in holds.items()
+            ]
+        ),
         f"offset |mean| / rms of a hidden unit, sigmoid minus tanh at step {steps[-1]:g}, mean of data, by seed{lost}",
         mean_over_seeds(pairs),
         f"Tanh's units are centred {summarise(tanh, 'on {}')}; the others are off centre {summarise(others)}.",

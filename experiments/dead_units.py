@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims.figures import intervals, legend, step_axis, styled, styles_of
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statistics import (
+    Effect,
     drop_undefined,
     effects_table,
     format_estimate,
@@ -25,7 +26,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
 
@@ -117,7 +118,9 @@ def verdict(runs: Runs) -> Verdict:
     wakes, gains = woken["high"] < 0, gained["high"] < -MARGIN
     found = [*_parts("fewer silent units", woken, wakes), *_parts("lower loss", gained, gains)]
     return Verdict(
-        found if len(died) else [("ReLU ends with dead units somewhere: it does not", False)] * bool(len(judged)),
+        criteria(
+            found if len(died) else [("ReLU ends with dead units somewhere: it does not", False)] * bool(len(judged))
+        ),
         f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         mean_over_seeds(judged),
@@ -136,7 +139,7 @@ def _parts(what: str, effects: pd.DataFrame, holds: pd.Series) -> list[tuple[str
 
 
 def _cell(row: pd.Series) -> str:
-    return f"{row['data']} at rate {row[RATE]:g}: {format_estimate(row)}"
+    return f"{row['data']} at rate {row[RATE]:g}: {format_estimate(Effect.of(row))}"
 
 
 def _chapters(pairs: pd.Series) -> pd.Series:

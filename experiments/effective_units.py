@@ -26,7 +26,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.network.diagnostics import TOLERANCE, effective_units
 from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
@@ -120,7 +120,7 @@ def verdict(runs: Runs) -> Verdict:
     stay = [(KINDS[repeat], share == 1) for (repeat, *_), share in kept.items()]
     worth = [(data, _alike(effect)) for (data, _), effect in worths.items()]
     return Verdict(
-        [*_together(kept), *parts("accuracy of 8 units minus as many alone as differ, {}", worths, _alike)],
+        criteria([*_together(kept), *parts("accuracy of 8 units minus as many alone as differ, {}", worths, _alike)]),
         "training accuracy, 8 tanh units of which 1 differs minus 8 that all do, mean over the data sets, paired by "
         f"seed{unpaired}",
         mean_over_seeds(few),

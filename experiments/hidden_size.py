@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims.figures import boundary, median_and_band, styled
 from shallowexp.claims.replay import replay, with_weights
 from shallowexp.claims.statistics import drop_undefined, format_estimate, mean_over_seeds, paired, require
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
 
@@ -96,10 +96,12 @@ def verdict(runs: Runs) -> Verdict:
     gained, changed = mean_over_seeds(rise), mean_over_seeds(fall)
     rises, overfits = gained.low > RISE, changed.high < -FALL
     return Verdict(
-        [
-            (f"training accuracy, {ENOUGH} minus {FEW} hidden units: {format_estimate(gained)}", rises),
-            (f"test accuracy, {MANY} minus {ENOUGH} hidden units: {format_estimate(changed)}", overfits),
-        ],
+        criteria(
+            [
+                (f"training accuracy, {ENOUGH} minus {FEW} hidden units: {format_estimate(gained)}", rises),
+                (f"test accuracy, {MANY} minus {ENOUGH} hidden units: {format_estimate(changed)}", overfits),
+            ]
+        ),
         f"test accuracy, {MANY} minus {ENOUGH} hidden units, paired by seed{no_fall}",
         changed,
         f"{ENOUGH} hidden units {'beat' if rises else 'are not shown to beat'} {FEW} by more than {RISE:g} in accuracy; {MANY} "

@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from shallowexp.claims.figures import boundary, intervals, legend, median_and_band, step_axis, styled
 from shallowexp.claims.replay import replay, with_weights
 from shallowexp.claims.statistics import (
+    Effect,
     drop_undefined,
     effects_table,
     format_estimate,
@@ -24,7 +25,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.data import Dataset
 from shallowexp.network.outputs import Identity, Sigmoid, Softmax
 from shallowexp.network.passes import forward
@@ -123,10 +124,10 @@ def verdict(runs: Runs) -> Verdict:
     identity = table["activation"] == "identity"
     effects = _effects(table[identity & (table["init"] != ZERO)])
     equal = (effects[["low", "high"]].abs() < MARGIN).all(axis=1)
-    names = [f"{row.data}, {row.network}: {format_estimate(row)}" for row in effects.itertuples()]
+    names = [f"{row.data}, {row.network}: {format_estimate(Effect.of(row))}" for row in effects.itertuples()]
     gaps, lost = drop_undefined(table[identity & (table["init"] != ZERO)].set_index(["data", "seed"])["gap"])
     return Verdict(
-        zip(names, equal, strict=True),
+        criteria(zip(names, equal, strict=True)),
         f"training loss of the identity network minus the best linear model's, mean of data sets and sizes{lost}",
         mean_over_seeds(gaps),
         f"Identity units end at the linear model's loss {summarise(zip(effects['data'], equal, strict=True), 'on {}')}.",
@@ -139,7 +140,7 @@ def _from_zero(table: pd.DataFrame, histories: pd.DataFrame) -> str:
     if zero.empty:
         return "None started from zero."
     moved = histories[histories["fingerprint"].isin(zero.index)][["gradient/W1", "gradient/W2"]].max(axis=1) > 0
-    gaps = ", ".join(f"{row.data} {format_estimate(row)}" for row in _effects(zero).itertuples())
+    gaps = ", ".join(f"{row.data} {format_estimate(Effect.of(row))}" for row in _effects(zero).itertuples())
     return (
         f"From zero its weights {'move' if moved.any() else 'never move'} and it stays above the linear model: {gaps}."
     )

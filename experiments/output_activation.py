@@ -24,7 +24,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.runs import Runs
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
@@ -104,12 +104,14 @@ def verdict(runs: Runs) -> Verdict:
     alike = _effects(r2, lambda e: e.low > -MARGIN)
     dead = positive[(positive["output"] == "relu") & (positive["train/r2"] < 0)].groupby("activation").size()
     return Verdict(
-        [
-            *_parts("cross-entropy's gain in accuracy on {}", gains),
-            *_parts("accuracy, cross-entropy minus squared error, on {}", beats),
-            *_parts("r² of identity after {}", fits),
-            *_parts("r² of ReLU minus identity after {}", alike),
-        ],
+        criteria(
+            [
+                *_parts("cross-entropy's gain in accuracy on {}", gains),
+                *_parts("accuracy, cross-entropy minus squared error, on {}", beats),
+                *_parts("r² of identity after {}", fits),
+                *_parts("r² of ReLU minus identity after {}", alike),
+            ]
+        ),
         f"training accuracy from W2 x {FLAT:g}, cross-entropy minus squared error, mean of data sets, by seed{lost}",
         mean_over_seeds(accuracy),
         f"From a flat sigmoid cross-entropy learns {_where(gains, 'on {}')}, beats squared error {_where(beats, 'on {}')}. "

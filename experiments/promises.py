@@ -28,7 +28,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.runs import Runs
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
@@ -117,15 +117,20 @@ def verdict(runs: Runs) -> Verdict:
     ]
     shares = ", ".join(f"x {scale:g} {share:.0%}" for scale, share in arrived.mean().items())
     return Verdict(
-        [
-            *parts(f"lower loss after {step} steps, {compared}, {{}}", sooner, lambda e: e.high < 0),
-            *parts(f"lower loss at the end, {compared}, {{}}", lower, lambda e: e.high < 0),
-            *(
-                (f"× {SMALL:g} ends near the best loss, {named(key)}: {s:.0%} of runs (share, no interval)", s >= MOST)
-                for key, s in near.items()
-            ),
-            *parts("test accuracy, ReLU minus leaky ReLU, {} (learning rate)", little, _little),
-        ],
+        criteria(
+            [
+                *parts(f"lower loss after {step} steps, {compared}, {{}}", sooner, lambda e: e.high < 0),
+                *parts(f"lower loss at the end, {compared}, {{}}", lower, lambda e: e.high < 0),
+                *(
+                    (
+                        f"× {SMALL:g} ends near the best loss, {named(key)}: {s:.0%} of runs (share, no interval)",
+                        s >= MOST,
+                    )
+                    for key, s in near.items()
+                ),
+                *parts("test accuracy, ReLU minus leaky ReLU, {} (learning rate)", little, _little),
+            ]
+        ),
         f"final training loss in nats, weights x {SMALL:g} minus x {LARGE:g}, mean of all cells, by seed{lost}",
         mean_over_seeds(judged),
         f"Small weights learn sooner and end lower, by any margin, {summarise(small, 'on {}')}. ReLU tests like leaky ReLU "

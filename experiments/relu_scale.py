@@ -23,7 +23,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.runs import Runs
 
 KINDS = ("relu", "leaky_relu")
@@ -96,7 +96,7 @@ def verdict(runs: Runs) -> Verdict:
     pairs = _pairs(runs, PLAIN, BUDGETS[-1], KINDS)
     judged, lost = drop_undefined(pairs[pairs.index.get_level_values("data") != "diabetes"])
     return Verdict(
-        [(name, holds) for _, name, holds in costs],
+        criteria([(name, holds) for _, name, holds in costs]),
         f"training loss in nats after {BUDGETS[-1]} steps, randn × {PLAIN:g} minus × {SMALL}, mean over ReLU, leaky "
         f"ReLU and the two-class data sets, paired by seed{lost}",
         mean_over_seeds(judged),

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims.figures import intervals, legend, median_and_band, step_axis, styled
 from shallowexp.claims.statistics import (
+    Effect,
     at_step,
     drop_undefined,
     effects_by,
@@ -24,7 +25,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Inconclusive, Verdict
+from shallowexp.claims.verdict import Inconclusive, Verdict, criteria
 from shallowexp.runs import Runs
 
 RIVALS = ("sigmoid", "tanh")
@@ -84,16 +85,16 @@ def verdict(runs: Runs) -> Verdict:
     """
     effects = _effects(runs, JUDGED)
     faster = effects["high"] < -MARGIN
-    names = [f"minus {row.rival}, {row.task}: {format_estimate(row)}" for row in effects.itertuples()]
+    names = [f"minus {row.rival}, {row.task}: {format_estimate(Effect.of(row))}" for row in effects.itertuples()]
     differences, lost = drop_undefined(_differences(runs, JUDGED))
     means = effects_by(differences, "rival")
     if not means:
         raise Inconclusive("no run of ReLU has a rival of the same task and seed")
     rival = max(means)  # tanh, the harder one, where it was tried
     return Verdict(
-        zip(names, faster, strict=True),
+        criteria(zip(names, faster, strict=True)),
         f"training loss in nats after {JUDGED} steps, ReLU minus {rival}, mean of tasks, paired by seed{lost}",
-        means[rival],
+        means[rival].estimate,
         f"ReLU is faster than {'; than '.join(_sentence(part) for _, part in effects.groupby('rival'))}.",
         f"Means of tasks, ReLU minus: {join_estimates(means)}. {_later(runs)}",
     )
@@ -116,4 +117,4 @@ def _later(runs: Runs) -> str:
 
 
 def _told(row) -> str:
-    return f"{row.task} ({format_estimate(row)})"
+    return f"{row.task} ({format_estimate(Effect.of(row))})"

@@ -27,7 +27,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.diagnostics import FLAT
 from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
@@ -164,7 +164,7 @@ def verdict(runs: Runs) -> Verdict:
     judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
     pairs, lost = drop_undefined(_pairs(runs, judged, "train/loss"))
     return Verdict(
-        [part for *_, part in results],
+        criteria([part for *_, part in results]),
         f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
         f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
         mean_over_seeds(pairs),

@@ -28,7 +28,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.runs import Runs
 
 LOSS, COSINE = "train/loss", "symmetry/cosine"
@@ -119,7 +119,7 @@ def verdict(runs: Runs) -> Verdict:
         kept += [(data, _keeps_up(effect)) for (data, _), effect in effects.items()]
     judged, lost = drop_undefined(_pairs(runs, SHORT[-1], MIDDLE))
     return Verdict(
-        found,
+        criteria(found),
         f"training loss in nats after {SHORT[-1]} steps, randn × {SMALL} minus × {MIDDLE}, mean over sigmoid and tanh "
         f"and the data sets, paired by seed{lost}",
         mean_over_seeds(judged),

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from shallowexp.claims.figures import legend, median_and_band, step_axis, styled, styles_of
 from shallowexp.claims.replay import Replay, replay, with_weights
 from shallowexp.claims.statistics import estimate, require, summarise
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.outputs import Sigmoid
 from shallowexp.network.passes import backward, forward
@@ -119,10 +119,12 @@ def verdict(runs: Runs) -> Verdict:
     rates = [(f"{rate:g}", share == 0) for (_, rate), share in shares.items()]
     judged = _judged(steps)
     return Verdict(
-        [
-            (f"{data} at learning rate {rate:g}: {share:.2%} of steps rise", share == 0)
-            for (data, rate), share in shares.items()
-        ],
+        criteria(
+            [
+                (f"{data} at learning rate {rate:g}: {share:.2%} of steps rise", share == 0)
+                for (data, rate), share in shares.items()
+            ]
+        ),
         f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
         f"Every step lowers the loss {summarise(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."

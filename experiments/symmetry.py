@@ -24,7 +24,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Verdict
+from shallowexp.claims.verdict import Verdict, criteria
 from shallowexp.network.diagnostics import effective_units
 from shallowexp.runs import Runs
 
@@ -135,13 +135,15 @@ def verdict(runs: Runs) -> Verdict:
     alike = {name: most_units[name] == 1 for name in effects}
     gained = {name: effect.low > MARGIN for name, effect in effects.items()}
     return Verdict(
-        [
-            (
-                f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {format_estimate(effect)}",
-                alike[name] and gained[name],
-            )
-            for name, effect in effects.items()
-        ],
+        criteria(
+            [
+                (
+                    f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {format_estimate(effect)}",
+                    alike[name] and gained[name],
+                )
+                for name, effect in effects.items()
+            ]
+        ),
         f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
         mean_over_seeds(gains),
         f"Equal units stay one unit {summarise(alike.items())}; random weights gain accuracy {summarise(gained.items())}.",

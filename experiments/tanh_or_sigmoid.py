@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from shallowexp.claims.figures import intervals, legend, median_and_band, step_axis, styled
 from shallowexp.claims.statistics import (
+    Effect,
     at_step,
     drop_undefined,
     effects_table,
@@ -26,7 +27,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Inconclusive, Verdict
+from shallowexp.claims.verdict import Inconclusive, Verdict, criteria
 from shallowexp.runs import Runs
 
 LOSS, RATE = "train/loss", "train.learning_rate"
@@ -132,14 +133,17 @@ def verdict(runs: Runs) -> Verdict:
     effects = pd.concat({step: _effects(runs, step) for step in BUDGETS}, names=["step"]).reset_index("step")
     judged = effects[effects["comparison"] != SATURATED]
     better = judged["high"] < -MARGIN
-    names = [f"{row.comparison}, {row.data}, {row.step} steps: {format_estimate(row)}" for row in judged.itertuples()]
+    names = [
+        f"{row.comparison}, {row.data}, {row.step} steps: {format_estimate(Effect.of(row))}"
+        for row in judged.itertuples()
+    ]
     differences, lost = drop_undefined(_differences(runs, JUDGED))
     means = {name: mean_over_seeds(part) for name, part in differences.groupby(level="comparison", sort=False)}
     if not means:
         raise Inconclusive("no run of tanh has its counterpart of sigmoid")
     first = next(iter(means))  # the chapter's comparison, where it was tried
     return Verdict(
-        zip(names, better, strict=True),
+        criteria(zip(names, better, strict=True)),
         f"training loss in nats after {JUDGED} steps, tanh minus sigmoid, {first}, mean of data sets, "
         f"paired by seed{lost}",
         means[first],

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims.figures import legend, styled, styles_of
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statistics import estimate, format_estimate, require, summarise
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.network.passes import forward, forward_by_sample
 from shallowexp.runs import Runs
 
@@ -121,7 +121,12 @@ def verdict(runs: Runs) -> Verdict:
     measured = f"measured on {times['machine']}, {times['date']}" if times else "not measured here"
     judged = min(ratios, key=lambda m: abs(m - JUDGED), default=None)
     return Verdict(
-        [*equal, *((f"times as fast, {_samples(m)}: {format_estimate(r)}", r.low > FASTER) for m, r in ratios.items())],
+        criteria(
+            [
+                *equal,
+                *((f"times as fast, {_samples(m)}: {format_estimate(r)}", r.low > FASTER) for m, r in ratios.items()),
+            ]
+        ),
         f"processor time of the loop over samples and units over the matrix form's at {judged} samples",
         ratios.get(judged, Estimate(np.nan, np.nan, np.nan)),
         f"Both forms compute the same {summarise(equal)}; the matrix form is {FASTER:g} times as fast {summarise(faster, 'at m = {}')}.",

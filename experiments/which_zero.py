@@ -26,7 +26,7 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.runs import Runs
 
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
@@ -119,10 +119,15 @@ def verdict(runs: Runs) -> Verdict:
     judged = table[(table["set"] == JUDGED) & table["start"].isin(STARTS[:2])]
     pairs, lost = drop_undefined(paired(judged, UNITS, "start", STARTS[1], STARTS[0], ("kind", "seed")))
     return Verdict(
-        [
-            *((f"{start} on {SETS[name]}, {KINDS[kind]}: {told}", held) for (start, name, kind), told, held in cells),
-            *parts("accuracy, ReLU with g'(0) = 1 minus 0, from W1 = 0, {}", slopes, _alike),
-        ],
+        criteria(
+            [
+                *(
+                    (f"{start} on {SETS[name]}, {KINDS[kind]}: {told}", held)
+                    for (start, name, kind), told, held in cells
+                ),
+                *parts("accuracy, ReLU with g'(0) = 1 minus 0, from W1 = 0, {}", slopes, _alike),
+            ]
+        ),
         f"effective units at the end, W1 = 0 minus W2 = 0, mean over activations on {JUDGED} classes, "
         f"paired by seed{lost}",
         mean_over_seeds(pairs),

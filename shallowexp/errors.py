@@ -1,4 +1,4 @@
-"""What the user is told in one message: nothing here is a bug."""
+"""Errors that the user can mend, each shown as one message: nothing here is a bug."""
 
 from collections.abc import Iterable
 
@@ -34,5 +34,5 @@ class Interrupted(UserError):
     """A signal stopped a sweep; what was trained until then is in MLflow."""
 
     def __init__(self, done: object, signal: int):
-        super().__init__(f"stopped: {done}. The same command goes on where this one stopped")
+        super().__init__(f"stopped: {done}. The same command resumes it")
         self.status = 128 + signal

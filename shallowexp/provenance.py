@@ -41,7 +41,7 @@ def tags() -> dict[str, str]:
 
 
 def configuration(composed: Sequence, multirun: str) -> dict[str, bytes]:
-    """What a sweep's run keeps of its configuration: Hydra's tree, the first job's and each job's overrides."""
+    """The configuration files that a sweep's parent run keeps: Hydra's tree, the first job's configuration, each job's overrides."""
     overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
     files = {
         "overrides.yaml": overrides,
@@ -63,7 +63,7 @@ def machine() -> str:
 
 
 def about() -> dict[str, str]:
-    """How a report was made, a line each; the dates and durations are its runs' own."""
+    """What a report was made with, a line each; dates and durations are those of its runs."""
     names = ("numpy", "numba", "scipy", "pandas", "matplotlib", "hydra-core", "mlflow")
     versions = ", ".join(f"{name} {version(name)}" for name in names if _installed(name))
     cores = f"{machine()}, {os.cpu_count()} cores"

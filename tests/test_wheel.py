@@ -42,6 +42,16 @@ def test_the_package_comes_from_the_wheel(commands, tmp_path):
     assert all(path.startswith(str(commands.parent)) for path in paths)
 
 
+def test_the_wheel_offers_its_plugins_in_both_of_hydras_ways(commands, tmp_path):
+    code = (
+        "from importlib.metadata import entry_points\nfrom hydra.core.plugins import Plugins\n"
+        "offered = {point.load().__name__ for point in entry_points(group='hydra.plugins')}\n"
+        "print(sorted(offered & {plugin.__name__ for plugin in Plugins.instance().discover()}))"
+    )
+    found = run(commands, "python", "-c", code, cwd=tmp_path)
+    assert found == "['BatchedLauncher', 'UnionSweeper', 'WorkingDirectory']\n"
+
+
 def test_the_commands_work_from_an_empty_directory(commands, workplace):
     assert "symmetry" in run(commands, "shallowexp", "--help", cwd=workplace)
     assert "symmetry" in run(commands, "shallowexp-report", "--list", cwd=workplace)

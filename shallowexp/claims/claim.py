@@ -12,14 +12,27 @@ Files are found, never listed: in the package and in ./experiments of the workin
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import cleandoc
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from shallowexp import EXPERIMENTS
+from shallowexp.runs import Runs
+
+if TYPE_CHECKING:
+    from shallowexp.claims.page import Page
+    from shallowexp.claims.statement import Atom
+
+
+class Experiment(Protocol):
+    """A file of experiments/, run: what the report asks of it."""
+
+    def figure(self, runs: Runs) -> "Page": ...
+
+    def atoms(self, runs: Runs) -> "Iterable[Atom]": ...
 
 
 @dataclass(frozen=True)
@@ -48,15 +61,17 @@ class Claim:
         found = re.search(r"^Section: (.+)$", self.docstring, re.MULTILINE)
         return found[1].strip() if found else ""
 
-    def load(self) -> ModuleType:
+    def load(self) -> "Experiment":
         """Run the file. Raises what it raises, and AttributeError where `figure` or `atoms` is missing."""
         spec = spec_from_file_location(f"experiments.{self.name}", self.path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{self.path} is no Python file")
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         for function in ("figure", "atoms"):
             if not callable(getattr(module, function, None)):
                 raise AttributeError(f"{self.path} has no function {function}(runs)")
-        return module
+        return cast("Experiment", module)
 
 
 def find() -> dict[str, Claim]:
@@ -66,7 +81,7 @@ def find() -> dict[str, Claim]:
     return dict(sorted(found.items(), key=lambda item: (item[1].section, item[0])))
 
 
-def first_paragraph(function: Callable) -> str:
+def first_paragraph(function: Callable[..., Any]) -> str:
     """Of its docstring: what to see in a figure, what a verdict tests, with its module's constants as their values."""
     text = " ".join(cleandoc(function.__doc__ or "").split("\n\n")[0].split())
     return re.sub(r"\b[A-Z]{3,}\b", lambda name: str(function.__globals__.get(name[0], name[0])), text)

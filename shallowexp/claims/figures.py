@@ -1,15 +1,16 @@
 """How every figure looks and is saved; nothing about any one claim.
 
 `@styled` on a function makes what it draws readable in print. A choice has one colour and one line style wherever it
-appears: activations from matplotlib's "petroff10" (Petroff 2021), schemes from "tableau-colorblind10", both
+appears: activations from matplotlib's "petroff10" (Petroff 2021), initialisers from "tableau-colorblind10", both
 colour-blind safe; numbers (scales, sizes, steps) run from dark to light. A figure is saved as the same bytes by every
 call and process.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -23,7 +24,10 @@ from shallowexp.claims.palette import LINE_STYLES, OTHERS, STYLES
 from shallowexp.network import data
 from shallowexp.runs import require
 
-STYLE = {
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -48,27 +52,27 @@ CLASSES = ("#3f90da", "#bd1f01")
 UNIT = "#1b7a3d"  # a hidden unit in the input plane
 BAND = (0.1, 0.9)
 SCREEN_DPI, FRAME, LAST = 100, 350, 2500  # of an animation: pixels per inch, milliseconds of a frame and of the last
-SMALL = 720  # pixels: what MLflow's pages have workspace for
+SMALL = 720  # pixels: what MLflow's pages have room for
 
 
 class Styled(ContextDecorator):
     """`with styled:` and `@styled`, as often as one likes and inside one another: an `rc_context` itself serves once."""
 
     def __init__(self) -> None:
-        self._contexts: list[AbstractContextManager] = []
+        self._contexts: list[AbstractContextManager[None]] = []
 
     def __enter__(self) -> None:
         self._contexts.append(matplotlib.rc_context(STYLE))
         self._contexts[-1].__enter__()
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: Any) -> None:
         self._contexts.pop().__exit__(*exception)
 
 
 styled = Styled()
 
 
-def styles_of(values: Iterable) -> dict:
+def styles_of(values: Collection[Any]) -> dict[Any, dict[str, Any]]:
     """Colour and line style of each different value, in the order in which a legend should name them."""
     known = [name for name in STYLES if name in set(values)]
     new = sorted(set(values) - set(known))
@@ -80,13 +84,15 @@ def styles_of(values: Iterable) -> dict:
     return styles
 
 
-def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, label: Callable = str) -> pd.DataFrame:
+def median_and_band(
+    ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, label: Callable[[Any], str] = str
+) -> pd.DataFrame:
     """A line of medians over runs and a band that holds eight of ten, for each value of `by`; returns what is drawn.
 
     A line stops where fewer than half of its runs have a value: the survivors of a divergence do not speak for all.
     """
     require(frame, x, y, by)
-    drawn = []
+    drawn: list[pd.DataFrame] = []
     for value, style in styles_of(frame[by]).items():
         groups = frame[frame[by] == value].groupby(x)[y]
         summary = groups.quantile([*BAND, 0.5]).unstack().set_axis(["low", "high", "median"], axis=1)
@@ -102,7 +108,7 @@ def median_and_band(ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, labe
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 
-def legend(ax: Axes, **keys) -> None:
+def legend(ax: Axes, **keys: Any) -> None:
     """A legend where there is something to name: a small sweep may leave a panel empty."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(**keys)
@@ -124,7 +130,8 @@ def boundary(ax: Axes, points: data.Dataset, score: Callable[[np.ndarray], np.nd
     if Z.min() < 0 < Z.max():
         ax.contour(line, line, Z, levels=[0], colors="black", linewidths=0.9)
     for label, (color, marker) in enumerate(zip(CLASSES, "ox", strict=True)):
-        ax.scatter(*points.X[:, points.Y[0] == label], s=5, c=color, marker=marker, linewidths=0.6)
+        x, y = points.X[:, points.Y[0] == label]
+        ax.scatter(x, y, s=5, c=color, marker=marker, linewidths=0.6)
     ax.set(xticks=[], yticks=[], aspect="equal")
 
 
@@ -169,7 +176,7 @@ def save_animation(frames: Sequence[Figure], path: Path, metadata: Mapping[str, 
     """Write figures of one size as a GIF that rests on the last; `metadata` is its comment."""
     images = [_screen(frame) for frame in frames]
     strip = Image.fromarray(np.concatenate(images)).quantize(256)  # one palette for all: what rests does not flicker
-    palette, background = strip.getpalette(), 3 * strip.getpixel((0, 0))
+    palette, background = strip.getpalette() or [], 3 * int(np.asarray(strip)[0, 0])
     palette[background : background + 3] = [255] * 3  # the palette rounds
     strip.putpalette(palette)
     height, width, _ = images[0].shape

@@ -21,5 +21,5 @@ LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def color(name: str) -> str:
-    """One colour for ever for a word, a user's own included."""
+    """The same colour for a word, always; a user's own words included."""
     return STYLES[name][0] if name in STYLES else OTHERS[crc32(name.encode()) % len(OTHERS)]

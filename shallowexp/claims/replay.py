@@ -23,7 +23,7 @@ class Replay(NamedTuple):
 
     def at(self, step: int) -> Parameters:
         """As they stood at `step`: those of the last logged step that is not after it."""
-        return self.parameters[max(np.searchsorted(self.steps, step, side="right") - 1, 0)]
+        return self.parameters[max(int(np.searchsorted(self.steps, step, side="right")) - 1, 0)]
 
     def forward(self, X: np.ndarray, step: int) -> Forward:
         return forward(X, self.at(step), self.activation)
@@ -34,7 +34,7 @@ class Replay(NamedTuple):
         return self.parameters[0].W1.shape[1] == 2 and len(self.parameters[0].W2) == 1
 
 
-def with_weights(runs: Runs, table: pd.DataFrame, **choices) -> list[str]:
+def with_weights(runs: Runs, table: pd.DataFrame, **choices: object) -> list[str]:
     """Fingerprints of the rows of `table` that have these choices and whose weights were kept."""
     kept = set(runs.weights)  # names only: each look into the mapping reads a file
     matching = (table[list(choices)] == pd.Series(choices)).all(axis=1)

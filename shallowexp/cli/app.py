@@ -1,12 +1,12 @@
 """`shallowexp`: Hydra's command, a run or a sweep.
 
-What is heavy (MLflow, Numba, matplotlib) is imported only once the configuration has been found good.
+Heavy libraries (MLflow, Numba, matplotlib) are imported only once the configuration has been checked.
 """
 
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
+from shallowexp.config.composition import VERSION_BASE
 from shallowexp.config.runs import plan
 from shallowexp.config.validate import require
-from shallowexp.errors import ConfigError, RunsFailed
+from shallowexp.errors import RunsFailed
 
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 
@@ -29,8 +30,8 @@ def main() -> None:
         return print(__version__)  # Hydra would answer with its own
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
     sys.path.append(os.getcwd())  # where a user's own modules are
-    gc.disable()  # what is imported and composed stays: to look for garbage in it takes a fifth of a small sweep's time
-    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run)
+    gc.disable()  # imports and configurations stay alive: searching them for garbage would take a fifth of a small sweep's time
+    command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run)
     with one_message():
         command()
 
@@ -43,7 +44,7 @@ def run(config: DictConfig) -> float | None:
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
-        tracked = ExperimentTracker.open(_experiment([choices]))
+        tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
         missing = tracked.missing([planned], config.fresh)
         _collect_from_now_on()
         if config.dry_run:
@@ -56,11 +57,10 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
     config = composed[0].config
     require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
     runs = plan((job.config, job.choices) for job in composed)
-    experiment = _experiment([job.choices for job in composed])
     from shallowexp.sweeps.batches import forecast
     from shallowexp.sweeps.sweep import ExperimentTracker
 
-    tracked = ExperimentTracker.open(experiment)
+    tracked = ExperimentTracker.open(composed[0].choices.get("experiment") or EXPERIMENT)
     missing = tracked.missing(runs, config.fresh)
     _collect_from_now_on()
     if config.dry_run:
@@ -77,15 +77,8 @@ def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
 run.sweep = sweep  # what makes the batched launcher take whole sweeps
 
 
-def _experiment(choices: Sequence[Mapping[str, str]]) -> str:
-    names = {chosen.get("experiment") or EXPERIMENT for chosen in choices}
-    if len(names) > 1:
-        raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
-    return names.pop()
-
-
 def _collect_from_now_on() -> None:
-    """Garbage is looked for again, but not in what start-up has made."""
+    """Turns garbage collection on again, but exempts what start-up has made."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import extract_tb, print_exc
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+from yaml import YAMLError
 
 from shallowexp.config.validate import nearest, unknown
 from shallowexp.errors import UserError
 
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
+GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -20,7 +22,7 @@ CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 def one_message() -> Iterator[None]:
     """Ends the command with one message on stderr, under the traceback if the user has set HYDRA_FULL_ERROR.
 
-    A terminal that lacks a character gets `?` for it; a reader that has seen enough (`| head`) ends the command without a word.
+    A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
@@ -45,7 +47,7 @@ def one_message() -> Iterator[None]:
 
 
 def _explain(error: Exception) -> tuple[str | None, int]:
-    """What to tell the user, and the exit status; None for what is our fault."""
+    """The message for the user, and the exit status; no message for what is a bug."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
@@ -53,7 +55,11 @@ def _explain(error: Exception) -> tuple[str | None, int]:
     if isinstance(cause, ConfigAttributeError):
         keys = [str(key) for key in cause.parent_node or () if key not in ("hydra", "_target_")]
         return unknown(str(cause.full_key), keys), 1
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read{f' ({cause})' if cause else ''}; {GRAMMAR} says how it is written", 1
+    if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
+        return "this is a sweep: add -m", 1
+    if isinstance(error, (HydraException, OmegaConfBaseException, YAMLError)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
     if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].name == "_run_hydra":
         return str(error), 1  # of flags that do not go together

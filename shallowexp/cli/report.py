@@ -20,9 +20,13 @@ def main() -> None:
 def _report() -> int:
     found = find()
     parser = argparse.ArgumentParser(prog="shallowexp-report", description="Figures and verdicts from tracked runs.")
-    parser.add_argument("names", nargs="*", metavar="experiment", help=f"of {', '.join(found)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="experiment", help=f"one or more of {', '.join(found)} (default: all)"
+    )
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write (default: report)")
-    parser.add_argument("--train", action="store_true", help="launch first what the experiments' sweeps lack")
+    parser.add_argument(
+        "--train", action="store_true", help="first train the runs that are missing from the experiments' sweeps"
+    )
     parser.add_argument("--list", action="store_true", help="list the experiments and their claims")
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()

@@ -12,7 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="shallowexp-rerun", description="Train a tracked run again: is every metric the same, to the bit?"
     )
-    parser.add_argument("run_id", help="of a run of shallowexp in MLFLOW_TRACKING_URI (default: ./mlflow.db)")
+    parser.add_argument("run_id", help="id of a run of shallowexp in MLFLOW_TRACKING_URI (default: ./mlflow.db)")
     parser.add_argument("--version", action="version", version=__version__)
     with one_message():
         run_id = parser.parse_args().run_id

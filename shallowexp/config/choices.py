@@ -35,7 +35,7 @@ OUTPUTS = {
 def choice(group: str, node: str) -> Any:
     """The object that a group's node describes (JSON, so that equal nodes are built and checked once)."""
     values = json.loads(node)
-    target = _target(group, values.pop("_target_"))
+    target = _target(group, values.pop("_target_", ""))
     try:
         checked = OmegaConf.merge(OmegaConf.structured(target), values)
         built = target(**cast(dict[str, Any], OmegaConf.to_container(checked)))
@@ -49,7 +49,7 @@ def choice(group: str, node: str) -> Any:
         hash(built)
     except TypeError as error:
         raise ConfigError(
-            f"{target.__name__}: {error}; needed is a dataclass(frozen=True), of hashable fields"
+            f"{target.__name__}: {error}; it must be a dataclass(frozen=True) with hashable fields"
         ) from None
     if group == "data":
         task = getattr(built, "task", None)
@@ -84,7 +84,7 @@ def check_derivative(g: Activation) -> None:
     if wrong.any():
         z, told, found = (array[wrong][0] for array in (Z, slope, (left + right) / 2))
         raise ConfigError(
-            f"activation {name}: derivative({z:.4g}) is {told:.6g}, but a difference of g gives {found:.6g}"
+            f"activation {name}: derivative({z:.4g}) is {told:.6g}, but the difference quotient of g is {found:.6g}"
         )
 
 
@@ -96,6 +96,6 @@ def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], 
     if np.shape(values) != Z.shape or np.asarray(values).dtype.kind != "f" or not np.isfinite(values).all():
         shape, dtype = np.shape(values), np.asarray(values).dtype
         raise ConfigError(
-            f"activation {name}{what} of Z {Z.shape} gives {dtype} {shape}: needed are finite reals of its shape"
+            f"activation {name}{what} of Z {Z.shape} gives {dtype} {shape}: it must give finite real numbers of the same shape"
         )
     return values

@@ -4,13 +4,14 @@ One composition costs Hydra 0.15 to 0.3 s. The jobs of a sweep differ in few cho
 Hydra composes once for each distinct choice of groups, and its own function sets the plain values on copies.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple, cast
 
-from hydra import initialize_config_dir
+from hydra import __version__, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -22,8 +23,10 @@ from omegaconf import DictConfig, open_dict
 
 from shallowexp import CONF
 from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp.errors import ConfigError
 
 Params = Mapping[str, Any]  # key -> values, as `hydra.sweeper.params` has them
+VERSION_BASE = {"version_base": "1.3"} if __version__.startswith("1.3.") else {}  # Hydra 1.4 has one behavior
 
 
 class Composed(NamedTuple):
@@ -35,20 +38,28 @@ class Composed(NamedTuple):
 def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:
     """Every job's configuration, from its overrides: equal to `loader.load_sweep_config(master, overrides)`.
 
-    Raises Hydra's own exceptions at the first job that does not compose.
+    Raises Hydra's own exceptions at the first job that does not compose, and ConfigError of more than one experiment.
     """
+    parsed_jobs = [[_parse(override) for override in overrides] for overrides in jobs]
+    _require_one_experiment(parsed_jobs)
     groups, bases = _Groups(loader, master), {}
     composed = []
-    for overrides in jobs:
-        parsed = [_parse(override) for override in overrides]
+    for parsed in parsed_jobs:
         chosen = tuple(str(o.input_line) for o in parsed if groups.has(o))
         if chosen not in bases:
             bases[chosen] = _base(loader, master, chosen)
         config, choices = bases[chosen]
         config = deepcopy(config)
         ConfigLoaderImpl._apply_overrides_to_config([o for o in parsed if not groups.has(o)], config)
-        composed.append(Composed(list(overrides), config, choices))
+        composed.append(Composed([str(o.input_line) for o in parsed], config, choices))
     return composed
+
+
+def _require_one_experiment(jobs: Iterable[Sequence[Override]]) -> None:
+    """Its file holds the sweep itself, so it cannot be swept: Hydra 1.4 refuses that in words of its own, 1.3 does not."""
+    names = {str(o.value()) for overrides in jobs for o in overrides if o.key_or_group == "experiment"}
+    if len(names) > 1:
+        raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
 
 
 def united_products(params: Params | Sequence[Params] | None, overrides: Sequence[Override]) -> list[list[str]]:
@@ -74,7 +85,7 @@ def _values(override: Override) -> tuple[str, list[str]]:
         raise HydraException(f"{override.input_line}: only lists and ranges of values can be swept")
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise HydraException(f"{override.input_line} is an empty range: it gives no run")
+        raise HydraException(f"{override.input_line} is an empty range: it gives no runs")
     return key, values
 
 
@@ -104,11 +115,17 @@ class _Groups:
         return self.known[key]
 
 
+@contextmanager
+def config_loader() -> Iterator[ConfigLoader]:
+    """Hydra's loader of the configurations in conf/, outside of a command."""
+    with initialize_config_dir(str(CONF), job_name="app", **VERSION_BASE):
+        yield GlobalHydra.instance().config_loader()
+
+
 def compose_experiment(name: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, list[Composed]]:
     """Hydra's tree and every job of conf/experiment/<name>.yaml, as `shallowexp -m +experiment=<name> <overrides>` has."""
     command_line = [f"+experiment={name}", *overrides]
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
-        loader = GlobalHydra.instance().config_loader()
+    with config_loader() as loader:
         master = loader.load_configuration("config", command_line, RunMode.MULTIRUN)
         jobs = united_products(master.hydra.sweeper.params, [_parse(override) for override in command_line])
         return master, compose(loader, master, jobs)
@@ -119,8 +136,8 @@ def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
     set them. Raises Hydra's errors.
     """
     overrides = [f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()]
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
-        config = GlobalHydra.instance().config_loader().load_configuration("config", overrides, RunMode.RUN)
+    with config_loader() as loader:
+        config = loader.load_configuration("config", overrides, RunMode.RUN)
     return _without_hydra(config)
 
 

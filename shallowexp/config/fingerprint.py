@@ -42,12 +42,11 @@ def _sources(engine: str, modules: Iterable[str]) -> str:
 def computing(engine: str) -> list[str]:
     """The modules whose content can change a result of this engine: the network's, and training's but for other engines' kernels."""
     rooms = {
-        workspace: [name for _, name, _ in pkgutil.iter_modules(workspace.__path__)]
-        for workspace in (network, training)
+        package: [name for _, name, _ in pkgutil.iter_modules(package.__path__)] for package in (network, training)
     }
     return [
-        f"{workspace.__name__}.{name}"
-        for workspace, names in rooms.items()
+        f"{package.__name__}.{name}"
+        for package, names in rooms.items()
         for name in names
         if engine == "compiled" or not name.startswith("kernel")
     ]
@@ -58,10 +57,10 @@ def _content(module: str) -> bytes:
 
 
 def source_file(module: str) -> Path:
-    """Where a module is written. Raises ConfigError for one that is in no file, as what is defined in a notebook."""
+    """Where a module is written. Raises ConfigError for one without a file, such as a notebook's."""
     file = getattr(import_module(module), "__file__", None)
     if file is None:
         raise ConfigError(
-            f"module {module} has no file, whose content would tell runs apart: write the choice into one"
+            f"module {module} has no file: define the choice in a file, whose content becomes part of the fingerprint"
         )
     return Path(file)

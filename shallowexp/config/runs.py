@@ -77,7 +77,7 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
     c = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     check(c)
-    parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if c[name]["_target_"] != "auto"}
+    parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if c[name].get("_target_") != "auto"}
     names = {name: choices[name] for name in GROUPS}
     if "output" not in parts:
         names["output"] = AUTO[parts["data"].task]

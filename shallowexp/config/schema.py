@@ -1,6 +1,6 @@
 """The types of a run's configuration, by Hydra's name `schema`; the values are in conf/config.yaml.
 
-A group's node is open here: its schema is the dataclass that its `_target_` names (see config.py).
+A group's node is open here: its schema is the dataclass that its `_target_` names (see choices.py).
 """
 
 from dataclasses import dataclass, field

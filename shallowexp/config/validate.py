@@ -1,4 +1,4 @@
-"""What a configuration may say: one message that names the key, the value and the choices."""
+"""Checks of a configuration's values: one message that names the key, the value and the choices."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from shallowexp.config import schema
 from shallowexp.errors import ConfigError
 from shallowexp.training.engines import ENGINES
 
-RENAMED = {"data.balance": "data.positive_rate"}  # keys as they were called once
+RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
 
 
 def check(c: dict[str, Any]) -> None:
@@ -31,13 +31,16 @@ def check(c: dict[str, Any]) -> None:
     choose("log.weights", log["weights"], ("none", "first", "all"))
     choose("log.model", log["model"], ("none", "best", "all"))
     require(
-        "log.register", log["register"], not log["register"] or log["model"] == "best", "only beside log.model=best"
+        "log.register",
+        log["register"],
+        not log["register"] or log["model"] == "best",
+        "only together with log.model=best",
     )
     require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
     require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")
     steps = log["steps"] or ()
     require("log.steps", steps, all(0 <= s <= train["steps"] for s in steps), f"steps from 0 to {train['steps']}")
-    require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not set beside log.every")
+    require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")
 
 
 def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:
@@ -48,7 +51,7 @@ def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:
 
 
 def unknown(key: str, known: Sequence[str]) -> str:
-    """That a dotted key is none of those that are known beside it."""
+    """The message that a dotted key is unknown, given those known at its place."""
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}"
     return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"

@@ -1,7 +1,7 @@
 """Trained networks as models: what a network is once it is trained, as plain values that a store can keep.
 
 Models are made once the runs are in MLflow, and a model depends on its run's job alone: a network that is no longer in
-memory is trained again, to the same bits. So a sweep that was killed gets its model from the next same command.
+memory is trained again, to the same bits. So a sweep that was killed gets its model when the same command is given again.
 """
 
 import io

@@ -33,7 +33,7 @@ class Models:
 
     @tracked
     def log(self, run_id: str, model) -> None:
-        """Write the run's model (a `models.Model`), or write anew what a killed process has begun."""
+        """Write the run's model (a `models.Model`), or write again what a killed process has begun."""
         from mlflow.entities import LoggedModelOutput
 
         logged = self._find(run_id) or self._create(run_id, model)
@@ -92,7 +92,7 @@ def save(model, folder: Path, **ids: str) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
-    # MLflow would look through all that is installed, 0.5 s long, whether these two versions, read from it, are there
+    # MLflow would spend 0.5 s on checking that these two versions, read from the environment, are installed in it
     with patch.object(environment, "warn_dependency_requirement_mismatches", create=True):
         save_model(
             folder / "model",

@@ -2,7 +2,7 @@
 
 A data set is a frozen dataclass whose fields are its Hydra keys; `load` draws it. Columns are samples: X is (n_x, m), Y is
 (n_y, m), 0/1 for two classes, one-hot for many, the target itself for regression. A synthetic set trains on all its `samples`
-and is tested on as many fresh points of the same law; a real one is split once, by `seed`, and scaled by its training part.
+and is tested on as many fresh points of the same distribution; a real one is split once, by `seed`, and scaled by its training part.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,9 @@ def _check(drawn: Dataset, task: str) -> None:
             raise ValueError(f"draw() returns {name} with {a[row, column]} at row {row}, column {column}")
     for (x, X), (y, Y) in ((("X", drawn.X), ("Y", drawn.Y)), (("X_test", drawn.X_test), ("Y_test", drawn.Y_test))):
         if X.shape[1] != Y.shape[1]:
-            raise ValueError(f"draw() returns {x} {X.shape} and {y} {Y.shape}: columns are samples, as many in both")
+            raise ValueError(
+                f"draw() returns {x} {X.shape} and {y} {Y.shape}: columns are samples, so both need equally many"
+            )
         _check_targets(y, Y, drawn.task)
     if len(drawn.X) != len(drawn.X_test) or len(drawn.Y) != len(drawn.Y_test):
         raise ValueError("draw() returns training and test arrays with different numbers of rows")
@@ -93,13 +95,13 @@ def _check(drawn: Dataset, task: str) -> None:
 def _check_targets(name: str, Y: np.ndarray, task: str) -> None:
     labels = np.unique(Y)[:5].tolist()
     if task == "binary" and (len(Y) != 1 or not np.isin(Y, (0, 1)).all()):
-        raise ValueError(f"draw() returns {name} {Y.shape} with values {labels}: two classes are one row of 0 and 1")
+        raise ValueError(f"draw() returns {name} {Y.shape} with values {labels}: two classes need one row of 0 and 1")
     if task == "multiclass" and not (np.isin(Y, (0, 1)).all() and (Y.sum(axis=0) == 1).all()):
-        raise ValueError(f"draw() returns {name} {Y.shape} with values {labels}: classes are one-hot columns")
+        raise ValueError(f"draw() returns {name} {Y.shape} with values {labels}: classes need one-hot columns")
 
 
 class Synthetic(Data):
-    """Two classes; `positive_rate` is the share of class 1. The test set is drawn after the training set, from the same stream."""
+    """Two classes; `positive_rate` is the fraction of class 1. The test set is drawn after the training set, from the same stream."""
 
     task = "binary"
     samples: int
@@ -110,7 +112,9 @@ class Synthetic(Data):
         if self.samples < 2:
             raise ValueError(f"data.samples={self.samples} is too few: two classes need at least 2")
         if not 0 < self.positive_rate < 1:
-            raise ValueError(f"data.positive_rate={self.positive_rate} is no share: choose a number between 0 and 1")
+            raise ValueError(
+                f"data.positive_rate={self.positive_rate} is not a fraction: choose a number between 0 and 1"
+            )
 
     def sizes(self) -> tuple[int, int]:
         """How many samples of class 0 and of class 1, at least one of each."""
@@ -258,7 +262,7 @@ class Real(Data):
 
     def __post_init__(self) -> None:
         if not 0 < self.test_size < 1:
-            raise ValueError(f"data.test_size={self.test_size} is no share: choose a number between 0 and 1")
+            raise ValueError(f"data.test_size={self.test_size} is not a fraction: choose a number between 0 and 1")
 
     def draw(self) -> Dataset:
         from sklearn import datasets

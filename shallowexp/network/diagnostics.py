@@ -6,13 +6,13 @@ rank of a zero matrix); what is undefined is never logged.
 | metric                   | formula                                                          | range    | source |
 | ------------------------ | ---------------------------------------------------------------- | -------- | ----------------------------------- |
 | train/loss, test/loss    | J, the output's loss                                             | >= 0     | chapter 6.2 |
-| train/accuracy, test/... | share of right classes                                           | [0, 1]   | |
+| train/accuracy, test/... | fraction of right classes                                        | [0, 1]   | |
 | train/r2, test/r2        | 1 - sum (a - y)^2 / sum (y - mean y)^2; regression, for accuracy | <= 1     | |
 | symmetry/effective_units | hidden units counted up to what g cannot tell apart, see below   | 1 .. n_h | chapter 6.4; Blumenfeld et al. 2020 |
 | symmetry/cosine          | mean over pairs of units of the abs. cosine of their [w, b]      | [0, 1]   | Zhou et al. 2022, "condensation" |
 | symmetry/effective_rank  | (tr G)^2 / tr G^2 with G = A1 A1^T, the participation ratio      | 1 .. n_h | Gao et al. 2017 |
-| saturation/fraction         | share of units x samples with g'(z) < 0.01 max g'                | [0, 1]   | chapter 6.2.2; Glorot & Bengio 2010 |
-| saturation/dead          | share of units with g'(z) = 0 on every sample                    | [0, 1]   | Lu et al. 2019 |
+| saturation/fraction      | fraction of units x samples with g'(z) < 0.01 max g'             | [0, 1]   | chapter 6.2.2; Glorot & Bengio 2010 |
+| saturation/dead          | fraction of units with g'(z) = 0 on every sample                 | [0, 1]   | Lu et al. 2019 |
 | saturation/slope         | mean of g'(z) over units x samples                               | [0, 1]   | chapter 6.2.2 |
 | gradient/W1, gradient/W2 | Frobenius norms of dJ/dW1, dJ/dW2                                | >= 0     | Glorot & Bengio 2010 |
 | gradient/W1_relative     | norm of dJ/dW1 over norm of W1                                   | >= 0     | |
@@ -49,7 +49,7 @@ class Measures(NamedTuple):
 
 METRICS = tuple(name.replace("_", "/", 1) for name in Measures._fields)  # as they are logged
 TOLERANCE = 1e-6  # relative distance below which two units' [w, b] are the same
-FLAT = 0.01  # share of its maximum below which g' counts as saturated
+FLAT = 0.01  # fraction of its maximum below which g' counts as saturated
 
 
 def metric_names(task: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _gram(A: np.ndarray) -> np.ndarray:
 
 
 def saturation(slopes: np.ndarray, max_slope: float | None) -> tuple[float, float, float]:
-    """Share saturated, share of dead units and mean slope, of g'(Z1) (n_h, m)."""
+    """Fraction saturated, fraction of dead units and mean slope, of g'(Z1) (n_h, m)."""
     share = 0.0 if max_slope is None else float(np.mean(slopes < FLAT * max_slope))
     return share, float(np.mean(np.all(slopes == 0, axis=1))), float(slopes.mean())
 

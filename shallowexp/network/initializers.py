@@ -1,7 +1,7 @@
 """Initial parameters (section 6.4).
 
 An initializer is a frozen dataclass; calling it with the layer sizes and a seed gives W1 (n_h, n_x), b1 (n_h, 1),
-W2 (n_y, n_h), b2 (n_y, 1) in float64. Random schemes draw from `numpy.random.RandomState(seed)`, W1 first, then W2, each as
+W2 (n_y, n_h), b2 (n_y, 1) in float64. Random ones draw from `numpy.random.RandomState(seed)`, W1 first, then W2, each as
 `randn(rows, columns) * scale`: the chapter's and the course's draws, a stream that NumPy has promised never to change.
 """
 
@@ -88,7 +88,7 @@ class VarianceScaling(Initializer):
 
     def __post_init__(self) -> None:
         if self.fan not in ("in", "average"):
-            raise ValueError(f"init.fan={self.fan!r} is not a fan: choose in or average")
+            raise ValueError(f"init.fan={self.fan!r} is not a choice: choose in or average")
 
     def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         scale = self._scale(n_x, n_h)
@@ -103,7 +103,7 @@ class VarianceScaling(Initializer):
 class Duplicate(Initializer):
     """Random, then only `unique` different hidden units: unit i repeats unit i mod unique.
 
-    `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay locked together for ever), or
+    `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay together forever), or
     only "W1" or only "W2" (they separate). What repeats is jittered by randn * `noise`, drawn after the weights, W1
     first. After Blumenfeld et al. 2020, "Beyond signal propagation".
 
@@ -119,7 +119,7 @@ class Duplicate(Initializer):
 
     def __post_init__(self) -> None:
         if self.repeat not in ("both", "W1", "W2"):
-            raise ValueError(f"init.repeat={self.repeat!r} is nothing to repeat: choose both, W1 or W2")
+            raise ValueError(f"init.repeat={self.repeat!r} is not a choice: choose both, W1 or W2")
         if self.unique < 1:
             raise ValueError(f"init.unique={self.unique} is too small: at least 1 unit must be unique")
 

@@ -1,6 +1,6 @@
 """The chapter's page (sections 6.2 and 6.3): one network with one hidden layer, in the chapter's notation.
 
-Columns are samples: X = A0 is (n_x, m). This is the definition; `kernel.py` computes the same for many networks, fast.
+Columns are samples: X = A0 is (n_x, m). This is the definition; `training/kernel.py` computes the same for many networks, fast.
 Products are `einsum`, not `@`: BLAS rounds the last rows of a block differently, so that identical hidden units drift
 apart; einsum treats every row alike, and identical stays identical to the last bit.
 """

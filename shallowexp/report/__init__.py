@@ -1,1 +1,1 @@
-"""ExperimentTracker runs become figures, verdicts and one page."""
+"""Tracked runs become figures, verdicts and one page."""

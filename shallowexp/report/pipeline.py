@@ -1,4 +1,4 @@
-"""ExperimentTracker runs -> figures, numbers and verdicts: report/index.html, <name>.{png,svg,pdf,csv}, claims.json and claims.csv.
+"""Tracked runs -> figures, numbers and verdicts: report/index.html, <name>.{png,svg,pdf,csv}, claims.json and claims.csv.
 
 A figure is drawn from the runs that its experiment's YAML composes now, the newest FINISHED one of each fingerprint. It
 carries where it comes from in its metadata, and beside it lie its numbers and its runs. claims.json remembers what each

@@ -49,7 +49,7 @@ def fingerprints(claim: Claim, folder: Path) -> set[str]:
 
 
 def _own_files(runs: Iterable[Run]) -> set[str]:
-    """Where the user's own activations, data sets, schemes and outputs among these runs are written, wherever that is."""
+    """Where the user's own activations, data sets, initialisers and outputs among these runs are written, wherever that is."""
     modules = {type(getattr(run.job, group)).__module__ for run in runs for group in GROUPS}
     return {getsourcefile(import_module(name)) for name in modules if not name.startswith("shallowexp.")}
 

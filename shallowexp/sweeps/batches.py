@@ -1,4 +1,4 @@
-"""Runs, cut into batches, trained, and as they will stand in MLflow; and how long that will take."""
+"""Runs, divided into batches, trained, and turned into records for MLflow; and an estimate of how long that takes."""
 
 import io
 import json
@@ -25,7 +25,7 @@ NANOSECONDS = {"compiled": 1.5, "numpy": 20.0}  # of one core per hidden unit, s
 
 
 def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Cut so that a batch is about a second's work, yet a network for each core: what is unfinished, Ctrl-C loses."""
+    """Batches of about a second's work, with at least one network for each core: Ctrl-C loses an unfinished batch."""
     batch, cost = [], 0.0
     for run in runs:
         batch.append(run)
@@ -46,7 +46,7 @@ def work(run: Run) -> float:
 
 
 def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:
-    """What a dry run says."""
+    """The message of a dry run."""
     threads = threads or os.cpu_count()
     seconds = sum(_seconds(run, threads) for run in missing)
     there = len(runs) - len(missing)
@@ -69,7 +69,7 @@ def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list[
 
 
 def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
-    """The run as it will stand in MLflow; a divergence adds a last step that says when."""
+    """The run as it is logged in MLflow; a divergence adds a last step that says when."""
     tags = provenance.tags() | pages.run_tags(run)
     common = {"fingerprint": run.fingerprint, "name": run.name, "params": run.params, "start": start, "end": end}
     common["data"] = None if run.job.data.fault() else _dataset(run.params["data"], run.job.data)
@@ -104,7 +104,7 @@ def _dataset(name: str, data: Data) -> DatasetInput:
 
 
 def _artifacts(run: Run, result: Result) -> dict[str, bytes]:
-    """The weights, and the data and the activation they belong to, in one file that tells all that a replay needs."""
+    """The weights, and the data and the activation they belong to, in one file that holds all that a replay needs."""
     if result.weights is None:
         return {}
     choices = {"data": describe(run.job.data), "activation": describe(run.job.activation)}

@@ -1,4 +1,4 @@
-"""What MLflow's pages show beside the numbers: descriptions, colours, tags and a saved view of each experiment.
+"""What MLflow's pages show besides the numbers: descriptions, colours, tags and a saved view of each experiment.
 
 All of it is tags, made here from runs and claims; none of it enters a fingerprint.
 """
@@ -24,7 +24,7 @@ VIEWS_SINCE = (3, 15)  # of MLflow
 SEEDS = ("seed", "data.seed")
 CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
-GROUPS = 20  # more lines than these nobody can read; MLflow draws no more at once
+GROUPS = 20  # nobody can read more lines than these, and MLflow draws no more at once
 HELD = ("data", "data.positive_rate", "hidden_size")  # at one value, in this order, while there are more groups
 LISTED = 12  # values of a parameter in a description
 SWEPT = "### What was swept\n\n"
@@ -45,11 +45,11 @@ def _claim_note(claim: Claim) -> str:
     own = claim.docstring.replace(claim.docstring.split("\n\n")[0], f"**{claim.sentence}**", 1)
     return f"""{own}
 
-**How to read it.** A run is one network; runs that differ only in their seed make a cell. The saved view *{_title(claim.name)}*
+**How to read it.** A run is one network; runs that differ only in their seed form a cell. The saved view *{_title(claim.name)}*
 groups the runs into cells and draws each cell's mean over seeds, with a band from the lowest to the highest. A sweep's
 own page says what was swept and, after `shallowexp-report`, shows the figure and what the runs say of the chapter's statements.
 
-**In the report:** section *{claim.name}* of `report/index.html`, made by `shallowexp-report {claim.name}`. The sweep again:
+**In the report:** section *{claim.name}* of `report/index.html`, made by `shallowexp-report {claim.name}`. To run the sweep again:
 `shallowexp -m +experiment={claim.name}`."""
 
 
@@ -61,19 +61,19 @@ def run_tags(run: Run) -> dict[str, str]:
 
 def diverged(run: Run, step: int) -> str:
     """The description of a run that diverged."""
-    return f"""**Diverged at step {step} of {run.job.steps}.** From there on parameters or loss were not finite (learning rate
-{run.job.learning_rate:g}, {run.job.dtype}). That is a result, not a failure: the history ends with the last finite values,
-the tag `outcome` is `diverged`, the metric `diverged/step` is {step}."""
+    return f"""**Diverged at step {step} of {run.job.steps}.** From then on the parameters or the loss were not finite (learning rate
+{run.job.learning_rate:g}, {run.job.dtype}). This is a result, not a failure: the history ends with the last finite values,
+the tag `outcome` is `diverged`, and the metric `diverged/step` is {step}."""
 
 
 def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: str) -> str:
-    """What was swept, what became of it, where to see it, and the command."""
+    """What was swept, how the runs ended, where to see them, and the command."""
     rows = [f"| `{name}` | {_listed(values)} |" for name, values in varied(runs).items() if len(values) > 1]
     table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
     place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
     link = f"[Charts of its cells]({place}) · " if saved_views() else ""
-    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nMade by\n\n    {command()}"
+    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n    {command()}"
 
 
 def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Container[str]) -> str:
@@ -114,7 +114,7 @@ def with_figure(note: str, path: str, run_id: str, findings: str) -> str:
 
 
 def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
-    """The saved view of an experiment's newest sweep, under one tag; none where this MLflow supports no saved views.
+    """The saved view of an experiment's newest sweep, under one tag; none if this MLflow has no saved views.
 
     The form of the state is not documented: it is what the page of MLflow 3.17 writes, and tests open it there.
     """
@@ -158,7 +158,7 @@ def _state(runs: Sequence[Run]) -> dict:
 
 
 def _held(runs: Sequence[Run]) -> dict[str, str]:
-    """What the view holds fixed so that its cells can be told apart: the value of most runs, the last one of equals."""
+    """What the view holds fixed so that its cells can be told apart: the most frequent value, the last one of equals."""
     held = {}
     for name in HELD:
         shown = _where(runs, held)

@@ -33,7 +33,7 @@ def _check(run_id: str, stored) -> None:
     if "shallowexp.fingerprint" not in stored.tags:
         raise UserError(f"Run {run_id} was not made by shallowexp.")
     if stored.status != "FINISHED":
-        raise UserError(f"Run {run_id} is {stored.status}: only what is FINISHED can be compared.")
+        raise UserError(f"Run {run_id} is {stored.status}: only a FINISHED run can be compared.")
 
 
 def train(run: Run) -> Points:
@@ -50,10 +50,10 @@ def _warnings(run: Run, tags: dict[str, str]):
         made, now = (
             f"commit {commit or 'unknown'}" for commit in (tags.get("mlflow.source.git.commit"), provenance.commit())
         )
-        yield f"The code or the configuration has changed since: another fingerprint (made by {made}; this is {now})."
+        yield f"The code or the configuration has changed since: the fingerprint differs (trained by {made}; this is {now})."
     machine = provenance.tags()["shallowexp.machine"]
     if tags.get("shallowexp.machine") != machine:
-        yield f"Made on {tags.get('shallowexp.machine')}; this is {machine}."
+        yield f"Trained on {tags.get('shallowexp.machine')}; this is {machine}."
 
 
 def _changes(metric: str, before: dict, after: dict):

@@ -28,7 +28,7 @@ PENDING = 4  # batches that may wait for the writer
 
 @dataclass
 class SweepSummary:
-    """What became of the runs of a sweep."""
+    """How the runs of a sweep ended."""
 
     total: int
     reused: int = 0
@@ -89,7 +89,7 @@ class ExperimentTracker:
         log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
         print(
-            _line(row), "" if missing else "already there (fresh=true trains it anew)", f"· run {row.run_id} · {self}"
+            _line(row), "" if missing else "already there (fresh=true trains it again)", f"· run {row.run_id} · {self}"
         )
         return row.get("train/loss", math.nan)  # one that diverges before it is first measured has none
 
@@ -142,7 +142,7 @@ class ExperimentTracker:
             parent.close(status, summary.tags() | {pages.NOTE: note})
 
     def _train_and_write(self, runs: Sequence[Run], parent: str, summary: SweepSummary, threads: int | None) -> None:
-        """Writing goes on beside training; leaving, however, waits for the writes in flight."""
+        """Writing continues while training does; leaving waits for the writes in flight."""
         pending = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
             for batch in batches(runs):

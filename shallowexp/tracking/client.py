@@ -1,4 +1,4 @@
-"""Reaching MLflow through its public client: quietly, not for ever, one run at a time.
+"""Reaching MLflow through its public client: quietly, with few retries, one run at a time.
 
 `ClientBackend` writes and reads runs in any store; `sql.SqlBackend` does it in bulk where the store is a SQL database.
 """

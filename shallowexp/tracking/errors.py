@@ -13,7 +13,7 @@ ADVICE = (  # the first pattern found in MLflow's error says what to do
         "out-of-date database schema",
         "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
     ),
-    ("locked", "Something else is writing to it: start again when that has ended, nothing is lost."),
+    ("locked", "Another process is writing to it: start again when that has finished; nothing is lost."),
     (
         r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED",
         "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN.",
@@ -23,13 +23,13 @@ ADVICE = (  # the first pattern found in MLflow's error says what to do
         "Check the user and the password in the URI.",
     ),
     ("No module named", "Install that package, which MLflow needs for this kind of store."),
-    ("readonly|unable to open|[Pp]ermission denied", "Check that you may write there."),
-    ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Start again then, nothing is lost."),
+    ("readonly|unable to open|[Pp]ermission denied", "Check that you are allowed to write there."),
+    ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Then start again; nothing is lost."),
     ("", "Is MLFLOW_TRACKING_URI right?"),
 )
 ARTIFACTS = (
-    "Is it there, and may you write there? Start again then, nothing is lost; "
-    "a run whose file is gone is trained anew with fresh=true."
+    "Does it exist, and are you allowed to write there? Then start again; nothing is lost. "
+    "A run whose file is gone is trained again with fresh=true."
 )
 
 

@@ -1,4 +1,4 @@
-"""ExperimentTracker runs as the report wants them: long frames by run id -> `claims.Runs` by fingerprint."""
+"""Tracked runs as the report needs them: long frames by run id -> `Runs` by fingerprint."""
 
 from collections.abc import Iterator, Mapping
 

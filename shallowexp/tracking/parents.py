@@ -1,7 +1,7 @@
 """A sweep is a parent run in MLflow, and its runs are its children.
 
 While it is RUNNING its tags name the process that writes it, so that the next process on this host can tell a sweep
-that goes on from one whose process died, and take that one up again.
+that is still running from one whose process died, and resume the latter.
 """
 
 import fcntl
@@ -114,7 +114,7 @@ def _advice(host: str, run_id: str) -> str:
     if host == socket.gethostname():
         return ""
     ended = f"import mlflow; mlflow.MlflowClient().set_terminated('{run_id}', 'KILLED')"
-    return f'\nIf that is gone (a container that was restarted), say so, then start again: python -c "{ended}"'
+    return f'\nIf that process is gone (say, its container was restarted), declare it ended, then start again: python -c "{ended}"'
 
 
 def _close_stale(client: "MlflowClient", experiment_id: str, parents: Sequence["Run"]) -> None:

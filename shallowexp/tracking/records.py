@@ -1,4 +1,4 @@
-"""A run as it goes into MLflow and comes back, and what a backend does with many of them."""
+"""A run on its way into MLflow and back, and what a backend does with many of them."""
 
 import sys
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class DatasetInput:
 
 @dataclass(frozen=True)
 class Record:
-    """One run as it will stand in MLflow, whole."""
+    """One run as it is logged in MLflow, whole."""
 
     fingerprint: str
     name: str

@@ -1,7 +1,7 @@
-"""Runs into MLflow and out of it again. With the other tracking_*.py the only code that supports MLflow.
+"""Runs into MLflow and out of it again.
 
-A run is written whole, after its training, or not at all: `Record` is a run as it will stand in MLflow, `Store.write`
-puts a batch of them there, and `Store.read` gives them back as the report wants them. A store that is a SQL database is
+A run is written whole, after its training, or not at all: `Record` is a run as it is logged, `Store.write`
+puts a batch of them into MLflow, and `Store.read` returns them as the report needs them. A store that is a SQL database is
 written and read in bulk, any other through MLflow's public client; both leave the same runs.
 
 MLflow is imported late: that alone takes 2 s.
@@ -85,7 +85,9 @@ class Store:
             return self.client.create_experiment(name, location, dict(tags or {}))
         if found.lifecycle_stage == "deleted":
             command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-            raise TrackingError(f"MLflow experiment {name!r} is deleted in {self.uri}: restore it with `{command}`.")
+            raise TrackingError(
+                f"MLflow experiment {name!r} has been deleted from {self.uri}: restore it with `{command}`."
+            )
         for key, value in (tags or {}).items():
             if found.tags.get(key) != value:
                 self.client.set_experiment_tag(found.experiment_id, key, value)

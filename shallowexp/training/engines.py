@@ -42,8 +42,8 @@ def resolve_engine(job: Job, engine: str = "auto") -> str:
     if kernel.supports(job):
         return "compiled"
     warn_once(
-        f"{type(job.activation).__name__} with {type(job.output).__name__} output trains through NumPy: "
-        "the compiled kernel supports only the built-in ones"
+        f"{type(job.activation).__name__} with {type(job.output).__name__} output is trained by the slower NumPy engine: "
+        "the compiled kernel supports only built-in ones"
     )
     return "numpy"
 
@@ -53,7 +53,7 @@ def _has_numba() -> bool:
     try:
         from shallowexp.training import kernel  # noqa: F401  (the attempt is what counts)
     except ImportError as error:
-        warn_once(f"training through NumPy: Numba cannot be imported ({error})")
+        warn_once(f"training with the slower NumPy engine: Numba cannot be imported ({error})")
         return False
     return True
 
@@ -64,7 +64,7 @@ def warn_once(message: str) -> None:
 
 
 def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Failure]:
-    """Train every job, in the jobs' order; a result depends on its job alone, whatever is trained beside it.
+    """Train every job, in the jobs' order; a result depends on its job alone, whatever is trained with it.
 
     `threads` bounds the compiled kernel's threads (None: all cores).
     """
@@ -93,7 +93,7 @@ def _attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
 
 
 def train_one(job: Job) -> Result:
-    """Train one network through `network.py`, the definition."""
+    """Train one network with `network/passes.py`, the definition."""
     data, initial = job.initial()
     descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate)
     kept: list[Logged] = []

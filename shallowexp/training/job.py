@@ -40,7 +40,9 @@ class Job:
         for name, array, shape in zip(*shapes, strict=True):
             if np.shape(array) != shape or np.asarray(array).dtype.kind not in "fiu":
                 given = f"{np.asarray(array).dtype} {np.shape(array)}"
-                raise ValueError(f"{type(self.init).__name__} gives {name} as {given}: {shape} real numbers are needed")
+                raise ValueError(
+                    f"{type(self.init).__name__} gives {name} as {given}; expected real numbers of shape {shape}"
+                )
         X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
         return Dataset(X, Y, X_test, Y_test, data.task), Parameters(*(p.astype(self.dtype) for p in parameters))
 

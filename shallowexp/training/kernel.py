@@ -1,7 +1,7 @@
-"""network.py compiled, for many networks at once.
+"""network/passes.py compiled, for many networks at once.
 
 Each network is trained in one call that holds no Python lock (kernel_descent.py); a pool of threads takes the networks
-one by one, the most work first. No result depends on its neighbours, because no network supports that it has any. Samples
+one by one, the most work first. No result depends on its neighbours, because no network knows that it has any. Samples
 are cut into blocks, padded with zeros to one width, so that a block's rows of Z1 and A1 stay in the second-level cache.
 """
 

@@ -1,4 +1,4 @@
-"""Gradient descent of one network as loops over units and samples: network.py's equations, compiled.
+"""Gradient descent of one network as loops over units and samples: the equations of network/passes.py, compiled.
 
 Every hidden unit is one row and runs through the same instructions as every other, so identical units stay identical
 to the last bit. Rows are named by index and nothing is sliced on the way: a view costs two atomic counts of references,

@@ -187,7 +187,7 @@ def effective_rank(A: np.ndarray) -> float:
 
 @compiled
 def saturation(slopes: np.ndarray, max_slope: float) -> tuple[float, float, float]:
-    """Share saturated, share of dead units and mean slope; with a negative `max_slope` nothing counts as saturated."""
+    """Fraction saturated, fraction of dead units and mean slope; with a negative `max_slope` nothing counts as saturated."""
     (n, m), flat, dead, total = slopes.shape, 0, 0, 0.0
     for j in range(n):
         zeros = 0

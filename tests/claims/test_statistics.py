@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from shallowexp.claims.statistics import (
+    Effect,
     at_step,
     drop_undefined,
     effects_by,
@@ -19,7 +20,16 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED, Estimate, Inconclusive, Verdict
+from shallowexp.claims.verdict import (
+    CONDITIONAL,
+    INCONCLUSIVE,
+    REFUTED,
+    SUPPORTED,
+    Estimate,
+    Inconclusive,
+    Verdict,
+    criteria,
+)
 from shallowexp.runs import Runs
 
 
@@ -107,15 +117,15 @@ def test_a_cell_is_a_row_of_its_own_and_one_without_partners_is_none():
 def test_a_cell_that_lost_a_pair_says_so():
     row = cells(0).loc["wine"]
     assert row[["value", "lost", "pairs"]].round(9).tolist() == [0.4, 1, 2]
-    assert format_estimate(row).endswith("(1 of 2 pairs left out: diverged or undefined)")
+    assert format_estimate(Effect.of(row)).endswith("(1 of 2 pairs left out: diverged or undefined)")
 
 
 def test_a_cell_that_lost_every_pair_stays_without_a_value():
     found = cells(0, 3)
     assert found.index.tolist() == ["iris", "wine"]
     assert found.loc["wine", ["value", "low", "high"]].isna().all()
-    assert format_estimate(found.loc["wine"]) == "no value (2 of 2 pairs left out: diverged or undefined)"
-    assert format_estimate(found.loc["iris"]) == "+0.400 [+0.400, +0.400]"
+    assert format_estimate(Effect.of(found.loc["wine"])) == "no value (2 of 2 pairs left out: diverged or undefined)"
+    assert format_estimate(Effect.of(found.loc["iris"])) == "+0.400 [+0.400, +0.400]"
 
 
 def test_a_part_without_a_value_does_not_hold():
@@ -162,21 +172,22 @@ def test_metrics_at_a_step_end_where_the_run_diverged():
 
 
 def judged(parts, effect=Estimate(0.2, 0.1, 0.3)):  # noqa: B008
-    return Verdict(parts, "a gain", effect, "Always.").outcome
+    return Verdict(criteria(parts), "a gain", effect, "Always.").outcome
 
 
 def test_a_claim_holds_everywhere_nowhere_or_somewhere():
-    found = [judged(dict(enumerate(parts))) for parts in ([True, True], [False], [np.bool_(1), np.bool_(0)])]
+    found = [judged(enumerate(parts)) for parts in ([True, True], [False], [np.bool_(1), np.bool_(0)])]
     assert found == [SUPPORTED, REFUTED, CONDITIONAL]
 
 
 def test_nothing_is_decided_without_a_part_or_an_interval():
-    assert judged({}) == judged({"all": True}, estimate([3])) == INCONCLUSIVE
+    assert judged([]) == judged([("all", True)], estimate([3])) == INCONCLUSIVE
 
 
 def test_parts_are_told_apart_by_their_names():
-    found = Verdict([("tanh", np.bool_(1)), ("relu", False)], "a gain", Estimate(0.2, 0.1, 0.3), "Always.")
-    assert found.parts == {"tanh": True, "relu": False}
+    found = criteria([("tanh", np.bool_(1)), ("relu", False)])
+    assert found == {"tanh": True, "relu": False}
+    assert all(type(holds) is bool for holds in found.values())  # as JSON needs it
     with pytest.raises(ValueError, match="have one name, so some would be lost: tanh$"):
         judged([("tanh", True), ("relu", True), ("tanh", False)])
 
@@ -213,7 +224,7 @@ def test_a_parameter_that_no_run_has_is_undefined_in_all():
 def test_effects_are_told_by_cell():
     index = pd.MultiIndex.from_product([["wine", "iris"], [0.1, 4], range(3)], names=["data", "rate", "seed"])
     effects = effects_by(pd.Series(np.repeat([0.1, 0.2, 0.3, 0.4], 3), index), "data", "rate")
-    assert effects["wine", 4.0] == mean_over_seeds(pd.Series([0.2] * 3, index[:3]))
+    assert effects["wine", 4.0].estimate == mean_over_seeds(pd.Series([0.2] * 3, index[:3]))
     assert join_estimates({key: effects[key] for key in [("wine", 4.0)]}) == "wine 4.0 +0.200 [+0.200, +0.200]"
     assert join_estimates(effects_by(pd.Series(0.5, index), "data")).startswith(
         "iris +0.500 [+0.500, +0.500], wine +0.500"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from shallowexp import __version__
+from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
 from tests.conftest import COMMANDS, command, environment
 from tests.experiments.test_experiments import add_experiment
@@ -102,6 +103,9 @@ REFUSED = {
     "activation.slope=0.1": ("activation.slope",),
     "output=softmax": ("output=softmax", "choices: auto, sigmoid"),
     "train.learning_rate=0": ("train.learning_rate=0",),
+    "seed=[": ("seed=[ cannot be read", "override_grammar"),
+    "seed=range(a)": ("seed=range(a) cannot be read (", "str is incompatible"),
+    "~activation": ("activation._target_= cannot be imported",),
     "+experiment=symetry": ("experiment=symetry", "did you mean symmetry?"),
     "-m seed=range(0)": ("seed=range(0)", "empty range"),
     "-m hidden_size=1,-2": ("hidden_size=-2",),
@@ -118,6 +122,21 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments, parts, tmp_path)
     assert "Traceback" not in done.stderr + done.stdout
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.rglob("mlflow.db*")) + list(tmp_path.rglob(".hydra/config.yaml"))[1:]
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "conf" / "activation").mkdir(parents=True)
+    (tmp_path / "conf" / "activation" / "broken.yaml").write_text("slope: [1\n")
+    done = command("shallowexp", "activation=broken", cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'broken.yaml", line 1' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(VERSION_BASE != {}, reason="Hydra 1.3 takes the mode from the experiment's file")
+def test_an_experiment_without_m_is_told_to_be_a_sweep(tmp_path):
+    done = command("shallowexp", "+experiment=symmetry", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "shallowexp: this is a sweep: add -m\n")
 
 
 @pytest.mark.parametrize("arguments", [("hidden_size=-1",), ("-m", "hidden_size=-1,2")], ids=["run", "sweep"])
@@ -240,7 +259,7 @@ def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
     assert 0 < len(before) < 120
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert "goes on where this one stopped" in message
+        assert "The same command resumes it" in message
         assert set(tracked(workplace).status) == {"FINISHED", "KILLED"}
     done = command("shallowexp", *LONG, cwd=workplace)
     assert f"{len(before)} already there, {120 - len(before)} trained" in done.stdout
@@ -317,7 +336,7 @@ def test_basic_launcher_gives_the_same_results(workplace):
 
 
 def test_report_of_a_small_sweep(workplace):
-    done = command("shallowexp", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
+    done = command("shallowexp", "-m", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -331,5 +350,5 @@ def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
     code = "import sys; sys.modules['numba'] = None; from shallowexp.cli.app import main; main()"
     python = [str(COMMANDS / "python"), "-c", code, "-m", "seed=1,2", *SMALL]
     done = subprocess.run(python, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
-    assert (done.stdout + done.stderr).count("training through NumPy: Numba cannot be imported") == 1
+    assert (done.stdout + done.stderr).count("training with the slower NumPy engine: Numba cannot be imported") == 1
     assert set(children(workplace)["params.train.engine"]) == {"numpy"}

@@ -86,5 +86,5 @@ def test_initial_weights_of_another_shape_fail_with_the_one_that_is_needed(workp
     (workplace / "conf" / "init" / "turned.yaml").write_text("_target_: mine.Turned\n")
     done = command("shallowexp", "-m", "init=turned,zero", "hidden_size=3", *SMALL, cwd=workplace)
     assert done.returncode == 1
-    assert "ValueError: Turned gives W1 as float64 (2, 3): (3, 2) real numbers are needed" in done.stderr
+    assert "ValueError: Turned gives W1 as float64 (2, 3); expected real numbers of shape (3, 2)" in done.stderr
     assert sorted(children(workplace).status) == ["FAILED", "FINISHED"]

@@ -1,30 +1,21 @@
 """Cheap composition equals Hydra's own, key by key, and the sweeper's products are what they say."""
 
-from contextlib import contextmanager
 from random import Random
 
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from shallowexp import CONF
 from shallowexp.claims.claim import find
-from shallowexp.config.composition import compose, compose_experiment, united_products
-
-
-@contextmanager
-def hydra_loader():
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="app"):
-        yield GlobalHydra.instance().config_loader()
+from shallowexp.config.composition import compose, compose_experiment, config_loader, united_products
+from shallowexp.errors import ConfigError
 
 
 @pytest.fixture
 def loader():
-    with hydra_loader() as loader:
+    with config_loader() as loader:
         yield loader
 
 
@@ -45,7 +36,7 @@ def assert_same(loader, master, jobs):
 @pytest.mark.parametrize("name", find())
 def test_every_experiment_composes_as_hydra_does(name):
     jobs = [job.overrides for job in compose_experiment(name)[1]]
-    with hydra_loader() as loader:
+    with config_loader() as loader:
         master = loader.load_configuration("config", [f"+experiment={name}"], RunMode.MULTIRUN)
         assert_same(loader, master, Random(0).sample(jobs, min(len(jobs), 5)))
 
@@ -64,6 +55,12 @@ def test_random_overrides_compose_as_hydra_does(loader):
     ]
     jobs = [[random.choice(group) for group in pool if random.random() < 0.7] for _ in range(12)]
     assert_same(loader, master, jobs)
+
+
+def test_one_experiment_at_a_time(loader):
+    master = loader.load_configuration("config", ["+experiment=symmetry"], RunMode.MULTIRUN)
+    with pytest.raises(ConfigError, match="experiment=saturation,symmetry cannot be swept"):
+        compose(loader, master, [["+experiment=symmetry"], ["+experiment=saturation"]])
 
 
 def test_bases_are_not_shared_between_jobs(loader):

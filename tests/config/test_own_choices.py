@@ -31,7 +31,7 @@ class Mine(Data):
         return Dataset(X, Y, X, Y, task)
 """
 NUMBERS = count()
-BINARY = "two classes are one row of 0 and 1"
+BINARY = "two classes need one row of 0 and 1"
 CHANGES = {
     "Y = Y + 1": rf"returns Y \(1, 20\) with values \[1.0, 2.0\]: {BINARY}",
     "Y = 2 * Y - 1": rf"values \[-1.0, 1.0\]: {BINARY}",
@@ -83,7 +83,7 @@ def test_data_that_cannot_be_trained_on_is_refused(change, message, own):
     [
         ('task = "binary"', "", "Mine.task=None is not possible; allowed: binary, multiclass, regression"),
         ('task = "binary"', 'task = "ranking"', "Mine.task=ranking is not possible"),
-        ("(frozen=True)", "", r"Mine: unhashable type: 'Mine'; needed is a dataclass\(frozen=True\)"),
+        ("(frozen=True)", "", r"Mine: unhashable type: 'Mine'; it must be a dataclass\(frozen=True\)"),
     ],
 )
 def test_a_class_that_no_run_can_be_made_of(before, after, message, own):
@@ -162,13 +162,13 @@ def test_a_right_derivative_passes(right):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (Wrong, r"Wrong: derivative\(.*\) is .*, but a difference of g gives"),
+        (Wrong, r"Wrong: derivative\(.*\) is .*, but the difference quotient of g is"),
         (SlopeOfTheOutput, "SlopeOfTheOutput: derivative"),
-        (WrongSide, r"derivative\(-3.997\) is 1, but a difference of g gives 0"),
-        (Flat, r"Flat\(\) of Z \(2, 41\) gives float64 \(1, 41\): needed are finite reals of its shape"),
+        (WrongSide, r"derivative\(-3.997\) is 1, but the difference quotient of g is 0"),
+        (Flat, r"Flat\(\) of Z \(2, 41\) gives float64 \(1, 41\): it must give finite real numbers of the same shape"),
         (Complex, r"gives complex128 \(2, 41\)"),
         (Whole, r"gives int64 \(2, 41\)"),
-        (Undefined, "needed are finite reals"),
+        (Undefined, "it must give finite real numbers"),
         (Raises, "Raises.derivative raises KeyError: 'slope'"),
     ],
 )

@@ -12,12 +12,13 @@ from omegaconf import OmegaConf
 
 from shallowexp import CONF
 from shallowexp.config import fingerprint as sources
+from shallowexp.config.composition import VERSION_BASE
 from shallowexp.config.runs import GROUPS, plan
 from shallowexp.errors import ConfigError
 
 
 def runs(*jobs):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
         composed = [compose("config", overrides=list(job), return_hydra_config=True) for job in jobs]
         return plan((_task(config), config.hydra.runtime.choices) for config in composed)
 

@@ -57,7 +57,7 @@ def test_contract(small):
 
 def assert_readable(verdict: Verdict) -> None:
     """Said in seconds: each part by a name of its own, and where the claim holds in a sentence or two."""
-    assert isinstance(verdict, Verdict)  # which refuses parts of one name
+    assert isinstance(verdict, Verdict)  # whose criteria refuse parts of one name
     assert all(name.strip() and "\n" not in name and "{" not in name for name in verdict.parts)
     assert 0 < len(verdict.scope) <= LONGEST, verdict.scope
     assert verdict.scope.endswith(".")
@@ -91,10 +91,10 @@ def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_no_part_of_a_hypothesis_can_be_lost_to_another_of_its_name(claim):
-    """A dict keeps one of two equal names in silence; pairs reach Verdict, which refuses them."""
+    """A dict keeps one of two equal names in silence; pairs reach `criteria`, which refuses them."""
     calls = [node for node in ast.walk(ast.parse(claim.path.read_text())) if isinstance(node, ast.Call)]
     parts = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Verdict"]
-    assert parts
+    assert [getattr(part.func, "id", "") for part in parts] == ["criteria"]
     for node in (node for part in parts for node in ast.walk(part)):
         assert not isinstance(node, ast.Dict | ast.DictComp) and getattr(node, "id", "") != "dict"
 
@@ -149,7 +149,7 @@ def add_experiment(folder):
 def assert_found(run, workplace):
     assert "brand_new" in run("shallowexp-report", "--list").stdout
     assert "brand_new" in run("shallowexp", "--help").stdout
-    assert "6 trained" in run("shallowexp", "+experiment=brand_new").stdout
+    assert "6 trained" in run("shallowexp", "-m", "+experiment=brand_new").stdout
     done = run("shallowexp-report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     page = (workplace / "report" / "index.html").read_text()
@@ -184,7 +184,7 @@ def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(work
     (workplace / "conf" / "experiment" / "broken.yaml").write_text(YAML)
     (workplace / "experiments" / "unreadable.py").write_text("def figure(:\n")
     for name in ("brand_new", "broken"):
-        command("shallowexp", f"+experiment={name}", cwd=workplace)
+        command("shallowexp", "-m", f"+experiment={name}", cwd=workplace)
     done = command("shallowexp-report", "broken", "unreadable", "brand_new", cwd=workplace)
     line = 1 + broken[: broken.index("1 / 0")].count("\n")
     assert done.returncode == 1

@@ -26,7 +26,8 @@ def told(done: subprocess.CompletedProcess) -> str:
 
 
 def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
-    done = command("shallowexp", "+experiment=symmetry", "seed=10", "init=random", "activation=tanh", cwd=workplace)
+    part = ("seed=10", "init=random", "activation=tanh")
+    done = command("shallowexp", "-m", "+experiment=symmetry", *part, cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", "saturation", cwd=workplace)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,13 +60,13 @@ def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory
         process = [sys.executable, "-c", code, *arguments]
         return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
 
-    assert "6 trained" in run("app", "+experiment=brand_new").stdout
+    assert "6 trained" in run("app", "-m", "+experiment=brand_new").stdout
     with (tree / "shallowexp" / "network" / "activations.py").open("a") as module:
         module.write("# another version\n")
     done = run("report", "brand_new")
     assert "6 of 6 runs are missing; 6 of another version" in done.stdout
     assert "no runs of these sweeps" in told(done)
-    assert "3 trained" in run("app", "+experiment=brand_new", "hidden_size=4").stdout
+    assert "3 trained" in run("app", "-m", "+experiment=brand_new", "hidden_size=4").stdout
     done = run("report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
@@ -88,9 +89,10 @@ def test_a_changed_module_of_the_users_own_is_seen_wherever_it_lies(workplace):
 
 def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_keep_the_chapters_order(workplace):
     add_experiment(workplace)
-    command("shallowexp", "+experiment=brand_new", cwd=workplace)
-    command("shallowexp", "+experiment=brand_new", "train.steps=10", cwd=workplace)  # a newer sweep, none of its runs
-    command("shallowexp", "+experiment=symmetry", "seed=10", "hidden_size=8", cwd=workplace)
+    command("shallowexp", "-m", "+experiment=brand_new", cwd=workplace)
+    # a newer sweep, none of its runs
+    command("shallowexp", "-m", "+experiment=brand_new", "train.steps=10", cwd=workplace)
+    command("shallowexp", "-m", "+experiment=symmetry", "seed=10", "hidden_size=8", cwd=workplace)
     for name in ("symmetry", "brand_new", "symmetry"):
         done = command("shallowexp-report", name, cwd=workplace)
         assert done.returncode == 0, done.stderr

@@ -89,7 +89,7 @@ def test_a_value_one_bit_off_is_found(place, rerun):
 
 def test_another_fingerprint_is_said(place, rerun):
     change(place, "UPDATE tags SET value = 'f00d' WHERE run_uuid = ? AND key = 'shallowexp.fingerprint'")
-    assert "has changed since: another fingerprint" in rerun("plain")[1]
+    assert "has changed since: the fingerprint differs" in rerun("plain")[1]
 
 
 def change(place, statement):

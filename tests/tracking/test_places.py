@@ -12,7 +12,7 @@ def test_a_folder_of_any_name(tmp_path, monkeypatch):
     add_experiment(here)
     done = command("shallowexp-report", "--train", "brand_new", cwd=here)
     assert done.returncode == 0, done.stdout + done.stderr
-    again = command("shallowexp", "+experiment=brand_new", cwd=here)
+    again = command("shallowexp", "-m", "+experiment=brand_new", cwd=here)
     assert "6 already there, 0 trained" in again.stdout
     assert list(tmp_path.iterdir()) == [here]
     assert {path.name for path in here.iterdir()} == {

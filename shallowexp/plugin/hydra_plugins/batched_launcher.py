@@ -1,7 +1,7 @@
 """hydra/launcher=batched: hands a whole sweep, composed, to one function instead of running job after job.
 
-A task function takes part by an attribute `sweep`, a function of (composed jobs, sweep directory, threads). Any other runs as
-with Hydra's basic launcher. Every Hydra application on the machine imports this file: what is heavy waits for `launch`.
+A task function takes part if it has an attribute `sweep`, a function of (composed jobs, sweep directory, threads). Any other
+runs as with Hydra's basic launcher. Every Hydra application on the machine imports this file: what is heavy waits for `launch`.
 """
 
 from collections.abc import Sequence
