@@ -12,7 +12,7 @@ from math import isfinite, nan, sqrt
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
 
@@ -45,7 +45,7 @@ class Effect:
         return self.value + self._half()
 
     def _half(self) -> float:
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.n - 1)) * self.error if self.n > 1 else nan
+        return float(stdtrit(self.n - 1, (1 + LEVEL) / 2)) * self.error if self.n > 1 else nan
 
     def p_above(self, limit: float) -> float:
         """One-sided p of a mean that is not above `limit`; 1 where nothing can be said."""
@@ -53,7 +53,7 @@ class Effect:
             return 1.0
         if self.error == 0:
             return float(self.value <= limit)
-        return float(stats.t.sf((self.value - limit) / self.error, self.n - 1))
+        return float(stdtr(self.n - 1, (limit - self.value) / self.error))
 
     def p_below(self, limit: float) -> float:
         return Effect(-self.value, self.error, self.n).p_above(-limit)
@@ -86,7 +86,7 @@ class Fractions:
         if not (self.n and self.n0):
             return nan
         first, second = (
-            stats.binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0))
+            binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0))
         )
         p, p0 = self.k / self.n, self.k0 / self.n0
         if side:
@@ -98,10 +98,12 @@ class Fractions:
         if not (self.n and self.n0):
             return 1.0
         if limit == 0:
+            from scipy.stats import fisher_exact
+
             table = [[self.k, self.n - self.k], [self.k0, self.n0 - self.k0]]
-            return float(stats.fisher_exact(table, alternative="greater").pvalue)
-        z = (self.value - limit) / max((self.high - self.low) / 2 / stats.norm.ppf((1 + LEVEL) / 2), 1e-12)
-        return float(stats.norm.sf(z))
+            return float(fisher_exact(table, alternative="greater").pvalue)
+        z = (self.value - limit) / max((self.high - self.low) / 2 / ndtri((1 + LEVEL) / 2), 1e-12)
+        return float(ndtr(-z))
 
     def p_below(self, limit: float) -> float:
         return Fractions(self.k0, self.n0, self.k, self.n).p_above(-limit)
@@ -109,7 +111,9 @@ class Fractions:
 
 def exact_interval(k: int, n: int) -> tuple[float, float]:
     """Of a fraction: Clopper & Pearson 1934."""
-    found = stats.binomtest(k, n).proportion_ci(LEVEL, "exact")
+    from scipy.stats import binomtest
+
+    found = binomtest(k, n).proportion_ci(LEVEL, "exact")
     return float(found.low), float(found.high)
 
 

@@ -1,18 +1,18 @@
-"""What the runs say of each claim, kept from one report to the next in claims.json; claims.csv is the same, flat."""
+"""What the runs of each experiment say, kept from one report to the next in claims.json; claims.csv has a row for each atom."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pandas.errors import EmptyDataError
 
 from shallowexp.claims.claim import Claim
-from shallowexp.claims.verdict import Estimate, Verdict
+from shallowexp.claims.statement import CHAPTER, Atom, Judgement, chapter, judge
 
 CLAIMS = "claims.json"
 SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
@@ -25,9 +25,10 @@ class Entry:
     claim: Claim
     folder: Path
     caption: str
-    hypothesis: str
     command: str
-    verdict: Verdict
+    atoms: list[Atom]
+    lacks: str  # why there are no atoms, else empty
+    registered: str  # whether the hypotheses were fixed before the runs
     runs: int
     missing: int
     diverged: int
@@ -62,41 +63,20 @@ class Entry:
         path = beside(self.folder, self.claim, ".gif")
         return path if path.exists() else None
 
-    def row(self) -> dict[str, object]:
-        """Of claims.csv: flat."""
-        claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
-        verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "scope")}
-        counts = {"holds": sum(self.verdict.parts.values()), "parts": len(self.verdict.parts)}
-        kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
-        return claim | verdict | counts | _written(self.verdict.effect)._asdict() | kept
-
     def to_json(self) -> dict[str, object]:
         kept = {name: getattr(self, name) for name in KEPT}
-        lists = {"commits": self.commits, "versions": self.versions}
-        return self.row() | kept | lists | {"verdict": plain(self.verdict)}
+        claim = {"name": self.claim.name, "section": self.claim.section, "claim": self.claim.sentence}
+        return claim | kept | {"atoms": [vars(atom) for atom in self.atoms]}
 
     @classmethod
-    def from_json(cls, row: dict, claim: Claim, folder: Path) -> "Entry":
-        """Raises KeyError where the file is of another form."""
-        kept = {name: row[name] for name in KEPT}
-        told = row["verdict"]
-        effect = Estimate(*(nan if value is None else value for value in told["effect"]))
-        verdict = Verdict(told["parts"], told["measure"], effect, told["scope"], told["notes"], told["over"])
+    def from_json(cls, row: dict[str, Any], claim: Claim, folder: Path) -> "Entry":
+        """Raises KeyError or TypeError where the file is of another form."""
+        kept = {name: row[name] for name in KEPT} | {"atoms": [Atom(**atom) for atom in row["atoms"]]}
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
-        return cls(claim, folder, **kept | {"verdict": verdict} | dates)
+        return cls(claim, folder, **kept | dates)
 
 
 KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "folder")]
-
-
-def plain(verdict: Verdict) -> dict[str, object]:
-    """For JSON."""
-    return {"outcome": verdict.outcome, **asdict(verdict), "effect": _written(verdict.effect)}
-
-
-def _written(effect: Estimate) -> Estimate:
-    """None where there is no interval: NaN is no JSON."""
-    return Estimate(*(None if isnan(value) else value for value in effect))
 
 
 def beside(output: Path, claim: Claim, suffix: str) -> Path:
@@ -106,15 +86,34 @@ def beside(output: Path, claim: Claim, suffix: str) -> Path:
 def read(output: Path, claims: Mapping[str, Claim]) -> dict[str, Entry]:
     """The entries of the report that is already there, of claims that still are; none where it is of another form."""
     try:
-        rows = json.loads((output / CLAIMS).read_text(encoding="utf-8"))
+        rows = json.loads((output / CLAIMS).read_text(encoding="utf-8"))["experiments"]
         return {row["name"]: Entry.from_json(row, claims[row["name"]], output) for row in rows if row["name"] in claims}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 
 
-def write(entries: Sequence[Entry], output: Path) -> None:
+def write(entries: Sequence[Entry], judged: Sequence[Judgement], output: Path) -> None:
     """Write claims.json and claims.csv in `output`."""
-    rows = [entry.to_json() for entry in entries]
-    text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat, allow_nan=False)
+    statements = [vars(found.statement) | {"outcome": found.outcome, "condition": found.condition} for found in judged]
+    content = {"statements": statements, "experiments": [entry.to_json() for entry in entries]}
+    text = json.dumps(content, indent=1, ensure_ascii=False, default=datetime.isoformat, allow_nan=False)
     (output / CLAIMS).write_text(text + "\n", encoding="utf-8")
-    pd.DataFrame([entry.row() for entry in entries]).to_csv(output / "claims.csv", index=False)
+    corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
+    rows = [
+        {"experiment": entry.claim.name, "outcome": corrected.get(atom, atom.outcome()), **vars(atom)}
+        for entry in entries
+        for atom in entry.atoms
+    ]
+    pd.DataFrame(rows).to_csv(output / "claims.csv", index=False)
+
+
+def judge_all(entries: Sequence[Entry]) -> list[Judgement]:
+    """Every statement of the chapter that runs can say anything of, in its order.
+
+    Raises ValueError for an atom whose statement is not in the chapter.
+    """
+    statements, atoms = chapter(), [atom for entry in entries for atom in entry.atoms]
+    for entry in entries:
+        for number in {atom.statement for atom in entry.atoms} - {"", *statements}:
+            raise ValueError(f"{entry.claim.path}: an atom names statement {number}, which {CHAPTER} does not have")
+    return [judge(statement, atoms) for statement in statements.values() if statement.judged]

@@ -2,26 +2,25 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from math import nan
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 
 from shallowexp.claims import figures
-from shallowexp.claims.claim import first_paragraph
-from shallowexp.claims.verdict import Estimate, Inconclusive, Verdict
+from shallowexp.claims.claim import Experiment, first_paragraph
+from shallowexp.claims.statement import Atom
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
 from shallowexp.report.reading import Selection, digest
-from shallowexp.runs import Runs
+from shallowexp.report.registration import registered
+from shallowexp.runs import Lacking, Runs
 
 
 def make(selection: Selection, runs: Runs, output: Path) -> Entry:
-    """Draw, judge and write the files beside the page. Raises what the claim's own code raises."""
+    """Draw, state and write the files beside the page. Raises what the claim's own code raises."""
     claim, module = selection.claim, selection.claim.load()
     table, fingerprints = runs.table, digest(runs.table.index)
-    verdict = judge(module, runs)
+    atoms, lacks = state(module, runs)
     commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
     source = {
         "Title": claim.sentence,
@@ -29,10 +28,10 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         "Commit": ", ".join(commits),
         "Command": command(claim.name),
     }
-    figure, numbers = module.figure(runs)
+    drawn = module.figure(runs)
     output.mkdir(parents=True, exist_ok=True)
-    figures.save(figure, output / claim.name, source)
-    numbers.to_csv(beside(output, claim, ".csv"), index=False)
+    figures.save(drawn.figure, output / claim.name, source)
+    drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
     animate(module, runs, beside(output, claim, ".gif"), source)
     batches = table[["start_time", "end_time"]].drop_duplicates()
@@ -40,9 +39,10 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         claim=claim,
         folder=output,
         caption=first_paragraph(module.figure),
-        hypothesis=first_paragraph(module.verdict),
         command=command(claim.name),
-        verdict=verdict,
+        atoms=atoms,
+        lacks=lacks,
+        registered=registered(claim, commits, _date(table.start_time.min())),
         runs=len(table),
         missing=selection.planned - len(table),
         diverged=int((table.outcome == "diverged").sum()),
@@ -57,16 +57,21 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
     )
 
 
-def judge(module: ModuleType, runs: Runs) -> Verdict:
-    """The one place where runs that cannot decide a claim become the verdict that says so."""
+def state(module: Experiment, runs: Runs) -> tuple[list[Atom], str]:
+    """The experiment's atoms; none, and why, where the runs that are there lack what they need."""
     try:
-        verdict: Verdict = module.verdict(runs)
-    except Inconclusive as lack:
-        verdict = Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
-    return verdict
+        atoms = list(module.atoms(runs))
+    except Lacking as lack:
+        return [], str(lack)
+    for found in atoms:
+        if not isinstance(found, Atom):
+            raise TypeError(
+                f"atoms(runs) yields {type(found).__name__}: an Atom is needed, as below(), within() and theorem() make"
+            )
+    return atoms, ""
 
 
-def animate(module: ModuleType, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
+def animate(module: Experiment, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
     """Where the experiment has frames to show; else nothing is left of an animation from before."""
     frames = module.animation(runs) if hasattr(module, "animation") else []
     if frames:

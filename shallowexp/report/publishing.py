@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from shallowexp import provenance
-from shallowexp.claims.verdict import INCONCLUSIVE
 from shallowexp.errors import TrackingError
 from shallowexp.report import entries, page
-from shallowexp.report.entries import Entry, beside, plain
+from shallowexp.report.entries import Entry, beside
 from shallowexp.report.terminal import say, show
 from shallowexp.sweeps import pages
 from shallowexp.tracking.store import Store
@@ -17,9 +16,9 @@ FIGURE = "shallowexp.figure"  # tag of a sweep: what its figure was made from
 
 
 def in_mlflow(found: Iterable[Entry], store: Store) -> None:
-    """Each figure with its verdict, once decided; once for a change. A report needs no more than to read: else it says so."""
+    """Each figure with what its runs say, once they say anything; once for a change. A report needs no more than to read: else it says so."""
     for entry in found:
-        if entry.sweep and entry.verdict.outcome != INCONCLUSIVE:
+        if entry.sweep and entry.atoms:
             try:
                 _in_mlflow(entry, entry.sweep, store)
             except TrackingError as error:
@@ -34,17 +33,24 @@ def _in_mlflow(entry: Entry, run_id: str, store: Store) -> None:
     from shallowexp.claims.figures import small_png  # which imports matplotlib
 
     figure = beside(entry.folder, entry.claim, ".png")
-    verdict = json.dumps(plain(entry.verdict), indent=1, ensure_ascii=False)
+    atoms = json.dumps([vars(atom) for atom in entry.atoms], indent=1, ensure_ascii=False)
     small = f"{entry.claim.name}-small.png"
-    files = {figure.name: figure.read_bytes(), small: small_png(figure), "verdict.json": verdict.encode()}
+    files = {figure.name: figure.read_bytes(), small: small_png(figure), "atoms.json": atoms.encode()}
     sweep.log_artifacts(files)
-    note = pages.with_figure(tags.get(pages.NOTE, ""), small, sweep.run_id, entry.verdict)
+    note = pages.with_figure(tags.get(pages.NOTE, ""), small, sweep.run_id, _findings(entry))
     sweep.set_tags({pages.NOTE: note, FIGURE: entry.inputs})
+
+
+def _findings(entry: Entry) -> str:
+    """Markdown: a line for each atom, for MLflow's page of the sweep."""
+    lines = [f"- **{atom.outcome()}**: {atom.text} {page.interval(atom)}".rstrip() for atom in entry.atoms]
+    return "\n".join(lines)
 
 
 def in_files(found: Sequence[Entry], absent: Sequence[str], output: Path) -> None:
     """claims.json, claims.csv and index.html; `absent` are experiments without runs."""
-    entries.write(found, output)
-    path = page.write(found, output, provenance.about(), absent)
-    show(found)
+    judged = entries.judge_all(found)
+    entries.write(found, judged, output)
+    path = page.write(found, judged, output, provenance.about(), absent)
+    show(judged)
     say(f"written: {path}")

@@ -17,7 +17,9 @@ def registered(claim: Claim, commits: Sequence[str], started: datetime) -> str:
         return f"Not preregistered, as far as can be told: the code that made the runs is in no commit here; {runs}."
     changed = [commit for commit, source in then.items() if source is None or hypotheses(source) != now]
     if changed:
-        return f"Not preregistered: the hypotheses have changed since commit {changed[0][:12]}, which made runs; {runs}."
+        return (
+            f"Not preregistered: the hypotheses have changed since commit {changed[0][:12]}, which made runs; {runs}."
+        )
     first = min((_git(claim, "show", "-s", "--format=%cI", commit) or "", commit) for commit in commits)
     fixed = datetime.fromisoformat(first[0].strip())
     return f"Hypotheses fixed before the runs: commit {first[1][:12]} of {fixed:%Y-%m-%d %H:%M} has them as they are; {runs}."

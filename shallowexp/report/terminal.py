@@ -6,11 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shallowexp.claims.verdict import INCONCLUSIVE
-from shallowexp.report.entries import Entry
-from shallowexp.report.page import interval
+from shallowexp.claims.statement import CONDITION, INCONCLUSIVE, OTHER_REASON, RIGHT, WRONG, Judgement
+from shallowexp.report.page import sentence
 
-COLORS = {"supported": "green", "refuted": "red", "conditional": "yellow", INCONCLUSIVE: "dim"}
+COLORS = {RIGHT: "green", OTHER_REASON: "blue", CONDITION: "yellow", WRONG: "red", INCONCLUSIVE: "dim"}
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -19,16 +18,14 @@ def say(text: str, style: str = "") -> None:
     console.print(escape(text), style=style)
 
 
-def show(entries: Iterable[Entry]) -> None:
-    """A row for each entry."""
-    table = Table("experiment", "verdict", "parts", "effect [95% interval]", "runs")
-    for entry in entries:
-        outcome, parts = entry.verdict.outcome, entry.verdict.parts.values()
-        table.add_row(
-            entry.claim.name,
-            f"[{COLORS[outcome]}]{outcome}[/]",
-            f"{sum(parts)}/{len(parts)}" if outcome != INCONCLUSIVE else "",
-            escape(interval(entry.verdict.effect)),
-            str(entry.runs),
-        )
+def show(judged: Iterable[Judgement]) -> None:
+    """A row for each statement that has atoms, and those without."""
+    table = Table("no.", "statement", "outcome", "strongest, weakest")
+    for found in judged:
+        if found.atoms:
+            color = COLORS[found.outcome]
+            number, title = found.statement.number, found.statement.title
+            table.add_row(number, escape(title), f"[{color}]{found.outcome}[/]", escape(sentence(found)))
     console.print(table)
+    if lacking := [found.statement.number for found in judged if not found.atoms]:
+        say(f"no atoms yet of statements {', '.join(lacking)}", "dim")
