@@ -85,6 +85,8 @@ class Fractions:
         """Newcombe 1998, method 10: Wilson's intervals of the two fractions, joined."""
         if not (self.n and self.n0):
             return nan
+        from scipy.stats import binomtest
+
         first, second = (
             binomtest(k, n).proportion_ci(LEVEL, "wilson") for k, n in ((self.k, self.n), (self.k0, self.n0))
         )
