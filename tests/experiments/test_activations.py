@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 
 from shallowexp.claims.claim import find
-from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 from shallowexp.network.data import Wine
 from shallowexp.runs import Runs
 from tests.experiments.kept import choices
@@ -30,109 +30,6 @@ def runs_of(rows: list[dict], steps=(0, 30, 100)) -> Runs:
 
 def noise(seed: int) -> float:
     return 0.001 * (seed % 3)
-
-
-def tanh_or_sigmoid(same: float, step: float, best: float) -> Runs:
-    """Sigmoid's loss of 0.5 less what tanh gains at the same rate, at the same step, and with each at its best rate."""
-    arms = {
-        ("tanh", 0.01, 1.2): 0.5,
-        ("sigmoid", 0.01, 1.2): 0.5 + same,
-        ("sigmoid", 0.02, 4.8): 0.5 + step,
-        ("tanh", 0.01, 4.8): 0.4,
-        ("sigmoid", 0.02, 1.2): 0.4 + best,
-    }
-    return runs_of(
-        [
-            {"data": "flower", "activation": name, "init.scale": scale, RATE: rate, "seed": seed}
-            | {"train/loss": loss + noise(seed) * (name == "tanh")}
-            for ((name, scale, rate), loss), seed in product(arms.items(), SEEDS)
-        ]
-    )
-
-
-@pytest.mark.parametrize(
-    ("gains", "expected"),
-    [
-        ((0.1, 0.1, 0.1), SUPPORTED),
-        ((0.1, 0.0, 0.1), CONDITIONAL),  # all of it is the longer step
-        ((-0.1, 0.0, 0.0), REFUTED),
-        ((0.005, 0.005, 0.005), REFUTED),  # within the margin
-    ],
-)
-def test_tanh_is_better_where_it_is_at_every_rate(gains, expected):
-    assert judge("tanh_or_sigmoid", tanh_or_sigmoid(*gains)) == expected
-
-
-def test_a_rate_that_diverges_is_not_the_best_one():
-    runs = tanh_or_sigmoid(0.1, 0.1, 0.1)
-    lucky = (runs.histories["activation"] == "sigmoid") & (runs.histories[RATE] == 4.8)
-    some = lucky & (runs.histories["seed"] > 0)
-    runs.histories.loc[lucky, "train/loss"] = 0.0
-    module = find()["tanh_or_sigmoid"].load()
-    assert module._effects(runs, 100).set_index("comparison").loc["best rates", "value"] > 0
-    runs.histories.loc[some, "train/loss"] = np.nan
-    assert module._effects(runs, 100).set_index("comparison").loc["best rates", "value"] < 0
-
-
-def diverged(runs: Runs, **choices) -> Runs:
-    """As if these runs had diverged after step 0: the history ends there."""
-    table, histories = runs.table, runs.histories
-    chosen = (table[list(choices)] == pd.Series(choices)).all(axis=1)
-    kept = ~histories["fingerprint"].isin(table.index[chosen]) | (histories["step"] == 0)
-    return Runs(table.assign(outcome=table["outcome"].where(~chosen, "diverged")), histories[kept], runs.weights)
-
-
-def on_two(runs: Runs, other: str = "wine") -> Runs:
-    """The same runs on another data set, too."""
-    table = pd.concat([runs.table, runs.table.assign(data=other).rename("{}b".format)])
-    again = runs.histories.assign(data=other, fingerprint=runs.histories["fingerprint"] + "b")
-    return Runs(table.rename_axis("fingerprint"), pd.concat([runs.histories, again], ignore_index=True), {})
-
-
-@pytest.mark.parametrize("name", ["tanh_or_sigmoid", "relu_speed"])
-def test_a_data_set_on_which_all_diverged_counts_against_the_claim(name):
-    runs, better = {
-        "tanh_or_sigmoid": (on_two(tanh_or_sigmoid(0.1, 0.1, 0.1)), "tanh"),
-        "relu_speed": (relu_speed(0.1, 0.1), "relu"),
-    }[name]
-    module = find()[name].load()
-    whole, lost = module.verdict(runs), module.verdict(diverged(runs, data="wine", activation=better))
-    assert whole.outcome == SUPPORTED
-    assert len(lost.parts) == len(whole.parts)
-    failed = [part for part, holds in lost.parts.items() if not holds]
-    assert len(failed) == len(whole.parts) / 2
-    assert all("wine" in part and "no value (6 of 6 pairs left out" in part for part in failed)
-    module.figure(diverged(runs, data="wine", activation=better))
-    missing = runs.table[(runs.table["data"] == "wine") & (runs.table["activation"] == better)].index
-    partial = runs._replace(
-        table=runs.table.drop(missing), histories=runs.histories[~runs.histories["fingerprint"].isin(missing)]
-    )
-    assert module.verdict(partial).outcome == SUPPORTED
-
-
-def test_a_part_that_holds_says_how_many_pairs_it_lost():
-    runs = diverged(relu_speed(0.1, 0.1), data="wine", activation="relu", seed=0)
-    parts = find()["relu_speed"].load().verdict(runs).parts
-    assert all(parts.values())
-    assert ["(1 of 6 pairs left out" in part for part in parts] == ["wine" in part for part in parts]
-
-
-def relu_speed(over_sigmoid: float, over_tanh: float) -> Runs:
-    losses = {"relu": 0.5, "sigmoid": 0.5 + over_sigmoid, "tanh": 0.5 + over_tanh}
-    return runs_of(
-        [
-            {"data": data, "hidden_size": 4, "init.scale": 0.01, "activation": name, "seed": seed}
-            | {"train/loss": loss + noise(seed) * (name == "relu"), "saturation/slope": 0.5}
-            for data, (name, loss), seed in product(("flower", "wine"), losses.items(), SEEDS)
-        ]
-    )
-
-
-@pytest.mark.parametrize(
-    ("gains", "expected"), [((0.1, 0.1), SUPPORTED), ((0.1, -0.1), CONDITIONAL), ((0.0, -0.1), REFUTED)]
-)
-def test_relu_is_faster_where_its_loss_is_lower_than_both(gains, expected):
-    assert judge("relu_speed", relu_speed(*gains)) == expected
 
 
 def wine(activation: str) -> dict:

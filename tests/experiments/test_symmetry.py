@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 
 from shallowexp.claims.claim import find
-from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 from shallowexp.runs import Runs
 
 SEEDS = range(6)
