@@ -45,44 +45,6 @@ def weights(activation: str, biases: list[float], repeats: int = 1) -> dict[str,
     return first | {name: np.stack([array] * repeats) for name, array in arrays.items()}
 
 
-def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
-    """ReLU with one of two units dead or none; the leak wakes it or not, and the loss falls by `gain`."""
-    rows, kept = [], []
-    for name, seed in product(("relu", "leaky_relu"), SEEDS):
-        leaky = name == "leaky_relu"
-        loss = 0.5 + noise(seed) - gain * leaky
-        metrics = {"train/loss": loss, "saturation/dead": 0.5 * (dead and not leaky)}
-        rows.append(wine(name) | {RATE: 4.0, "seed": seed} | metrics)
-        kept.append(weights(name, [1, -1 if dead and not (leaky and woken) else 1]))
-    runs = runs_of(rows)
-    return runs._replace(weights=dict(zip(runs.table.index, kept, strict=True)))
-
-
-@pytest.mark.parametrize(
-    ("case", "expected"),
-    [
-        ((True, True, 0.1), SUPPORTED),
-        ((True, True, 0.0), CONDITIONAL),  # awake, and of no use
-        ((True, False, 0.0), REFUTED),  # a slope, and silent as before
-        ((False, True, 0.1), REFUTED),  # nothing to mend
-    ],
-)
-def test_a_leak_mends_where_units_wake_and_the_loss_falls(case, expected):
-    assert judge("dead_units", dead_units(*case)) == expected
-
-
-def test_means_over_leaks_say_how_many_pairs_diverged():
-    runs = dead_units(True, True, 0.1)
-    kept = dict(runs.weights)
-    notes = (
-        find()["dead_units"]
-        .load()
-        .verdict(diverged(runs, activation="leaky_relu", seed=0)._replace(weights=kept))
-        .notes
-    )
-    assert "Mean of these cells by λ: 0.01: silent -0.500, loss -0.100 (1 of 6 pairs left out: diverged" in notes
-
-
 def linear_collapse(*above: float) -> Runs:
     """Identity networks that end so far above the linear model of wine, whose loss is 0: its classes are separable."""
     rows = [

@@ -49,4 +49,4 @@ def test_the_step_and_the_mean_share_the_gap(matched, outcome):
     atoms = find()["tanh_or_sigmoid"].load().atoms(runs(0.1, 0.1, matched))
     shares = [a for a in atoms if a.role == "extension"]
     assert {a.outcome() for a in shares} == {outcome}
-    assert [a.value for a in shares] == pytest.approx([2 * matched - 0.1 + 0.001] * 2)
+    assert [a.value for a in shares] == pytest.approx([2 * matched - 0.1 - 0.001] * 2)
