@@ -22,7 +22,7 @@ from shallowexp.claims.statistics import Effect, Fractions, effect, holm
 from shallowexp.runs import Comparison
 
 Role = Literal["stated", "reason", "control", "extension"]
-Expects = Literal["above", "below", "within"]
+Expects = Literal["above", "below", "within", "at most"]
 ALPHA = 0.05
 
 HOLDS, CONTRADICTED, NO_DIFFERENCE, INCONCLUSIVE = "holds", "contradicted", "no difference", "inconclusive"
@@ -58,7 +58,7 @@ class Atom:
             return CHECKED if self.found == "true" else REFUTED
         if (self.p if p is None else p) >= ALPHA or self.found == "open":
             return INCONCLUSIVE
-        if self.expects == "within":
+        if self.expects in ("within", "at most"):
             return HOLDS if self.found == "equal" else CONTRADICTED
         return {self.expects: HOLDS, "equal": NO_DIFFERENCE}.get(self.found, CONTRADICTED)
 
@@ -67,9 +67,10 @@ def atom(
     measured: Effect | Fractions, expects: Expects, margin: float, unit: str, text: str, statement: str = "",
     role: Role = "stated", scope: str = "", detail: str = "",
 ) -> Atom:  # fmt: skip
-    """The hypothesis that `measured` lies above or below 0, or within `margin` of it.
+    """The hypothesis that `measured` lies above or below 0, within `margin` of it, or at most `margin` above it.
 
     Within the margin by two one-sided tests it is no difference, whatever else is known; a difference from 0 otherwise.
+    At most is one test, of non-inferiority: equal or lower.
     Raises ValueError for a margin that has no unit or is not above 0.
     """
     if not unit or not margin > 0:
@@ -83,8 +84,9 @@ def atom(
 
 
 def _found(measured: Effect | Fractions, expects: Expects, margin: float) -> tuple[str, float]:
-    equal = max(measured.p_above(-margin), measured.p_below(margin))
-    limit = margin if expects == "within" else 0.0
+    at_most = measured.p_below(margin)
+    equal = at_most if expects == "at most" else max(at_most, measured.p_above(-margin))
+    limit = margin if expects in ("within", "at most") else 0.0
     above, below = 2 * measured.p_above(limit), 2 * measured.p_below(-limit)
     tests = {"equal": equal, "above": above, "below": below}
     name = "equal" if equal < ALPHA else min(("above", "below"), key=tests.__getitem__)
@@ -105,7 +107,7 @@ def theorem(
 def above(
     comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
 ) -> list[Atom]:
-    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` stands for its value."""
+    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` and `scope` stands for its value."""
     return _atoms(comparison, "above", margin, unit, text, by, **more)
 
 
@@ -121,6 +123,13 @@ def within(
     return _atoms(comparison, "within", margin, unit, text, by, **more)
 
 
+def at_most(
+    comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
+) -> list[Atom]:
+    """Left exceeds the rival by less than the margin, or is lower."""
+    return _atoms(comparison, "at most", margin, unit, text, by, **more)
+
+
 def _atoms(
     comparison: Comparison, expects: Expects, margin: float, unit: str, text: str, by: Sequence[str], **more: Any
 ):
@@ -128,7 +137,7 @@ def _atoms(
     found = []
     for key, values in comparison.groups(*levels).items():
         named = {level.replace(".", "_"): format_value(value) for level, value in zip(levels, key, strict=True)}
-        scope = more.get("scope") or ", ".join(named.values())
+        scope = more.get("scope", ", ".join(named.values())).format(**named)
         options = {name: option for name, option in more.items() if name != "scope"}
         found.append(atom(effect(values), expects, margin, unit, text.format(**named), scope=scope, **options))
     return found

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from shallowexp.claims.verdict import Inconclusive, Verdict
 
 from shallowexp import CONF
 from shallowexp.claims.claim import find, first_paragraph
-from shallowexp.claims.verdict import Inconclusive, Verdict
 from shallowexp.report import plans
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store

@@ -6,9 +6,9 @@ from functools import cache
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 
 from shallowexp.claims.claim import find
-from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 from shallowexp.config.composition import compose_experiment
 from shallowexp.config.runs import plan
 from shallowexp.network.diagnostics import METRICS

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED
 
 from shallowexp.claims.claim import find
-from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, REFUTED, SUPPORTED
 from shallowexp.network.data import Circles
 from shallowexp.runs import Runs
 from tests.experiments.kept import choices

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 
 from shallowexp.claims.claim import find
-from shallowexp.claims.verdict import CONDITIONAL, REFUTED, SUPPORTED
 from shallowexp.runs import Runs
 
 SEEDS = range(6)
@@ -128,44 +128,3 @@ def test_the_sentence_says_what_the_runs_do():
         ((0.6, 0.4, 0.5), "nowhere."),
     ):
         assert verdict("small_scale", scaled(dict(zip((0.01, 0.3, 3.0), losses, strict=True)))).scope.endswith(said)
-
-
-def relu(plain: float, large: float, diverged: bool = False) -> list[dict]:
-    base = {"data": "flower", "saturation/slope": 0.5, "saturation/dead": 0.0}
-    rows = []
-    for activation in ("relu", "leaky_relu"):
-        for scale, loss in {0.01: 0.5, 1.0: plain, 10.0: large}.items():
-            early = diverged and scale == 10
-            rows += [
-                base
-                | {
-                    "activation": activation,
-                    "init.scale": scale,
-                    "seed": seed,
-                    "train/loss": loss + scale * jitter(seed),
-                }
-                | {"steps": [0, 30] if early else [0, 30, 100, 1000], "outcome": "diverged" if early else "finished"}
-                for seed in SEEDS
-            ]
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("plain", "large", "diverged", "outcome"),
-    [
-        (0.5, 0.4, False, SUPPORTED),
-        (0.5, 0.9, False, CONDITIONAL),
-        (0.5, 0.4, True, CONDITIONAL),
-        (0.9, 0.9, False, REFUTED),
-    ],
-)
-def test_relu_scale(plain, large, diverged, outcome):
-    found = verdict("relu_scale", relu(plain, large, diverged))
-    assert found.outcome == outcome
-    assert found.effect.value == pytest.approx(plain - 0.5, abs=0.01)
-    assert ("12 on flower from × 10" in found.notes) == diverged
-
-
-def test_a_run_without_its_partner_is_not_taken_for_a_divergence():
-    rows = [row for row in relu(0.5, 0.4, False) if (row["init.scale"], row["seed"]) != (10.0, 0)]
-    assert verdict("relu_scale", rows).outcome == SUPPORTED
