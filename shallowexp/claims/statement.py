@@ -22,7 +22,7 @@ from shallowexp.claims.statistics import Effect, Fractions, effect, holm
 from shallowexp.runs import Comparison
 
 Role = Literal["stated", "reason", "control", "extension"]
-Expects = Literal["above", "below", "within"]
+Expects = Literal["above", "below", "within", "at most"]
 ALPHA = 0.05
 
 HOLDS, CONTRADICTED, NO_DIFFERENCE, INCONCLUSIVE = "holds", "contradicted", "no difference", "inconclusive"
@@ -58,7 +58,7 @@ class Atom:
             return CHECKED if self.found == "true" else REFUTED
         if (self.p if p is None else p) >= ALPHA or self.found == "open":
             return INCONCLUSIVE
-        if self.expects == "within":
+        if self.expects in ("within", "at most"):
             return HOLDS if self.found == "equal" else CONTRADICTED
         return {self.expects: HOLDS, "equal": NO_DIFFERENCE}.get(self.found, CONTRADICTED)
 
@@ -67,7 +67,7 @@ def atom(
     measured: Effect | Fractions, expects: Expects, margin: float, unit: str, text: str, statement: str = "",
     role: Role = "stated", scope: str = "", detail: str = "",
 ) -> Atom:  # fmt: skip
-    """The hypothesis that `measured` lies above or below 0, or within `margin` of it.
+    """The hypothesis that `measured` lies above or below 0, within `margin` of it, or is at most `margin`.
 
     Within the margin by two one-sided tests it is no difference, whatever else is known; a difference from 0 otherwise.
     Raises ValueError for a margin that has no unit or is not above 0.
@@ -83,8 +83,10 @@ def atom(
 
 
 def _found(measured: Effect | Fractions, expects: Expects, margin: float) -> tuple[str, float]:
-    equal = max(measured.p_above(-margin), measured.p_below(margin))
-    limit = margin if expects == "within" else 0.0
+    equal = (
+        measured.p_below(margin) if expects == "at most" else max(measured.p_above(-margin), measured.p_below(margin))
+    )
+    limit = margin if expects in ("within", "at most") else 0.0
     above, below = 2 * measured.p_above(limit), 2 * measured.p_below(-limit)
     tests = {"equal": equal, "above": above, "below": below}
     name = "equal" if equal < ALPHA else min(("above", "below"), key=tests.__getitem__)
@@ -119,6 +121,13 @@ def within(
     comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
 ) -> list[Atom]:
     return _atoms(comparison, "within", margin, unit, text, by, **more)
+
+
+def at_most(
+    comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
+) -> list[Atom]:
+    """Left exceeds the rival by no more than `margin`; how far it lies below is left open."""
+    return _atoms(comparison, "at most", margin, unit, text, by, **more)
 
 
 def _atoms(

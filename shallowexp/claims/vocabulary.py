@@ -3,7 +3,7 @@
 from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
 from shallowexp.claims.page import Page
 from shallowexp.claims.replay import Replay, replay, with_weights
-from shallowexp.claims.statement import Atom, above, atom, below, theorem, within
+from shallowexp.claims.statement import Atom, above, at_most, atom, below, theorem, within
 from shallowexp.claims.statistics import Effect, Fractions, effect
 from shallowexp.runs import Comparison, Lacking, Runs, require
 
@@ -17,6 +17,7 @@ __all__ = [
     "Replay",
     "Runs",
     "above",
+    "at_most",
     "atom",
     "below",
     "boundary",
