@@ -16,10 +16,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from shallowexp.claims.vocabulary import (
-    Atom, Page, Replay, Runs, above, at_most, boundary, replay, styled, styles_of, theorem,
-    unit_lines, with_weights, within
+    Atom,
+    Page,
+    Replay,
+    Runs,
+    above,
+    at_most,
+    replay,
+    styles_of,
+    theorem,
+    with_weights,
+    within,
 )  # fmt: skip
-from shallowexp.network.diagnostics import effective_units
 
 TITLES = {"zero": "all zero", "constant": "all 0.01", "random": "random × 0.01"}
 CURVED = ("sigmoid", "tanh", "relu", "leaky_relu")
@@ -128,16 +136,11 @@ def animation(runs: Runs) -> list[Figure]:
     return [_frame(shown, step) for step in steps]
 
 
-@styled
 def _frame(shown: dict[str, Replay], step: int) -> Figure:
-    page = Figure(figsize=(8.4, 3.6))
-    page.suptitle(f"sigmoid, {WIDE} hidden units: step {step}", x=0.01, ha="left", weight="bold")
-    page.supxlabel("green: w·x + b = 0 for each hidden unit; black: the decision boundary", fontsize=9)
-    for ax, (scheme, run) in zip(page.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
-        unit_lines(ax, run.data, lambda X, run=run: run.forward(X, step).Z1)
-        boundary(ax, run.data, lambda X, run=run: run.forward(X, step).Z2[0])
-        parameters = run.at(step)
-        rows = np.hstack([parameters.W1, parameters.b1])[parameters.W1.any(axis=1)]  # w = 0 has no line
-        lines = effective_units(rows, "any scale")
-        ax.set(title=f"{TITLES[scheme]}: {lines or 'no'} line{'' if lines == 1 else 's'}")
-    return page
+    page = Page([list(shown)], size=(8.4, 3.6))
+    page.figure.suptitle(f"sigmoid, {WIDE} hidden units: step {step}", x=0.01, ha="left", weight="bold")
+    page.figure.supxlabel("green: w·x + b = 0 for each hidden unit; black: the decision boundary", fontsize=9)
+    for scheme, run in shown.items():
+        page.plane(scheme, run, step)
+        page[scheme].set_title(TITLES[scheme])
+    return page.figure

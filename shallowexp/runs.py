@@ -76,7 +76,7 @@ class Comparison(NamedTuple):
         if not len(self.differences):
             raise Lacking(f"no runs that differ only in {self.by}")
         levels = levels or (self.by,)
-        found = self.differences.groupby(level=list(levels), sort=False)
+        found = self.differences.groupby(level=list(levels))
         return {key: part.groupby(level="seed").mean() if part.notna().any() else part for key, part in found}
 
 

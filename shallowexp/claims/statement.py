@@ -107,7 +107,7 @@ def theorem(
 def above(
     comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
 ) -> list[Atom]:
-    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` stands for its value."""
+    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` and `scope` is its value."""
     return _atoms(comparison, "above", margin, unit, text, by, **more)
 
 
@@ -137,7 +137,7 @@ def _atoms(
     found = []
     for key, values in comparison.groups(*levels).items():
         named = {level.replace(".", "_"): format_value(value) for level, value in zip(levels, key, strict=True)}
-        scope = more.get("scope") or ", ".join(named.values())
+        scope = more.get("scope", "").format(**named) or ", ".join(named.values())
         options = {name: option for name, option in more.items() if name != "scope"}
         found.append(atom(effect(values), expects, margin, unit, text.format(**named), scope=scope, **options))
     return found
