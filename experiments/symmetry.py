@@ -6,164 +6,141 @@ Equal rows of A1 make equal rows of dZ1, dW1 and W1, after every update. Fukumiz
 network's minimum, its units repeated, is a critical point of the wider one; Blumenfeld et al. (2020) that noise, and
 not only a random start, sets the units free. All zero is worse than all equal: where g(0) = 0 both weight gradients
 vanish and only b2 moves; the sigmoid, with g(0) = 1/2, learns with all units equal; on balanced classes not even it
-moves.
+moves. Equal units are worth one, yet they are not one alone: n of them learn with n times the rate on the sum of W2
+and with 1/n of it on w, and may end elsewhere.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
-from shallowexp.claims.replay import Replay, replay, with_weights
-from shallowexp.claims.statistics import (
-    drop_undefined,
-    effects_by,
-    format_estimate,
-    mean_over_seeds,
-    paired,
-    require,
-    summarise,
-)
-from shallowexp.claims.verdict import Verdict, criteria
-from shallowexp.network.diagnostics import effective_units
-from shallowexp.runs import Runs
+from shallowexp.claims.vocabulary import (
+    Atom,
+    Page,
+    Replay,
+    Runs,
+    above,
+    at_most,
+    replay,
+    styles_of,
+    theorem,
+    with_weights,
+    within,
+)  # fmt: skip
 
-EQUAL = ("zero", "constant")
-SCHEMES = (*EQUAL, "random")
 TITLES = {"zero": "all zero", "constant": "all 0.01", "random": "random × 0.01"}
-PATHS = ("tanh", "sigmoid")  # drawn over each other; with g(0) = 0 and without
-MEASURES = ("symmetry/effective_units", "train/accuracy", "gradient/W1", "gradient/W2")
-MARGIN = 0.02  # training accuracy that breaking the symmetry must gain
+CURVED = ("sigmoid", "tanh", "relu", "leaky_relu")
+WIDE = 8  # units, against one alone
+GAIN, LOWER = 0.02, 0.02  # training accuracy and nats that a reader would notice
+UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 
 
-@styled
-def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
+def figure(runs: Runs) -> Page:
     """Equal weights give all hidden units one path, random ones a fan; only the fan gains from more units."""
-    table, histories = _unbalanced(runs.table), _unbalanced(runs.histories)
-    page = Figure(figsize=(12, 6))
-    top, bottom = page.subfigures(2, 1, height_ratios=[1.15, 1])
-    *planes, counts = top.subplots(1, len(SCHEMES) + 1)
-    drawn = [_paths(ax, runs, table, scheme) for ax, scheme in zip(planes, SCHEMES, strict=True)]
-    wide = histories[histories["hidden_size"] == histories["hidden_size"].max()]
-    drawn.append(median_and_band(counts, wide, "step", "symmetry/effective_units", "init", TITLES.get))
-    step_axis(counts)
-    counts.set(title="Different hidden units", ylim=(0, None))
-    legend(counts, loc="center right")
-    names = list(styles_of(table["activation"]))
-    for ax, name in zip(bottom.subplots(1, len(names) or 1, sharey=True, squeeze=False)[0], names, strict=False):
-        cell = table[table["activation"] == name]
-        drawn.append(
-            median_and_band(ax, cell, "hidden_size", "train/accuracy", "init", TITLES.get).assign(activation=name)
-        )
-        ax.set_xscale("log", base=2)
-        ax.set(title=name, xlabel="hidden units", xticks=sorted(cell["hidden_size"].unique()))
-        ax.xaxis.set_major_formatter("{x:.0f}")
-    bottom.axes[0].set_ylabel("training accuracy")
-    return page, pd.concat(drawn, ignore_index=True)
-
-
-def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
-    require(frame, "init", "activation", "hidden_size", "seed", "data.positive_rate", *MEASURES)
-    return frame[(frame["data.positive_rate"] != 0.5) & frame["init"].isin(SCHEMES)]
-
-
-def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
-    """Rows of W1 in the plane while training, of the widest networks whose weights were kept."""
-    drawn, counts, widest = [pd.DataFrame()], [], table["hidden_size"].max()
-    for name, style in styles_of(PATHS).items():
-        for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=widest)[:1]:
-            kept = runs.weights[fingerprint]
-            rows = [pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for W1 in kept["W1"]]
-            paths = pd.concat(dict(zip(kept["steps"], rows, strict=True)))
-            drawn.append(paths.rename_axis(["step", "unit"]).reset_index().assign(init=scheme, activation=name))
-            counts.append(table.loc[fingerprint, "symmetry/effective_units"])
-            for unit, path in drawn[-1].groupby("unit"):
-                ax.plot(path["w1"], path["w2"], linewidth=1.3, label=name if unit == 0 else None, **style)
-                ax.plot(path["w1"].iloc[-1:], path["w2"].iloc[-1:], "o", markersize=5, color=style["color"])
-    ax.plot(0, 0, "+", color="black", markersize=10, zorder=1)
-    ax.margins(0.12)
-    paths = f": {widest} units, {max(counts):.0f} path{'s' if max(counts) > 1 else ''}" if counts else ""
-    ax.set(title=f"{TITLES[scheme]}{paths}", xlabel="weight of x1", ylabel="weight of x2")
-    legend(ax)
-    return pd.concat(drawn)
-
-
-@styled
-def animation(runs: Runs) -> list[Figure]:
-    """Boundary and hidden units' lines while training, by scheme: equal units share one line, random ones spread out."""
-    table = _unbalanced(runs.table)
-    table = table[table.index.isin(set(runs.weights))]
-    wide = table[table["hidden_size"] == table["hidden_size"].max()]
-    for name in styles_of(wide["activation"]):  # the sigmoid first, which learns from every scheme
-        chosen = {scheme: with_weights(runs, wide, init=scheme, activation=name)[:1] for scheme in SCHEMES}
-        shown = {scheme: replay(runs, fingerprint) for scheme, found in chosen.items() for fingerprint in found}
-        if shown and all(run.in_plane for run in shown.values()):
-            steps = sorted(set().union(*(run.steps.tolist() for run in shown.values())))
-            return [_frame(shown, step, f"{name}, {wide['hidden_size'].max()} hidden units") for step in steps]
-    return []
-
-
-def _frame(shown: dict[str, Replay], step: int, title: str) -> Figure:
-    page = Figure(figsize=(8.4, 3.6))
-    page.suptitle(f"{title}: step {step}", x=0.01, ha="left", weight="bold")
-    page.supxlabel("green: w·x + b = 0 for each hidden unit; black: the decision boundary", fontsize=9)
-    for ax, (scheme, run) in zip(page.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
-        unit_lines(ax, run.data, lambda X, run=run: run.forward(X, step).Z1)
-        boundary(ax, run.data, lambda X, run=run: run.forward(X, step).Z2[0])
-        parameters = run.at(step)
-        rows = np.hstack([parameters.W1, parameters.b1])[parameters.W1.any(axis=1)]  # w = 0 has no line
-        lines = effective_units(rows, "any scale")
-        ax.set(title=f"{TITLES[scheme]}: {lines or 'no'} line{'' if lines == 1 else 's'}")
+    page = Page([[*TITLES, "units"], ["gains", "gains", "worth", "worth"]], size=(12, 6.2))
+    wide = _unbalanced(runs).where(hidden_size=WIDE)
+    for scheme, title in TITLES.items():
+        for name, style in styles_of(("tanh", "sigmoid")).items():
+            for fingerprint in with_weights(wide, wide.table, init=scheme, activation=name)[:1]:
+                page.paths(scheme, replay(runs, fingerprint), name, **style)
+        page[scheme].plot(0, 0, "+", color="black", markersize=10, zorder=1)
+        page[scheme].set_title(f"{title}: {WIDE} units")
+    reach = 1.1 * max(np.abs(page[scheme].dataLim.get_points()).max() for scheme in TITLES)
+    for scheme in TITLES:
+        page[scheme].set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    page["zero"].legend()
+    page.curves("units", wide, UNITS, by="init", label=TITLES.__getitem__)
+    page["units"].set(title=f"Effective units of {WIDE}", ylim=(0, WIDE + 0.5))
+    page.intervals("gains", _gains(runs))
+    page["gains"].set_title(f"Accuracy of {WIDE} units, random minus equal")
+    page.intervals("worth", [atom for atom in _worth(runs) if atom.unit == "accuracy"])
+    page["worth"].set_title(f"Accuracy, {WIDE} units minus one")
     return page
 
 
-def verdict(runs: Runs) -> Verdict:
-    """Fixed before the runs: for each activation, every run from zero or constant weights has one effective hidden
-    unit at every logged step, and at the largest hidden size random weights gain training accuracy over constant
-    ones, paired by seed, with the whole 95% interval above 0.02. Supported if both hold for every activation,
-    refuted if for none.
-    """
-    table = _unbalanced(runs.table)
-    widest = table["hidden_size"].max()
-    pairs = paired(
-        table[table["hidden_size"] == widest], "train/accuracy", "init", "random", "constant", ("activation", "seed")
-    )
-    gains, lost = drop_undefined(pairs)
-    effects = effects_by(pairs, "activation")
-    equal = runs.histories[runs.histories["init"].isin(EQUAL)]
-    most_units = equal.groupby("activation")["symmetry/effective_units"].max()
-    alike = {name: most_units[name] == 1 for name in effects}
-    gained = {name: effect.low > MARGIN for name, effect in effects.items()}
-    return Verdict(
-        criteria(
-            [
-                (
-                    f"{name}: equal weights keep {most_units[name]:.0f} of {widest} units; gain {format_estimate(effect)}",
-                    alike[name] and gained[name],
-                )
-                for name, effect in effects.items()
-            ]
-        ),
-        f"training accuracy at {widest} hidden units, random minus constant, mean of activations, paired by seed{lost}",
-        mean_over_seeds(gains),
-        f"Equal units stay one unit {summarise(alike.items())}; random weights gain accuracy {summarise(gained.items())}.",
-        _rest(runs),
-    )
+def _unbalanced(runs: Runs) -> Runs:
+    return runs.where({"data.positive_rate": 0.3})
 
 
-def _rest(runs: Runs) -> str:
-    """Where zero weights move at all, in words."""
-    zero = runs.histories[runs.histories["init"] == "zero"]
-    moved = zero.assign(
-        weights=zero[["gradient/W1", "gradient/W2"]].max(axis=1), balanced=zero["data.positive_rate"] == 0.5
+def atoms(runs: Runs) -> Iterator[Atom]:
+    zero, constant = (_unbalanced(runs).where(init=scheme) for scheme in ("zero", "constant"))
+    yield _equal(zero, "From all zero the hidden units stay equal", role="stated", scope="all zero, exact arithmetic")
+    yield _equal(
+        constant, "So they do where weights move: from equal ones", role="reason", scope="all 0.01, exact arithmetic"
     )
-    moved = moved.groupby(["balanced", "activation"])["weights"].max() > 0
-    sentences = []
-    for balanced, part in moved.groupby(level="balanced"):
-        names = part.droplevel("balanced")
-        where = "balanced" if balanced else "unbalanced"
-        sentences.append(
-            f"From all zero on {where} classes the weights move for {', '.join(names.index[names]) or 'none'}"
-            f" and never for {', '.join(names.index[~names]) or 'none'}."
-        )
-    return " ".join(sentences)
+    yield _rests(zero.where(activation=CURVED[1:]), "From all zero W moves only for sigmoid", "30% of class 1")
+    yield _rests(
+        runs.where({"data.positive_rate": 0.5}, init="zero"), "On balanced classes not even sigmoid moves", "balanced"
+    )
+    yield _one_unit(runs, constant.where(hidden_size=WIDE))
+    yield from _worth(runs)
+    yield from _gains(runs)
+
+
+def _equal(runs: Runs, text: str, **more: str) -> Atom:
+    rows, sizes = runs.histories, runs.table["hidden_size"]
+    detail = (
+        f"{len(sizes)} runs of {sizes.nunique()} sizes up to {sizes.max()}, {len(rows)} logged steps: "
+        f"at most {rows[UNITS].max():.0f} effective unit"
+    )
+    return theorem(bool(len(rows)) and bool((rows[UNITS] == 1).all()), text, "31", detail=detail, **more)
+
+
+def _one_unit(runs: Runs, equal: Runs) -> Atom:
+    """Whether one unit with their summed W2 puts out what equal ones do, at the end of each run whose weights were kept."""
+    found = [replay(runs, fingerprint) for fingerprint in with_weights(runs, equal.table, init="constant")]
+    apart = 0.0 if found else np.inf
+    for run in found:
+        W1, b1, W2, b2 = run.parameters[-1]
+        one = run.activation(W1[:1] @ run.data.X + b1[:1]) * W2.sum() + b2
+        apart = max(apart, np.abs(one - run.forward(run.data.X, run.steps[-1]).Z2).max())
+    return theorem(apart < 1e-9, "What 8 equal units compute, one computes whose W2 is their sum", "32",
+                   scope="all 0.01, exact arithmetic", detail=f"{len(found)} networks, outputs z2 within {apart:.0e}")  # fmt: skip
+
+
+def _rests(runs: Runs, text: str, scope: str) -> Atom:
+    largest = runs.histories[["gradient/W1", "gradient/W2"]].max().max()
+    return theorem(bool(largest < 1e-12), text, "31", "extension", scope, f"largest gradient of a weight {largest:.0e}")
+
+
+def _worth(runs: Runs) -> Iterator[Atom]:
+    """What many units gain over one alone: nothing if they are equal, something if not."""
+    runs = _unbalanced(runs).where(activation=CURVED)
+    sizes = ("hidden_size", WIDE, 1, ("activation", "seed"))
+    yield from at_most(runs.where(init="constant").compare(ACCURACY, *sizes), GAIN, "accuracy", statement="32",
+                       text="{activation}: 8 equal units gain nothing over one", by=["activation"])  # fmt: skip
+    losses = runs.where(init="constant").compare("train/loss", "hidden_size", 1, WIDE, ("activation", "seed"))
+    yield from at_most(losses, LOWER, "nats", statement="32", role="extension", scope="loss, all activations",
+                       text="8 equal units end at no lower loss than one")  # fmt: skip
+    yield from above(runs.where(init="random").compare(ACCURACY, *sizes), GAIN, "accuracy", statement="32",
+                     role="control", scope="random, all activations", text="8 random units do gain over one")  # fmt: skip
+
+
+def _gains(runs: Runs) -> Iterator[Atom]:
+    """What random weights gain over equal ones: nothing without a nonlinearity."""
+    wide = _unbalanced(runs).where(hidden_size=WIDE)
+    sides = ("init", "random", "constant", ("activation", "seed"))
+    yield from above(wide.where(activation=CURVED).compare(ACCURACY, *sides), GAIN, "accuracy", statement="33",
+                     text="{activation}: random weights gain over equal ones", by=["activation"])  # fmt: skip
+    yield from within(wide.where(activation="identity").compare(ACCURACY, *sides), GAIN / 4, "accuracy", statement="33",
+                      role="control", text="{activation} gains nothing from them", by=["activation"])  # fmt: skip
+
+
+def animation(runs: Runs) -> list[Figure]:
+    """Boundary and hidden units' lines while training, by scheme: equal units share one line, random ones spread out."""
+    wide = _unbalanced(runs).where(hidden_size=WIDE, activation="sigmoid")  # which learns from every scheme
+    found = {scheme: with_weights(wide, wide.table, init=scheme)[:1] for scheme in TITLES}
+    shown = {scheme: replay(runs, fingerprint) for scheme, some in found.items() for fingerprint in some}
+    steps = sorted(set().union(*(run.steps.tolist() for run in shown.values())))
+    return [_frame(shown, step) for step in steps]
+
+
+def _frame(shown: dict[str, Replay], step: int) -> Figure:
+    page = Page([list(shown)], size=(8.4, 3.6))
+    page.figure.suptitle(f"sigmoid, {WIDE} hidden units: step {step}", x=0.01, ha="left", weight="bold")
+    page.figure.supxlabel("green: w·x + b = 0 for each hidden unit; black: the decision boundary", fontsize=9)
+    for scheme, run in shown.items():
+        page.plane(scheme, run, step)
+        page[scheme].set_title(TITLES[scheme])
+    return page.figure

@@ -67,7 +67,7 @@ def atom(
     measured: Effect | Fractions, expects: Expects, margin: float, unit: str, text: str, statement: str = "",
     role: Role = "stated", scope: str = "", detail: str = "",
 ) -> Atom:  # fmt: skip
-    """The hypothesis that `measured` lies above or below 0, within `margin` of it, or at most `margin` above it.
+    """The hypothesis that `measured` lies above or below 0, within `margin` of it, or is at most `margin`.
 
     Within the margin by two one-sided tests it is no difference, whatever else is known; a difference from 0 otherwise.
     At most is one test, of non-inferiority: equal or lower.
@@ -84,8 +84,9 @@ def atom(
 
 
 def _found(measured: Effect | Fractions, expects: Expects, margin: float) -> tuple[str, float]:
-    at_most = measured.p_below(margin)
-    equal = at_most if expects == "at most" else max(at_most, measured.p_above(-margin))
+    equal = (
+        measured.p_below(margin) if expects == "at most" else max(measured.p_above(-margin), measured.p_below(margin))
+    )
     limit = margin if expects in ("within", "at most") else 0.0
     above, below = 2 * measured.p_above(limit), 2 * measured.p_below(-limit)
     tests = {"equal": equal, "above": above, "below": below}
@@ -107,7 +108,7 @@ def theorem(
 def above(
     comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
 ) -> list[Atom]:
-    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` and `scope` stands for its value."""
+    """An atom for each combination of the levels `by`: left is above the rival. {level} in `text` and `scope` is its value."""
     return _atoms(comparison, "above", margin, unit, text, by, **more)
 
 
@@ -126,7 +127,7 @@ def within(
 def at_most(
     comparison: Comparison, margin: float, unit: str, text: str, by: Sequence[str] = (), **more: Any
 ) -> list[Atom]:
-    """Left exceeds the rival by less than the margin, or is lower."""
+    """Left exceeds the rival by no more than `margin`; how far it lies below is left open."""
     return _atoms(comparison, "at most", margin, unit, text, by, **more)
 
 
@@ -137,7 +138,7 @@ def _atoms(
     found = []
     for key, values in comparison.groups(*levels).items():
         named = {level.replace(".", "_"): format_value(value) for level, value in zip(levels, key, strict=True)}
-        scope = more.get("scope", ", ".join(named.values())).format(**named)
+        scope = more.get("scope", "").format(**named) or ", ".join(named.values())
         options = {name: option for name, option in more.items() if name != "scope"}
         found.append(atom(effect(values), expects, margin, unit, text.format(**named), scope=scope, **options))
     return found

@@ -1,4 +1,4 @@
-"""Data sets: the course's synthetic ones, raw, and real ones from scikit-learn, standardised.
+"""Data sets: the course's synthetic ones, raw, and real ones from scikit-learn, standardised unless asked otherwise.
 
 A data set is a frozen dataclass whose fields are its Hydra keys; `load` draws it. Columns are samples: X is (n_x, m), Y is
 (n_y, m), 0/1 for two classes, one-hot for many, the target itself for regression. A synthetic set trains on all its `samples`
@@ -254,11 +254,12 @@ class Xor(Synthetic):
 
 
 class Real(Data):
-    """A table of scikit-learn, named by `loader`: split by `seed`, standardised by the training part."""
+    """A table of scikit-learn, named by `loader`: split by `seed`; `standardise`d by the training part, or as measured."""
 
     loader: ClassVar[str]
     test_size: float
     seed: int
+    standardise: bool
 
     def __post_init__(self) -> None:
         if not 0 < self.test_size < 1:
@@ -277,9 +278,12 @@ class Real(Data):
             )
         except ValueError as error:
             raise ValueError(f"data.test_size={self.test_size} leaves no usable split: {error}") from None
-        scaler = StandardScaler().fit(X)
-        X, X_test = (np.ascontiguousarray(scaler.transform(part).T) for part in (X, X_test))
-        measured = scaler.mean_[:, None], scaler.scale_[:, None]
+        measured: tuple[np.ndarray, ...] = ()
+        if self.standardise:
+            scaler = StandardScaler().fit(X)
+            X, X_test = scaler.transform(X), scaler.transform(X_test)
+            measured = scaler.mean_[:, None], scaler.scale_[:, None]
+        X, X_test = np.ascontiguousarray(X.T), np.ascontiguousarray(X_test.T)
         return Dataset(X, self.targets(y, y), X_test, self.targets(y_test, y), self.task, *measured)
 
     def targets(self, y: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -295,6 +299,7 @@ class BreastCancer(Real):
 
     test_size: float = 0.2
     seed: int = 1
+    standardise: bool = True
 
     task = "binary"
     loader = "load_breast_cancer"
@@ -306,6 +311,7 @@ class Digits(Real):
 
     test_size: float = 0.2
     seed: int = 1
+    standardise: bool = True
 
     task = "multiclass"
     loader = "load_digits"
@@ -317,6 +323,7 @@ class Wine(Real):
 
     test_size: float = 0.2
     seed: int = 1
+    standardise: bool = True
 
     task = "multiclass"
     loader = "load_wine"
@@ -328,6 +335,7 @@ class Iris(Real):
 
     test_size: float = 0.2
     seed: int = 1
+    standardise: bool = True
 
     task = "multiclass"
     loader = "load_iris"
@@ -339,6 +347,7 @@ class Diabetes(Real):
 
     test_size: float = 0.2
     seed: int = 1
+    standardise: bool = True
 
     task = "regression"
     loader = "load_diabetes"

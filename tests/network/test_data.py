@@ -133,6 +133,15 @@ def test_real_sets_are_split_once_and_scaled_by_their_training_part(Set):
     np.testing.assert_allclose(np.sort(shape), np.sort(expected), atol=1e-9)  # the same points, scaled
 
 
+@each_real
+def test_real_sets_stay_as_measured_where_asked(Set):
+    raw, _ = getattr(datasets, Set.loader)(return_X_y=True)
+    drawn, scaled = Set(standardise=False).draw(), Set().draw()
+    points = np.hstack([drawn.X, drawn.X_test])
+    np.testing.assert_array_equal(np.sort(points), np.sort(raw.T))
+    np.testing.assert_allclose(scaled.X * scaled.scale + scaled.mean, drawn.X, atol=1e-9)  # the same split
+
+
 @pytest.mark.parametrize(("Set", "classes"), [(Digits, 10), (Wine, 3), (Iris, 3)])
 def test_many_classes_are_one_hot_and_stratified(Set, classes):
     drawn = Set().draw()
