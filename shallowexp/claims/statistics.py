@@ -33,7 +33,9 @@ class Effect:
         values = np.asarray(list(values), dtype=float)
         if not len(values):
             return cls(nan, nan, 0, lost, pairs)
-        error = float(values.std(ddof=1) / sqrt(len(values))) if len(values) > 1 else nan
+        if len(values) == 1 or np.ptp(values) == 0:  # a mean of equal numbers may differ from them in its last bit
+            return cls(float(values[0]), 0.0 if len(values) > 1 else nan, len(values), lost, pairs or len(values))
+        error = float(values.std(ddof=1) / sqrt(len(values)))
         return cls(float(values.mean()), error, len(values), lost, pairs or len(values))
 
     @property

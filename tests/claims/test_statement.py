@@ -1,0 +1,119 @@
+"""What follows from atoms: every outcome is reachable, only what the chapter says decides, and nothing without a unit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from shallowexp.claims import statement as s
+from shallowexp.claims.statement import Atom, above, atom, below, chapter, judge, theorem, within
+from shallowexp.claims.statistics import Effect, Fractions
+from shallowexp.runs import Comparison
+
+NUMBER = "16"
+
+
+def effect_of(mean: float, spread: float = 0.01, n: int = 20) -> Effect:
+    return Effect.of(mean + spread * np.linspace(-1, 1, n))
+
+
+def made(expects: str, mean: float, role: str = "stated", spread: float = 0.01, scope: str = "here") -> Atom:
+    return atom(effect_of(mean, spread), expects, 0.1, "nats", "a hypothesis", NUMBER, role, scope)
+
+
+@pytest.mark.parametrize(
+    ("expects", "mean", "spread", "outcome"),
+    [
+        ("above", 0.5, 0.01, s.HOLDS),
+        ("above", -0.5, 0.01, s.CONTRADICTED),
+        ("above", 0.02, 0.01, s.NO_DIFFERENCE),
+        ("above", 0.2, 2.0, s.INCONCLUSIVE),
+        ("below", -0.5, 0.01, s.HOLDS),
+        ("below", 0.5, 0.01, s.CONTRADICTED),
+        ("within", 0.02, 0.01, s.HOLDS),
+        ("within", 0.5, 0.01, s.CONTRADICTED),
+        ("within", -0.5, 0.01, s.CONTRADICTED),
+        ("within", 0.1, 0.05, s.INCONCLUSIVE),
+    ],
+)
+def test_an_atom_ends_as_its_interval_says(expects, mean, spread, outcome):
+    assert made(expects, mean, spread=spread).outcome() == outcome
+
+
+def test_a_theorem_is_checked_or_refuted_without_an_interval():
+    assert (theorem(True, "t").outcome(), theorem(False, "t").outcome()) == (s.CHECKED, s.REFUTED)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "outcome"),
+    [
+        ([("stated", 0.5), ("stated", 0.6)], s.RIGHT),
+        ([("stated", 0.5), ("stated", -0.6)], s.CONDITION),
+        ([("stated", 0.5), ("stated", 0.0)], s.CONDITION),
+        ([("stated", -0.5), ("stated", 0.0)], s.WRONG),
+        ([("stated", 0.5), ("reason", -0.6)], s.OTHER_REASON),
+        ([("stated", 0.5), ("reason", 0.6)], s.RIGHT),
+        ([("stated", 0.5), ("control", -0.6), ("extension", -0.5)], s.RIGHT),
+        ([("control", 0.5)], s.INCONCLUSIVE),
+        ([], s.INCONCLUSIVE),
+    ],
+)
+def test_only_what_the_chapter_says_decides(atoms, outcome):
+    assert judge(chapter()[NUMBER], [made("above", mean, role) for role, mean in atoms]).outcome == outcome
+
+
+def test_mostly_open_is_inconclusive_and_a_condition_names_where():
+    open_ = made("above", 0.2, spread=3.0, scope="wine")
+    holds, against = made("above", 0.5, scope="flower"), made("above", -0.5, scope="digits")
+    assert judge(chapter()[NUMBER], [open_, open_, holds]).outcome == s.INCONCLUSIVE
+    found = judge(chapter()[NUMBER], [open_, holds, against])
+    assert (found.outcome, found.condition) == (s.CONDITION, "It holds for flower; not for digits; open for wine.")
+
+
+def test_many_tests_are_corrected_within_a_statement():
+    weak = atom(Effect(1.0, 0.45, 20), "above", 0.1, "nats", "weak", NUMBER)
+    assert weak.outcome() == s.HOLDS
+    assert 0.02 < weak.p < 0.05
+    assert set(judge(chapter()[NUMBER], [weak] * 5).outcomes) == {s.INCONCLUSIVE}
+    controls = [made("above", 0.5, "control")] * 5
+    assert judge(chapter()[NUMBER], [weak, *controls]).outcomes[0] == s.HOLDS
+
+
+def test_a_comparison_gives_an_atom_for_each_cell_with_its_pairs():
+    keys = [("tanh", data, seed) for data in ("flower", "wine") for seed in range(8)]
+    values = [0.3 + 0.01 * seed if data == "flower" else -0.3 - 0.01 * seed for _, data, seed in keys]
+    index = pd.MultiIndex.from_tuples(keys, names=["activation", "data", "seed"])
+    series = pd.Series(values, index)
+    series.iloc[0] = np.nan
+    found = above(
+        Comparison("loss", "activation", "relu", series), 0.1, "nats", "ReLU on {data}", by=["data"], statement=NUMBER
+    )
+    assert [(a.text, a.scope, a.outcome(), a.lost, a.pairs) for a in found] == [
+        ("ReLU on flower", "flower", s.HOLDS, 1, 8), ("ReLU on wine", "wine", s.CONTRADICTED, 0, 8)
+    ]  # fmt: skip
+    comparison = Comparison("loss", "activation", "relu", series)
+    assert [a.outcome() for a in below(comparison, 0.1, "nats", "x", by=["data"])] == [s.CONTRADICTED, s.HOLDS]
+    assert {a.outcome() for a in within(comparison, 0.1, "nats", "x", by=["data"])} == {s.CONTRADICTED}
+
+
+def test_fractions_make_atoms():
+    found = atom(Fractions(15, 20, 0, 20), "above", 0.1, "of runs", "trapped", NUMBER)
+    assert (found.outcome(), found.n, found.value) == (s.HOLDS, 40, 0.75)
+
+
+@pytest.mark.parametrize(("margin", "unit"), [(0.1, ""), (0.0, "nats"), (-1.0, "nats")])
+def test_a_margin_without_unit_or_size_is_refused(margin, unit):
+    with pytest.raises(ValueError, match="needs a unit"):
+        atom(effect_of(0.5), "above", margin, unit, "a hypothesis")
+
+
+def test_the_chapter_is_whole_and_in_order():
+    statements = chapter()
+    numbers = [int(number.rstrip("r")) for number in statements]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(1, 37))
+    assert {kind for one in statements.values() for kind in one.kind.split()} <= set("dteac")
+    assert all(one.text.endswith(".") and one.title for one in statements.values())
+    assert not statements["1"].judged
+    assert statements["33"].judged
+    assert len(yaml.safe_load(s.CHAPTER.read_text())) == len(statements)
