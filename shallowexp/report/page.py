@@ -170,9 +170,9 @@ def sentence(found: Judgement) -> str:
     return "".join(words) + (f"; weakest: {weakest.scope} {interval(weakest)}." if weakest is not strongest else ".")
 
 
-def sources(found: Judgement, entries: Sequence[Entry]) -> list[str]:
+def sources(found: Judgement, entries: Sequence[Entry]) -> list[Claim]:
     """The experiments that its atoms come from."""
-    return [entry.claim.name for entry in entries if set(entry.atoms) & set(found.atoms)]
+    return [entry.claim for entry in entries if set(entry.atoms) & set(found.atoms)]
 
 
 def signed(value: float, spec: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from shallowexp.claims.claim import Claim
-from shallowexp.claims.verdict import CONDITIONAL, INCONCLUSIVE, OUTCOMES, REFUTED, SUPPORTED, Estimate, Verdict
+from shallowexp.claims.statement import OUTCOMES, Atom, Judgement, Statement, atom, theorem
+from shallowexp.claims.statistics import Effect
 from shallowexp.report import page
 
 FLAGS = (
@@ -28,25 +29,45 @@ Section: 6.4 & <b>
 A paragraph of background </section> & more.
 """
 TIMEOUT = 60
-LINES = 4  # of a condition on a card
-HELD = {
-    SUPPORTED: {"tanh, <b>: +0.128": True},
-    REFUTED: dict.fromkeys("abc", False),
-    CONDITIONAL: {f"part {i} {LONG if i < 2 else ''}": i % 3 > 0 for i in range(9)},
-    INCONCLUSIVE: {},
+ATOMS = {  # of the entries, by name
+    "plain": [
+        atom(Effect(0.1275, 0.008, 20), "above", 0.02, "accuracy", "gains <b>", "31", "stated", "tanh, <b>"),
+        theorem(True, "equal & equal", "31", "stated", "everywhere", "most units: 1"),
+    ],
+    "odd & <name> é#?": [
+        atom(Effect(-3.0, 0.1, 9, 2, 11), "above", 1.0, "nats", f"rises {LONG}", "16", "stated", LONG),
+        atom(Effect(0.1, 0.01, 20), "above", 1.0, "nats", "hardly", "16", "reason", "wine"),
+        atom(Effect(0.5, float("nan"), 1), "within", 1.0, "nats", "one seed", "", "extension", "iris"),
+    ],
+    "third": [theorem(False, f"part {i}", "22", "stated") for i in range(9)],
+    "bare": [],
 }
+JUDGED = [
+    ("31", "right", ATOMS["plain"], ["holds", "theorem, checked"], ""),
+    (
+        "16",
+        "right under a condition",
+        ATOMS["odd & <name> é#?"][:2],
+        ["contradicted", "no difference"],
+        f"It holds for {LONG}.",
+    ),
+    ("22", "wrong", ATOMS["third"], ["theorem, refuted"] * 9, ""),
+    ("5", "inconclusive", [], [], ""),
+    ("10", "right, for another reason", [], [], ""),
+]
 
 
 @dataclass
 class Entry:
     claim: Claim
-    verdict: Verdict
+    atoms: list[Atom]
     numbers: pd.DataFrame
     animation: Path | None = None
     missing: int = 0
     diverged: int = 0
     caption: str = "One line rises & the other <stays>."
-    hypothesis: str = "More than 0 for every activation."
+    lacks: str = ""
+    registered: str = "Hypotheses <fixed> before the runs."
     runs: int = 1234
     digest: str = "0123456789abcdef" * 2
     command: str = "shallowexp -m +experiment=a 'seed=range(2)' " + LONG
@@ -59,33 +80,31 @@ class Entry:
 
 
 def entries(output: Path) -> list[Entry]:
-    """One claim of each outcome, with their files: plain, nasty, and as little as there can be."""
-    nowhere = Estimate(np.nan, np.nan, np.nan)
-    effects = Estimate(0.1275, 0.1107, 0.1446), Estimate(-3.0, -4.0, 1.0), Estimate(2.5, 2.0, 3.0), nowhere
+    """Experiments with their files: plain, nasty, and as little as there can be."""
     docstrings = "Units that start equal stay equal.\n\nSection: 6.4\n\nBackground.", NASTY, "Third.", ""
     words = pd.DataFrame({"init": ["zero", "<i>" + LONG] * 30, **{f"column {i}": np.arange(60) / 7 for i in range(12)}})
     numbers = words, words.assign(measure=LONG), words, pd.DataFrame()
     made = []
-    for name, *rest in zip(
-        ("plain", "odd & <name> é#?", "third", "bare"), docstrings, OUTCOMES, effects, numbers, strict=True
-    ):
-        docstring, outcome, effect, table = rest
+    for (name, atoms), docstring, table in zip(ATOMS.items(), docstrings, numbers, strict=True):
         (output / f"{name}.py").write_text(f"{docstring!r}\n")
         kinds = ("png",) if name == "bare" else ("png", "svg", "pdf")
         for kind in kinds:
             figure = Figure(figsize=(12, 6))
             figure.subplots().plot([0, 1, len(made)])
             figure.savefig(output / f"{name}.{kind}", dpi=200)
-        verdict = Verdict(
-            HELD[outcome], f"accuracy <left> & {name}", effect, f"Holds & stops at {LONG}.", "And <besides>."
-        )
-        made.append(Entry(Claim(name, output / f"{name}.py"), verdict, table))
+        made.append(Entry(Claim(name, output / f"{name}.py"), atoms, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
     (output / "moves.png").write_bytes((output / "plain.png").read_bytes())
     made[0].animation = output / "moves.png"
     made[1].missing, made[1].diverged = 20, 3
-    made[3].run_ids, made[3].started, made[3].seconds, made[3].hypothesis, made[3].caption = [], None, None, "", ""
+    made[3].run_ids, made[3].started, made[3].seconds, made[3].lacks, made[3].caption = (
+        [],
+        None,
+        None,
+        "no runs <here>",
+        "",
+    )
     return made
 
 
@@ -93,7 +112,17 @@ def entries(output: Path) -> list[Entry]:
 def told(tmp_path_factory) -> list:
     """What `page.write` is given."""
     output = tmp_path_factory.mktemp("a report")
-    return [entries(output), output, {"Command": "shallowexp-report", "Machine <b>": f"& {LONG}"}, ["absent"]]
+    judged = [
+        Judgement(
+            Statement(number, "6.2 & <b>", "t e", f"Title <{number}>", f"The text says & {LONG}."),
+            atoms,
+            outcomes,
+            outcome,
+            condition,
+        )
+        for number, outcome, atoms, outcomes, condition in JUDGED
+    ]
+    return [entries(output), judged, output, {"Command": "shallowexp-report", "Machine <b>": f"& {LONG}"}, ["absent"]]
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +193,7 @@ def test_every_figure_is_drawn_and_said(browser):
     assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 4 + [2400]
     assert all(all_of(browser, "img", "e.alt"))
     said = all_of(browser, "figure img", "e.alt")[0]
-    assert said.startswith("One line rises & the other <stays>. The claim is supported: accuracy <left> & plain")
-    assert "+0.128 [+0.111, +0.145]" in said
+    assert said.startswith("One line rises & the other <stays>.")
 
 
 def test_every_link_leads_somewhere(browser, report):
@@ -225,38 +253,33 @@ def luminance(colour: str) -> float:
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
-def test_verdicts_differ_by_word_and_by_shape(browser):
-    shown = all_of(browser, ".card .verdict", "[e.textContent.trim(), e.querySelector('use').getAttribute('href')]")
-    assert shown == [[outcome, f"#{outcome}"] for outcome in OUTCOMES]
-    assert len(set(all_of(browser, "symbol", "e.innerHTML"))) == len(OUTCOMES)
-    assert all(all_of(browser, ".verdict svg", "e.getBoundingClientRect().width > 10"))
+def test_outcomes_differ_by_word_and_by_shape(browser):
+    cell = "[e.textContent.trim(), e.querySelector('use').getAttribute('href')]"
+    shown = all_of(browser, ".statements .sign", cell)
+    assert [words for words, _ in shown] == [outcome for _, outcome, *_ in JUDGED]
+    assert len({sign for _, sign in shown}) == len(OUTCOMES)
+    assert len(set(all_of(browser, "symbol", "e.innerHTML"))) == len(all_of(browser, "symbol", "e.id"))
+    assert all(all_of(browser, ".sign svg", "e.getBoundingClientRect().width > 10"))
 
 
-def test_the_first_screen_says_how_much_of_a_claim_holds(browser):
-    shown = all_of(browser, ".card .judged", "e.innerText.replace(/\\s+/g, ' ').trim()")
-    told = ["supported 1 of 1 parts", "refuted 0 of 3 parts", "conditional 6 of 9 parts", "inconclusive"]
-    assert shown == told
-    filled = "e.firstChild.getBoundingClientRect().width / e.getBoundingClientRect().width"
-    assert all_of(browser, ".card .share", filled) == pytest.approx([1, 0, 0.66], abs=0.01)
+def test_the_first_screen_has_the_score_in_the_chapters_order(browser):
+    strip = all_of(browser, ".strip a", "[e.hash, e.textContent.replace(/\\s+/g, ' ').trim()]")
+    assert strip == [[f"#statement-{n}", f"{n} Title <{n}>: {outcome}"] for n, outcome, *_ in JUDGED]
+    counts = all_of(browser, ".counts li", "e.innerText.replace(/\\s+/g, ' ').trim()")
+    assert counts == [f"1 {outcome}" for outcome in OUTCOMES]
+    assert browser.execute_script("return document.querySelector('.strip').getBoundingClientRect().bottom < 800")
 
 
-def test_the_first_screen_says_where_a_claim_holds_in_a_few_lines(browser):
-    assert set(all_of(browser, ".card .condition", "e.textContent")) == {f"Holds & stops at {LONG}."}
-    lines = "e.clientHeight / parseFloat(getComputedStyle(e).lineHeight)"
-    show(browser, 320)
-    assert max(all_of(browser, ".card .condition", lines)) < LINES + 0.5
-
-
-def test_a_section_lists_what_holds_and_what_does_not(browser):
-    texts = "[...d.querySelectorAll('h4, li')].map(l => l.textContent.trim())"
-    lists = f"[...e.querySelectorAll('.lists > div')].map(d => {texts})"
-    plain, odd, third, bare = all_of(browser, ".claim", lists)
-    assert plain == [["Holds (1)", "tanh, <b>: +0.128"]]
-    assert odd == [["Does not hold (3)", "a", "b", "c"]]
-    assert [(title, len(names)) for title, *names in third] == [("Holds (6)", 6), ("Does not hold (3)", 3)]
-    assert bare == []
-    assert all_of(browser, "details .lists", "e.closest('details').innerText.trim()") == ["All 9 parts"]  # many: closed
-    assert "And <besides>." in all_of(browser, ".claim", "e.textContent")[0]
+def test_a_section_has_each_atom_with_its_corrected_outcome_and_its_effect(browser):
+    rows = "[...e.querySelectorAll('.atoms tbody tr')].map(r => [...r.cells].slice(0, 4).map(c => c.innerText.replace(/\\s+/g, ' ').trim()))"
+    plain, odd, third, bare = all_of(browser, ".claim", rows)
+    assert plain[0] == ["31 stated", "gains <b>", "holds", "+0.128 [+0.111, +0.144] accuracy"]
+    assert plain[1] == ["31 stated", "equal & equal most units: 1", "theorem, checked", ""]
+    assert odd[0][2:] == ["contradicted", "−3.00 [−3.23, −2.77] nats, 2 of 11 pairs lost"]
+    assert odd[2] == ["extension", "one seed", "inconclusive", "+0.5 nats, no interval"]
+    assert (len(third), len(bare)) == (9, 0)
+    assert "Nothing can be said yet: no runs <here>." in all_of(browser, ".claim", "e.innerText")[3]
+    assert all_of(browser, ".atoms .bar", "e.querySelector('.reach') !== null") == [True] * 3
 
 
 def test_headings_landmarks_and_names_make_an_outline(browser):
@@ -282,8 +305,10 @@ def test_it_is_walked_by_keyboard(browser):
     for _ in range(8):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         stops.append(browser.execute_script(here))
-    assert [href for href, *_ in stops] == all_of(browser, "a", "e.href")[:8]
-    assert stops[0][0].endswith("#verdicts")
+    links = [href for href, *_ in stops if href]  # a region that scrolls is a stop too
+    assert len(links) >= 6
+    assert links == all_of(browser, "a", "e.href")[: len(links)]
+    assert stops[0][0].endswith("#statements")
     assert all(outlined and inside for _, outlined, inside, _ in stops)
     heights = [top for *_, top in stops[1:]]
     assert heights == sorted(heights)
@@ -304,17 +329,18 @@ def test_words_stay_words(browser):
     for words in (
         '<script>window.bad = 1</script> & "quotes"',
         "background </section> & more",
-        "accuracy <left> & plain",
+        "gains <b>",
     ):
         assert words in text
 
 
 def test_what_is_missing_is_owned_up_to(browser):
     assert all_of(browser, ".note", "e.innerText") == [
-        "20 of 4,956 runs are missing: figures and verdicts are on those that are there, and each section has the "
+        "20 of 4,956 runs are missing: figures and outcomes are on those that are there, and each section has the "
         "command that adds the rest. No runs at all of absent. shallowexp-report --train adds all.",
-        "1,234 of 1,254 runs are there: the verdict is on those, the command below adds the rest. "
+        "1,234 of 1,254 runs are there: what follows is of those, the command below adds the rest. "
         "3 diverged; the history of such a run ends where it did.",
+        "Nothing can be said yet: no runs <here>.",
     ]
     assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[1]
 
@@ -323,8 +349,7 @@ def test_paper_is_white_and_nothing_on_it_scrolls(browser):
     show(browser, 700, "dark", "print")
     assert all_of(browser, "body", "getComputedStyle(e).backgroundColor") == ["rgb(255, 255, 255)"]
     assert set(all_of(browser, ".scroll, .plate", "getComputedStyle(e).overflowX")) == {"visible"}
-    assert set(all_of(browser, "details:not(.parted), .skip", "getComputedStyle(e).display")) == {"none"}
-    assert all(all_of(browser, ".parted li", "e.checkVisibility({contentVisibilityAuto: true}) && e.clientHeight > 0"))
+    assert set(all_of(browser, "details, .skip", "getComputedStyle(e).display")) == {"none"}
     assert set(all_of(browser, ".claim", "getComputedStyle(e).breakBefore")) == {"page"}
 
 
@@ -337,23 +362,21 @@ def test_the_same_entries_give_the_same_bytes(told, report):
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (Estimate(0.1275, 0.1107, 0.1446), "+0.128 [+0.111, +0.145]"),
-        (Estimate(-1234.5, -2000.0, 10.0), "−1234 [−2000, +10]"),
-        (Estimate(0.5, 0.5, 0.5), "+0.5 [+0.5, +0.5]"),
-        (Estimate(0.5, np.nan, np.nan), "+0.5, no interval"),
-        (Estimate(np.nan, np.nan, np.nan), "none yet"),
-        (Estimate(0.5, 0.5, 0.5 + 1e-13), "+0.500000 [+0.500000, +0.500000]"),
+        (Effect(-1234.5, 400.0, 20), "−1234 [−2072, −397] nats"),
+        (Effect(0.5, 0.0, 20), "+0.5 [+0.5, +0.5] nats"),
+        (Effect(0.5, float("nan"), 1), "+0.5 nats, no interval"),
+        (Effect(float("nan"), float("nan"), 0, 4, 4), ""),
+        (Effect(0.5, 1e-13, 20), "+0.500000 [+0.500000, +0.500000] nats"),
     ],
 )
 def test_an_effect_has_the_digits_that_its_interval_warrants(effect, words):
-    assert page.interval(effect) == words
+    assert page.interval(atom(effect, "above", 0.1, "nats", "x")) == words
 
 
-def test_a_bar_shows_zero_and_the_interval_in_proportion():
-    assert page.bar(Estimate(2, 1, 4)) == (4, 50, 27, 96)
-    assert page.bar(Estimate(-1, -2, 2)) == (50, 27, 4, 96)
-    assert page.bar(Estimate(0, 0, 0)) == (4, 4, 4, 4)
-    assert page.bar(Estimate(1, np.nan, np.nan)) is None
+def test_a_bar_shows_margin_zero_and_interval_in_proportion():
+    found = page.bar(Atom("", "stated", "", "", "above", "above", 0.0, 2.0, 1.0, 3.0, 1.0, "nats"))
+    assert found == page.Bar(left=3.0, width=47.0, zero=26.5, value=73.5, low=50.0, high=97.0)
+    assert page.bar(theorem(True, "x")) is None
 
 
 def test_a_summary_is_the_end_of_each_curve():
