@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from shallowexp.network import activations, data
+from shallowexp.network import activations, data, outputs
 from shallowexp.network.choices import rebuild
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import Forward, forward
@@ -18,6 +18,7 @@ class Replay(NamedTuple):
 
     data: data.Dataset
     activation: activations.Activation
+    output: outputs.Output
     steps: np.ndarray  # (p,)
     parameters: list[Parameters]  # p of them
 
@@ -46,4 +47,4 @@ def replay(runs: Runs, fingerprint: str) -> Replay:
     kept = runs.weights[fingerprint]
     parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
     choices = json.loads(str(kept["choices"]))
-    return Replay(rebuild(choices["data"]).load(), rebuild(choices["activation"]), kept["steps"], parameters)
+    return Replay(rebuild(choices["data"]).load(), rebuild(choices["activation"]), rebuild(choices["output"]), kept["steps"], parameters)

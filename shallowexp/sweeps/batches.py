@@ -104,10 +104,11 @@ def _dataset(name: str, data: Data) -> DatasetInput:
 
 
 def _artifacts(run: Run, result: Result) -> dict[str, bytes]:
-    """The weights, and the data and the activation they belong to, in one file that holds all that a replay needs."""
+    """The weights, and the data, the activation and the output they belong to, in one file that holds all that a replay needs."""
     if result.weights is None:
         return {}
     choices = {"data": describe(run.job.data), "activation": describe(run.job.activation)}
+    choices["output"] = describe(run.job.output)
     buffer = io.BytesIO()
     np.savez(buffer, steps=result.steps, **result.weights._asdict(), choices=json.dumps(choices))
     return {"weights.npz": buffer.getvalue()}

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 
-from shallowexp.network import activations
+from shallowexp.network import activations, outputs
 from shallowexp.network.activations import Activation
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
 
+OUTPUTS = {"binary": outputs.Sigmoid(), "multiclass": outputs.Softmax(), "regression": outputs.Identity()}
 ACTIVATIONS = {
     "sigmoid": activations.Sigmoid(),
     "tanh": activations.Tanh(),
@@ -20,4 +21,4 @@ ACTIVATIONS = {
 
 def choices(data: Data, activation: Activation | str) -> np.ndarray:
     activation = ACTIVATIONS.get(activation, activation)
-    return np.array(json.dumps({"data": describe(data), "activation": describe(activation)}))
+    return np.array(json.dumps({"data": describe(data), "activation": describe(activation), "output": describe(OUTPUTS[data.task])}))

@@ -1,27 +1,24 @@
 """What every experiment that is found must do, through the real store; nothing here supports any of them by name."""
 
-import ast
-import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
-from shallowexp.claims.verdict import Inconclusive, Verdict
 
 from shallowexp import CONF
+from shallowexp.claims import figures
 from shallowexp.claims.claim import find, first_paragraph
+from shallowexp.claims.page import Page
+from shallowexp.claims.statement import Atom, chapter
 from shallowexp.report import plans
+from shallowexp.runs import Lacking, Runs
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from tests.conftest import command, environment
-
-LONGEST = 240  # characters of a condition
 
 
 @pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)
@@ -45,23 +42,30 @@ def test_contract(small):
     assert len(claim.docstring.split("\n\n")) > 1, "what does the literature add?"
     assert (CONF / "experiment" / f"{claim.name}.yaml").is_file()
     assert first_paragraph(module.figure).endswith(".")
-    assert first_paragraph(module.verdict)
     runs = read()
-    figure, numbers = module.figure(runs)
-    figure.draw_without_rendering()
-    assert isinstance(figure, Figure)
-    assert isinstance(numbers, pd.DataFrame)
-    assert len(numbers)
-    assert_readable(module.verdict(runs))
+    assert_drawn(module, runs)
+    atoms = list(module.atoms(runs))
+    assert atoms
+    assert_readable(atoms)
 
 
-def assert_readable(verdict: Verdict) -> None:
-    """Said in seconds: each part by a name of its own, and where the claim holds in a sentence or two."""
-    assert isinstance(verdict, Verdict)  # whose criteria refuse parts of one name
-    assert all(name.strip() and "\n" not in name and "{" not in name for name in verdict.parts)
-    assert 0 < len(verdict.scope) <= LONGEST, verdict.scope
-    assert verdict.scope.endswith(".")
-    assert not {"{", "nan", "None"} & set(re.findall(r"[\w]+|\{", verdict.scope)), verdict.scope
+def assert_drawn(module, runs: Runs) -> None:
+    with figures.styled:
+        page = module.figure(runs)
+        page.figure.draw_without_rendering()
+    assert isinstance(page, Page)
+    assert isinstance(page.numbers, pd.DataFrame)
+
+
+def assert_readable(atoms: list[Atom]) -> None:
+    """Each in words of its own, with a scope and a unit, of a statement that is there."""
+    assert all(isinstance(atom, Atom) for atom in atoms)
+    assert len({(atom.text, atom.scope, atom.statement) for atom in atoms}) == len(atoms), "an atom is counted twice"
+    for atom in atoms:
+        assert atom.text.strip() and not {"{", "}", "\n"} & set(atom.text), atom
+        assert atom.scope.strip() or atom.expects is None, atom
+        assert atom.statement in {"", *chapter()}, atom
+        assert atom.statement or atom.role == "extension", atom
 
 
 PARTS = {
@@ -76,27 +80,20 @@ PARTS = {
 }
 
 
-def test_a_part_of_the_sweep_is_drawn_and_judged_or_undecided(small):
+def test_a_part_of_the_sweep_is_drawn_and_has_the_same_atoms_or_says_what_it_lacks(small):
     claim, read = small
     module, table = claim.load(), read().table
+    whole = len(list(module.atoms(read())))
     for name, chosen in PARTS.items():
         runs = read(table.index[chosen(table)])
         with catch_warnings(action="error"):
-            figure, numbers = module.figure(runs)
-            figure.draw_without_rendering()
-            assert isinstance(numbers, pd.DataFrame), name
-            with suppress(Inconclusive):
-                assert_readable(module.verdict(runs))
-
-
-@pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
-def test_no_part_of_a_hypothesis_can_be_lost_to_another_of_its_name(claim):
-    """A dict keeps one of two equal names in silence; pairs reach `criteria`, which refuses them."""
-    calls = [node for node in ast.walk(ast.parse(claim.path.read_text())) if isinstance(node, ast.Call)]
-    parts = [call.args[0] for call in calls if getattr(call.func, "id", "") == "Verdict"]
-    assert [getattr(part.func, "id", "") for part in parts] == ["criteria"]
-    for node in (node for part in parts for node in ast.walk(part)):
-        assert not isinstance(node, ast.Dict | ast.DictComp) and getattr(node, "id", "") != "dict"
+            assert_drawn(module, runs)
+            try:
+                atoms = list(module.atoms(runs))
+            except Lacking:
+                continue
+        assert_readable(atoms)
+        assert len(atoms) <= whole, name
 
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
@@ -112,24 +109,19 @@ Section: 6.2
 Nobody (2026) has said so.
 """
 
-from matplotlib.figure import Figure
-
-from shallowexp.claims.verdict import Verdict
-from shallowexp.claims.statistics import estimate
-
-
-LEAST = 0.0
+from shallowexp.claims.vocabulary import Page, below
 
 
 def figure(runs):
     """Nothing to see."""
-    return Figure(), runs.table[["train/loss"]]
+    page = Page("a", (4, 3))
+    page.strip("a", runs, "train/loss", "hidden_size")
+    return page
 
 
-def verdict(runs):
-    """Hypothesis: the loss is above LEAST."""
-    effect = estimate(runs.table["train/loss"])
-    return Verdict({"loss above LEAST": effect.low > LEAST}, "loss", effect, "Everywhere.")
+def atoms(runs):
+    pairs = runs.compare("train/loss", "hidden_size", 8, 4)
+    yield from below(pairs, 0.01, "nats", "8 units end below 4", role="extension", scope="flower")
 '''
 YAML = """# @package _global_
 hydra:
@@ -154,7 +146,7 @@ def assert_found(run, workplace):
     assert done.returncode == 0, done.stdout + done.stderr
     page = (workplace / "report" / "index.html").read_text()
     assert "Eight tanh units end below four." in page
-    assert "the loss is above 0.0" in page
+    assert "8 units end below 4" in page
 
 
 def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path_factory):
@@ -179,7 +171,7 @@ def test_a_users_own_experiment_is_two_files_in_the_working_directory(workplace)
 
 def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(workplace):
     add_experiment(workplace)
-    broken = NEW.replace("return Figure(), ", "return Figure(), 1 / 0, ")
+    broken = NEW.replace("return page", "return 1 / 0")
     (workplace / "experiments" / "broken.py").write_text(broken)
     (workplace / "conf" / "experiment" / "broken.yaml").write_text(YAML)
     (workplace / "experiments" / "unreadable.py").write_text("def figure(:\n")

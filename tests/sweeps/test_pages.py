@@ -8,9 +8,9 @@ from zlib import decompress
 
 import mlflow
 import pytest
+from shallowexp.claims.verdict import Estimate, Verdict
 
 from shallowexp.claims.palette import STYLES, color
-from shallowexp.claims.verdict import Estimate, Verdict
 from shallowexp.report import plans
 from shallowexp.sweeps import pages
 from tests.browser import CHROMIUM, DRIVER, Browser, serving
