@@ -73,7 +73,7 @@ def atoms(runs: Runs) -> Iterator[Atom]:
 
     slope = LeakyReLU().derivative(np.linspace(-50, -1e-9, 1001))
     ever = runs.where(activation=LEAKY).histories[DEAD].max()
-    yield theorem(bool((slope == LeakyReLU().slope).all() and not ever > 0), "leaky ReLU's slope below zero is lambda, no unit of it is ever dead", "18",
+    yield theorem(bool((slope == LeakyReLU().slope).all() and not ever > 0), "leaky ReLU's slope below zero is lambda; no unit is ever dead", "18",
                   scope="all runs", detail=f"largest fraction of dead units {ever:g}")  # fmt: skip
     dead = large.compare(DEAD, "activation", LEAKY, RELU, pair=("place", "seed"))
     yield from below(
