@@ -32,35 +32,6 @@ def noise(seed):
     return 0.001 * np.sin(seed + 1)
 
 
-def outputs(entropy_gain, squared_gain, relu):
-    """Two classes: accuracies gained from 0.4 with each loss; positive targets: r2 of ReLU, identity having 0.5."""
-    rows, steps = [], []
-    for seed in SEEDS:
-        for output, gain in (("sigmoid", entropy_gain), ("sigmoid_squared", squared_gain)):
-            steps.append({"run": len(rows), "step": 0, "train/accuracy": 0.4, "gradient/W2": 1.0})
-            rows.append({"data": "flower", "activation": "tanh", "output": output, "seed": seed,
-                         "init.output_scale": 100.0, "train/accuracy": 0.4 + gain + noise(seed)})  # fmt: skip
-        for output, r2 in (("identity", 0.5), ("relu", relu)):
-            rows.append({"data": "diabetes", "activation": "tanh", "output": output, "seed": seed,
-                         "train/r2": r2 + noise(seed)})  # fmt: skip
-    return runs(rows, steps)
-
-
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [((0.5, 0.1, 0.5), SUPPORTED), ((0.5, 0.5, 0.5), CONDITIONAL), ((0.5, 0.1, -3.0), CONDITIONAL)],
-)
-def test_output_activation(made, expected):
-    assert CLAIMS["output_activation"].load().verdict(outputs(*made)).outcome == expected
-
-
-def test_output_activation_can_be_refuted():
-    table, histories, weights = outputs(0.0, 0.0, -3.0)
-    identity = table["output"] == "identity"
-    table.loc[identity, "train/r2"] -= 1
-    assert CLAIMS["output_activation"].load().verdict(Runs(table, histories, weights)).outcome == REFUTED
-
-
 def starts(early, late, accuracy):
     """Small and large weights: losses early and at the end; ReLU's test accuracy, leaky ReLU having 0.9."""
     rows, steps = [], []
@@ -165,27 +136,6 @@ def kept(names, bias):
             }  # fmt: skip
             rows.append({"activation": name, "seed": seed, "data.seed": seed, **DATA, **fields})
     return runs(rows, weights=weights)
-
-
-@pytest.mark.parametrize(
-    ("bias", "expected"),
-    [
-        ({}, SUPPORTED),
-        ({"tanh": 2}, CONDITIONAL),
-    ],
-)
-def test_activations(bias, expected):
-    found = CLAIMS["activations"].load().verdict(kept(("sigmoid", "tanh", "relu"), bias))
-    assert found.outcome == expected
-
-
-def test_activations_can_be_refuted(monkeypatch):
-    module = CLAIMS["activations"].load()
-    centred = {"sigmoid": 0.1, "tanh": 0.9}
-    rows = [{"step": 0.0, "data": "flower", "activation": name, "seed": seed, "offset": value + noise(seed)}
-            for name, value in centred.items() for seed in SEEDS]  # fmt: skip
-    monkeypatch.setattr(module, "statistics", lambda runs: pd.DataFrame(rows))
-    assert module.verdict(None).outcome == REFUTED
 
 
 def times(ratio):
