@@ -3,8 +3,8 @@
 Section: 6.4
 
 The promise that nobody checks. No one knows the global optimum of these losses: the best loss that any run found on the
-same data with the same activation bounds it from above. Local minima that descent does reach are known in small networks (Swirszcz et al. 2016; Safran & Shamir 2018).
-A run that ends above the best is trapped or late; which, its curve tells.
+same data with the same activation bounds it from above. Local minima that descent does reach are known in small networks
+(Swirszcz et al. 2016; Safran & Shamir 2018). A run that ends above the best is trapped or late; which, its curve tells.
 """
 
 from collections.abc import Iterator
