@@ -1,200 +1,124 @@
-"""Large initial weights put z where sigmoid and tanh are flat, so that gradients vanish and learning is slow.
+"""Large weights, or inputs as measured, put z where sigmoid and tanh are flat, so that gradients vanish and learning is slow.
 
 Section: 6.2.2 and 6.4
 
 LeCun et al. (1998) and Glorot & Bengio (2010) choose the scale from the fans instead, and watch activations by their
-percentiles and gradients by their norms. Two things jitter the plain picture. Scaled together, a larger W2 makes dW1
-larger: ||dW1|| can rise while every slope falls. So the measure is ||dW1|| / ||W1||, and W2 kept small a second
-design. And a hidden layer that cannot move is still a set of random features, from which W2 learns (Rahimi & Recht
-2008).
+percentiles and gradients by their norms. Scaled together, a larger W2 makes dW1 larger: ||dW1|| can rise while every
+slope falls. So the measure is ||dW1|| / ||W1||, and ||dW1|| itself where W2 is kept small. And a hidden layer that
+cannot move is still a set of random features, from which W2 learns (Rahimi & Recht 2008). Inputs that are not
+standardised differ in their sizes too, which alone makes descent slow: their atoms test advice, not one cause.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
-from shallowexp.claims.replay import Replay, replay, with_weights
-from shallowexp.claims.statistics import (
-    at_step,
-    drop_undefined,
-    effects_by,
-    format_estimate,
-    mean_over_seeds,
-    optional,
-    paired,
-    parts,
-    require,
-    summarise,
-)
-from shallowexp.claims.verdict import Verdict, criteria
+from shallowexp.claims.vocabulary import Atom, Page, Replay, Runs, above, below, replay, with_weights, within
 from shallowexp.network.diagnostics import FLAT
-from shallowexp.network.passes import forward
-from shallowexp.runs import Runs
 
 CURVED = ("sigmoid", "tanh")
-SMALL, LARGE = 0.01, 10.0
-BUDGETS = (30, 100, 1000, 3000)
-JUDGED = 1000  # the budget whose effect is reported
-MARGIN = 0.02  # nats of training loss that large weights must cost
-NAMES = {
-    "saturation/fraction": "share of saturated slopes",
-    "gradient/W1_relative": "relative gradient",
-    "train/loss": "training loss",
-}
+SMALL, LARGE, HUGE = 0.01, 10.0, 100.0
+NATS = 0.02  # of training loss that a reader would notice
+LOSS, FRACTION, RELATIVE = "train/loss", "saturation/fraction", "gradient/W1_relative"
 STEEP = np.arccosh(FLAT**-0.5)  # |z| below which the slope of tanh, 1 / cosh(z)^2, is not flat
-AS_W1, SMALL_W2 = "W2 as W1", "W2 small"  # the two designs
+INPUTS = {"True": "standardised", "False": "as measured"}
 
 
-@styled
-def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """Larger weights carry z into the flat part, where slopes and gradients vanish; the loss is best in between."""
-    runs = Runs(_with_design(runs.table), _with_design(runs.histories), runs.weights)
-    histories = runs.histories[runs.histories["design"] == AS_W1]
-    start = histories[histories["step"] == 0]
-    page = Figure(figsize=(12, 6.4))
-    top, bottom = page.subplots(2, 3)
-    drawn = [
-        _slopes(top[0], runs),
-        median_and_band(top[1], start, "init.scale", "saturation/fraction", "activation"),
-        median_and_band(top[2], start, "init.scale", "gradient/W1_relative", "activation"),
-    ]
-    panels = [("sigmoid", AS_W1), ("tanh", AS_W1), ("tanh", SMALL_W2)]
-    drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom, panels, strict=True)]
-    top[1].set(title="Share with a flat slope at the start", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
-    top[2].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
-    legend(top[2])
-    legend(bottom[0])
-    return page, pd.concat(drawn, ignore_index=True)
+def figure(runs: Runs) -> Page:
+    """Large weights carry z into the flat part, where tanh learns slowly; so do inputs as measured."""
+    page = Page([["share", "loss"], ["inputs", "gaps"]], size=(11.5, 6.6))
+    flower = _flower(runs)
+    page.curves("share", flower.at(0), FRACTION, by="activation", x="init.scale")
+    page["share"].set(title="flower: share of flat slopes at the start", xscale="log", xlabel="scale of W", ylabel="")
+    page["share"].annotate("ReLU: flat where z < 0, for half of all z\nat any scale", (0.002, 0.53), fontsize=8)
+    page.curves("loss", flower.where(activation=CURVED).at(100), LOSS, by="activation", x="init.scale")
+    page["loss"].set(title="flower: training loss after 100 steps", xscale="log", yscale="log", xlabel="scale of W")
+    cancer = runs.where(data="breast_cancer", activation="tanh")
+    page.curves("inputs", cancer, LOSS, by="data.standardise", label=lambda value: INPUTS[str(value)])
+    page["inputs"].set(title="breast cancer, tanh x 0.01: training loss", ylim=(0, None))
+    page.intervals("gaps", [*_slower(runs), *_inputs(runs)])
+    page["gaps"].set_title("What large |z| costs in training loss")
+    return page
 
 
-def _with_design(frame: pd.DataFrame) -> pd.DataFrame:
-    require(frame, "activation", "init.scale", "seed", "train/loss", "saturation/fraction", "gradient/W1_relative")
-    own = optional(frame, "init.output_scale")["init.output_scale"].notna()
-    return frame.assign(design=np.where(own, SMALL_W2, AS_W1))
+def _flower(runs: Runs) -> Runs:
+    """The chapter's way: W2 as large as W1."""
+    return _design(runs.where(data="flower"), small=False)
 
 
-def _times(scale: float) -> str:
-    return f"× {scale:g}"
+def _design(runs: Runs, small: bool) -> Runs:
+    def chosen(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["init.output_scale"].notna() == small] if "init.output_scale" in frame else frame
+
+    return runs._replace(table=chosen(runs.table), histories=chosen(runs.histories))
 
 
-def _slopes(ax, runs: Runs) -> pd.DataFrame:
-    """Cumulative distributions of g'(z) before the first step, over units and samples of tanh."""
-    chosen = {
-        runs.table.loc[f, "init.scale"]: f for f in with_weights(runs, runs.table, activation="tanh", design=AS_W1)
-    }
-    share, drawn = np.linspace(0, 1, 201), [pd.DataFrame()]
-    for scale, style in styles_of(chosen).items():
-        run = replay(runs, chosen[scale])
-        Z1 = forward(run.data.X, run.parameters[0], run.activation).Z1
-        slopes = np.quantile(run.activation.derivative(Z1), share)
-        ax.plot(slopes, share, label=_times(scale), **style)
-        drawn.append(pd.DataFrame({"share": share, "slope": slopes, "init.scale": scale}))
-    ax.set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", ylabel="share below")
-    ax.set(xlim=(1e-6, 1.5), ylim=(-0.03, 1.6), yticks=(0, 0.25, 0.5, 0.75, 1))
-    ax.axvspan(1e-6, FLAT, color="0.92", zorder=0)
-    ax.text(FLAT / 2, 0.02, "flat", ha="right")
-    legend(ax, title="scale of W", ncols=3, alignment="left", loc="upper left")
-    return pd.concat(drawn)
+def atoms(runs: Runs) -> Iterator[Atom]:
+    yield from _inputs(runs)
+    measured = _inputs_at(runs.where(data="breast_cancer"), 0, FRACTION)
+    yield from above(measured, 0.1, "of slopes", "{activation}: as measured they saturate units at the start", ["activation"],
+                     statement="13", role="reason", scope="{activation}, flat slopes")  # fmt: skip
+    yield from above(_inputs_at(runs.where(data="wine"), 100, LOSS), NATS, "nats", "So it is with three classes",
+                     ["activation"], statement="13", role="extension", scope="{activation} on wine")  # fmt: skip
+    yield from _slower(runs)
+    start = _flower(runs).at(0)
+    yield from above(_scales(start, FRACTION), 0.1, "of slopes", "{activation}: more slopes are flat at the start",
+                     ["activation"], statement="35", role="reason", scope="{activation}, flat slopes")  # fmt: skip
+    yield from below(_scales(start, RELATIVE), 0.01, "||dW1|| / ||W1||", "{activation}: gradients are small for their weights",
+                     ["activation"], statement="35", role="reason", scope="{activation}, gradients")  # fmt: skip
+    apart = _design(runs.where(data="flower"), small=True).at(0)
+    apart = apart.label(**{"gradient/decades": lambda frame: np.log10(frame["gradient/W1"])})
+    yield from below(_scales(apart, "gradient/decades"), 0.3, "decades", "{activation}: the gradient itself, with W2 small",
+                     ["activation"], statement="35", role="control", scope="{activation}, dW1")  # fmt: skip
+    yield from within(_scales(start, FRACTION, activation="relu"), NATS, "of slopes", "ReLU: half of its slopes are flat, those with z < 0, at any scale",
+                      statement="35", role="control", scope="ReLU, flat slopes")  # fmt: skip
+    yield from above(_scales(_flower(runs).at(1000), LOSS, HUGE), NATS, "nats", "{activation}: x 100 is slower still",
+                     ["activation"], statement="35", role="extension", scope="{activation} x 100, 1000 steps")  # fmt: skip
 
 
-def _losses(ax, histories: pd.DataFrame, activation: str, design: str) -> pd.DataFrame:
-    chosen = histories[(histories["activation"] == activation) & (histories["design"] == design)]
-    chosen = chosen[chosen["step"].isin(_budgets(histories))]
-    drawn = median_and_band(ax, chosen, "init.scale", "train/loss", "step", "after {:.0f} steps".format)
-    ax.set(title=f"{activation}, {design}: loss", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.12, 2.5))
-    ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-    ax.minorticks_off()
-    return drawn.assign(activation=activation, design=design)
+def _inputs(runs: Runs) -> Iterator[Atom]:
+    for step in (30, 100):
+        costs = _inputs_at(runs.where(data="breast_cancer"), step, LOSS)
+        yield from above(costs, NATS, "nats", f"{{activation}}: inputs as measured learn more slowly, {step} steps",
+                         ["activation"], statement="13", scope=f"{{activation}}, raw inputs, {step} steps")  # fmt: skip
 
 
-@styled
+def _inputs_at(runs: Runs, step: int, measure: str):
+    return runs.at(step).compare(measure, "data.standardise", "False", "True", ("activation", "seed"))
+
+
+def _slower(runs: Runs) -> Iterator[Atom]:
+    for step in (30, 100, 1000):
+        yield from above(_scales(_flower(runs).at(step), LOSS), NATS, "nats", f"{{activation}}: x 10 is slower, {step} steps",
+                         ["activation"], statement="35", scope=f"{{activation}} x 10, {step} steps")  # fmt: skip
+
+
+def _scales(runs: Runs, measure: str, large: float = LARGE, activation: str | tuple[str, ...] = CURVED):
+    return runs.where(activation=activation).compare(measure, "init.scale", large, SMALL, ("activation", "seed"))
+
+
 def animation(runs: Runs) -> list[Figure]:
     """Tanh units while training, as lines with the strip where they are not flat: wide from small weights until they have
     learnt, narrow from large ones from the start.
     """
-    table = _with_design(runs.table)
-    found = {
-        scale: fingerprint
-        for scale in (SMALL, LARGE)
-        for fingerprint in with_weights(runs, table, activation="tanh", design=AS_W1, **{"init.scale": scale})[:1]
-    }
-    shown = {scale: replay(runs, fingerprint) for scale, fingerprint in found.items()}
-    if not all(run.in_plane for run in shown.values()):
-        return []
-    histories = runs.histories[runs.histories["fingerprint"].isin(found.values())]
+    tanh = _flower(runs).where(activation="tanh")
+    found = {scale: with_weights(tanh, tanh.table, **{"init.scale": scale})[:1] for scale in (SMALL, LARGE)}
+    shown = {f"x {scale:g}": replay(runs, key) for scale, keys in found.items() for key in keys}
+    rows = tanh.histories[tanh.histories["fingerprint"].isin([key for keys in found.values() for key in keys])]
     steps = sorted(set().union(*(run.steps.tolist() for run in shown.values())))
-    return [_frame(shown, histories, step) for step in steps]
+    return [_frame(shown, tanh._replace(histories=rows), step) for step in steps]
 
 
-def _frame(shown: dict[float, Replay], histories: pd.DataFrame, step: int) -> Figure:
-    page = Figure(figsize=(8.4, 3.6))
-    page.suptitle(f"tanh: step {step}", x=0.01, ha="left", weight="bold")
-    page.supxlabel("green: w·x + b = 0 for each hidden unit; shaded: where its slope is not flat", fontsize=9)
-    *planes, curves = page.subplots(1, len(shown) + 1)
-    for ax, (scale, run) in zip(planes, shown.items(), strict=True):
-        unit_lines(ax, run.data, lambda X, run=run: run.forward(X, step).Z1, STEEP)
-        boundary(ax, run.data, lambda X, run=run: run.forward(X, step).Z2[0])
-        ax.set(title=f"weights {_times(scale)}")
-    median_and_band(curves, histories, "step", "saturation/fraction", "init.scale", _times)
-    curves.axvline(step, color="black", linewidth=0.8)
-    step_axis(curves)
-    curves.set(title="Share with a flat slope", ylim=(-0.03, 1.03))
-    legend(curves, loc="center left")
-    return page
-
-
-def verdict(runs: Runs) -> Verdict:
-    """Fixed before the runs: for sigmoid and tanh, in both designs (W2 as large as W1, and W2 small), weights x 10
-    against x 0.01, paired by seed, saturate a larger share at the start, have a smaller relative gradient there, and
-    after 30, 100, 1000 and 3000 steps leave a training loss higher by more than 0.02 nats, each with its whole 95%
-    interval. Supported if all hold, refuted if none.
-    """
-    budgets = _budgets(runs.histories)
-    checks = {
-        ("saturation/fraction", 0): lambda effect: effect.low > 0,
-        ("gradient/W1_relative", 0): lambda effect: effect.high < 0,
-        **{("train/loss", budget): lambda effect: effect.low > MARGIN for budget in budgets},
-    }
-    results = []
-    for (measure, step), holds in checks.items():
-        effects = effects_by(_pairs(runs, step, measure), "design", "activation")
-        text = f"{NAMES[measure]}{f' after {step} steps' if step else ''}, {{}}"
-        results += [(measure, step, part) for part in parts(text, effects, holds)]
-    judged = min(budgets, key=lambda budget: abs(budget - JUDGED))
-    pairs, lost = drop_undefined(_pairs(runs, judged, "train/loss"))
-    return Verdict(
-        criteria([part for *_, part in results]),
-        f"training loss in nats after {judged} steps, weights x {LARGE:g} minus x {SMALL:g}, "
-        f"mean over {' and '.join(CURVED)} and both designs, paired by seed{lost}",
-        mean_over_seeds(pairs),
-        _condition(results),
-        _largest(runs, judged),
-    )
-
-
-def _condition(results: list[tuple[str, int, tuple[str, bool]]]) -> str:
-    start = [(NAMES[measure], held) for measure, step, (_, held) in results if step == 0]
-    later = [(step, held) for _, step, (_, held) in results if step > 0]
-    saturated, costly = summarise(start, "in {}"), summarise(later, "after {} steps")
-    return f"Weights × {LARGE:g} saturate units and shrink gradients at the start {saturated}; they cost loss {costly}."
-
-
-def _largest(runs: Runs, step: int) -> str:
-    """What the largest weights of the sweep cost, in words."""
-    scale = runs.table["init.scale"].max()
-    pairs, lost = drop_undefined(_pairs(runs, step, "train/loss", scale))
-    return f"x {scale:g} minus x {SMALL:g} after {step} steps: {format_estimate(mean_over_seeds(pairs))}{lost}."
-
-
-def _pairs(runs: Runs, step: int, measure: str, large: float = LARGE) -> pd.Series:
-    """`large` minus SMALL by design, activation and seed, as the runs stood at `step`."""
-    table = _with_design(at_step(runs, step))
-    table = table[table["activation"].isin(CURVED)]
-    return paired(table, measure, "init.scale", large, SMALL, ("design", "activation", "seed"))
-
-
-def _budgets(histories: pd.DataFrame) -> list[int]:
-    """The logged steps nearest to BUDGETS."""
-    steps = histories.loc[histories["step"] > 0, "step"].unique()
-    return sorted({int(min(steps, key=lambda step: abs(np.log(step / budget)))) for budget in BUDGETS})
+def _frame(shown: dict[str, Replay], runs: Runs, step: int) -> Figure:
+    page = Page([[*shown, "share"]], size=(8.4, 3.6))
+    page.figure.suptitle(f"tanh: step {step}", x=0.01, ha="left", weight="bold")
+    page.figure.supxlabel("green: w·x + b = 0 for each hidden unit; shaded: where its slope is not flat", fontsize=9)
+    for scale, run in shown.items():
+        page.plane(scale, run, step, STEEP)
+        page[scale].set_title(f"weights {scale}")
+    page.curves("share", runs, FRACTION, by="init.scale", label="x {:g}".format)
+    page["share"].axvline(step, color="black", linewidth=0.8)
+    page["share"].set(title="Share with a flat slope", ylim=(-0.03, 1.03))
+    return page.figure
