@@ -19,7 +19,7 @@ from shallowexp.claims.verdict import Inconclusive, Verdict
 from shallowexp.report import plans
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.conftest import command, environment
+from tests.commands import command, environment
 
 LONGEST = 240  # characters of a condition
 

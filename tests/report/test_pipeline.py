@@ -12,7 +12,7 @@ import pytest
 
 from shallowexp import CONF
 from shallowexp.claims.claim import find
-from tests.conftest import command, environment
+from tests.commands import command, environment
 from tests.experiments.test_experiments import NEW, YAML, add_experiment
 
 
