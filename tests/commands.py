@@ -4,6 +4,7 @@
 `process` and `start`, where a test is about them, or about another interpreter, tree, encoding or signal.
 """
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,11 @@ from pathlib import Path
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
 MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}" for name in ("", "-report", "-rerun")}
+IMPORTED = (
+    *MAINS.values(), "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",
+    "matplotlib.pyplot", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
+    "sklearn.datasets", "sklearn.model_selection", "sqlalchemy.dialects.sqlite",
+)  # fmt: skip
 PATIENCE = 300  # seconds that only a hang takes
 
 
@@ -104,26 +110,16 @@ def serve() -> None:
 
 
 def _import_everything() -> None:
-    import gc
+    from hydra.core.plugins import Plugins
+    from numba.core.registry import cpu_target
 
     from shallowexp.tracking.client import quiet_environment
 
     quiet_environment()
-    import sklearn.datasets
-    import sklearn.model_selection  # noqa: F401
-    from hydra.core.plugins import Plugins
-
-    import shallowexp.cli.app
-    import shallowexp.cli.report
-    import shallowexp.cli.rerun
-    import shallowexp.report.pipeline
-    import shallowexp.sweeps.rerun  # noqa: F401
-    from shallowexp.network import activations, data, initializers, outputs
-    from shallowexp.training import engines, job
-
+    for name in IMPORTED:
+        import_module(name)
+    cpu_target.target_context.refresh()  # what Numba imports when it is first called
     Plugins.instance()
-    made = data.Flower(samples=20), activations.Tanh(), initializers.Random(), outputs.Sigmoid()
-    engines.train([job.Job(*made, 2, 0, 1, 0.1, (0, 1), engine="compiled")])  # loads the kernel
     gc.freeze()  # a child's garbage collector would copy it all
 
 
