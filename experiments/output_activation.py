@@ -11,6 +11,7 @@ with one sign of Z2 for all samples.
 
 import pandas as pd
 from matplotlib.figure import Figure
+from shallowexp.claims.verdict import Estimate, Verdict, criteria
 
 from shallowexp.claims.figures import intervals, legend, median_and_band, styled, styles_of
 from shallowexp.claims.statistics import (
@@ -24,7 +25,6 @@ from shallowexp.claims.statistics import (
     require,
     summarise,
 )
-from shallowexp.claims.verdict import Estimate, Verdict, criteria
 from shallowexp.runs import Runs
 
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"

@@ -10,9 +10,10 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__
 
@@ -36,11 +37,21 @@ def command() -> str:
 
 def tags() -> dict[str, str]:
     """What every tracked run carries."""
-    known = {"mlflow.source.git.commit": commit()} if commit() else {}
+    known = {"mlflow.source.git.commit": made} if (made := commit()) else {}
     return {"shallowexp.version": __version__, "shallowexp.machine": machine(), **known}
 
 
-def configuration(composed: Sequence, multirun: str) -> dict[str, bytes]:
+class Configured(Protocol):
+    """A composed job: `config.composition.Composed` is one."""
+
+    @property
+    def overrides(self) -> Sequence[str]: ...
+
+    @property
+    def config(self) -> DictConfig: ...
+
+
+def configuration(composed: Sequence[Configured], multirun: str) -> dict[str, bytes]:
     """The configuration files that a sweep's parent run keeps: Hydra's tree, the first job's configuration, each job's overrides."""
     overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
     files = {

@@ -1,27 +1,12 @@
-"""Commands run in a folder of their own, against a real SQLite store that is made once and copied."""
+"""What tests of all rooms stand on: a folder of their own, a real SQLite store that is made once and copied."""
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-COMMANDS = Path(sys.executable).parent
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without what mlflow.set_tracking_uri leaves in it for child processes."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "HYDRA_"))} | more
-
-
-def command(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
-    """Run shallowexp or shallowexp-report as a user would, with MLflow's default store in `cwd`."""
-    program, *rest = arguments
-    return subprocess.run(
-        [str(COMMANDS / program), *rest], cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=300
-    )
+from tests import commands
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +15,7 @@ def elsewhere(tmp_path_factory):
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     yield
+    commands.close()
     os.chdir(before)
 
 

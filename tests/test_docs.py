@@ -13,7 +13,7 @@ import pytest
 from shallowexp import CONF
 from shallowexp.claims.claim import find
 from shallowexp.network.diagnostics import METRICS
-from tests.conftest import command
+from tests.commands import command
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent

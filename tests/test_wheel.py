@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import environment
+from tests.commands import environment
 
 ROOT = Path(__file__).parent.parent
 

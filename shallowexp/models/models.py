@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from shallowexp.config.runs import Run
-from shallowexp.models.store import Models
+from shallowexp.errors import RunsFailed
+from shallowexp.models.store import Model, Models
 from shallowexp.network.choices import describe
 from shallowexp.network.initializers import Parameters
 from shallowexp.tracking.store import RunResult, Store
@@ -23,21 +25,6 @@ from shallowexp.training.engines import Failure, train
 from shallowexp.training.job import Job, Result
 
 USES = [f"shallowexp.network.{name}" for name in ("activations", "choices", "initializers", "outputs", "passes")]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained network: what predictor.py needs to predict as it did."""
-
-    name: str
-    note: str  # its description
-    fingerprint: str
-    params: dict[str, str]
-    parameters: bytes  # npz: W1, b1, W2, b2, and the features' mean and scale
-    config: dict  # of the activation and the output: module, name and fields; the SHA-256 of `parameters`
-    code: dict[str, bytes]  # path -> content of the modules that predictor.py imports, the user's own among them
-    example: np.ndarray  # (5, n_x): rows of features as they were measured
-    output: np.ndarray  # (0, n_y): the predictions' width and dtype
 
 
 @dataclass
@@ -81,10 +68,9 @@ def log_models(
 
 
 def model(run: Run, best: Best) -> Model:
-    """The run's trained network: from memory if it is the best one, else trained again."""
+    """The run's trained network."""
     job, data = run.job, run.job.data.load()
-    final = best.final if run.fingerprint == best.fingerprint else train([job])[0].final
-    parameters = _npz(**final._asdict(), mean=data.mean, scale=data.scale)
+    parameters = _npz(**_final(run, best)._asdict(), mean=data.mean, scale=data.scale)
     parts = {"activation": describe(job.activation), "output": describe(job.output)}
     return Model(
         name=f"{run.params['activation']}-{run.params['init']}-{job.hidden_size}",
@@ -99,7 +85,17 @@ def model(run: Run, best: Best) -> Model:
     )
 
 
-def _npz(**arrays: np.ndarray) -> bytes:
+def _final(run: Run, best: Best) -> Parameters:
+    """The run's parameters: from memory if it is the best one, else trained again."""
+    if best.final is not None and run.fingerprint == best.fingerprint:
+        return best.final
+    (result,) = train([run.job])
+    if isinstance(result, Failure):
+        raise RunsFailed([(run.name, result.error)])
+    return result.final
+
+
+def _npz(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -109,7 +105,8 @@ def _code(job: Job) -> dict[str, bytes]:
     """The modules that predicting needs and the packages around them, by path."""
     modules = {*USES, type(job.activation).__module__, type(job.output).__module__}
     packages = {module[:i] for module in modules for i, letter in enumerate(module) if letter == "."}
-    files = {name: Path(origin) for name in modules | packages if (origin := find_spec(name).origin)}
+    specs = {name: find_spec(name) for name in modules | packages}
+    files = {name: Path(spec.origin) for name, spec in specs.items() if spec and spec.origin}
     return {f"{_path(name, file)}.py": file.read_bytes() for name, file in files.items()}
 
 

@@ -7,10 +7,11 @@ runs it when the model is loaded. So it needs NumPy and MLflow, not an installed
 import io
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from shallowexp.network.choices import rebuild
 from shallowexp.network.initializers import Parameters
@@ -20,7 +21,7 @@ from shallowexp.network.passes import forward
 class Predictor(PythonModel):
     """`models.Model` says what `parameters` and the configuration hold."""
 
-    def load_context(self, context):
+    def load_context(self, context: PythonModelContext) -> None:
         path, config = Path(context.artifacts["parameters"]), context.model_config
         content = path.read_bytes()
         if sha256(content).hexdigest() != config["sha256"]:
@@ -30,7 +31,9 @@ class Predictor(PythonModel):
             self.mean, self.scale = arrays["mean"], arrays["scale"]
         self.g, self.output = (rebuild(config[part]) for part in ("activation", "output"))
 
-    def predict(self, model_input: np.ndarray) -> np.ndarray:
+    def predict(
+        self, context: PythonModelContext | None, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> np.ndarray:
         X = (np.asarray(model_input, dtype=np.float64).T - self.mean) / self.scale
         X = np.ascontiguousarray(X, dtype=self.parameters.W1.dtype)
         return np.ascontiguousarray(self.output(forward(X, self.parameters, self.g).Z2).T)

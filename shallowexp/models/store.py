@@ -9,12 +9,36 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import numpy as np
+
+from shallowexp.errors import TrackingError
 from shallowexp.tracking.errors import explained_artifacts, tracked
 from shallowexp.tracking.records import FINGERPRINT
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Metric
+    from mlflow.entities import Run as MLflowRun
+
 PREDICTOR, TYPE = Path(__file__).with_name("predictor.py"), "shallowexp"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network: what predictor.py needs to predict as it did."""
+
+    name: str
+    note: str  # its description
+    fingerprint: str
+    params: dict[str, str]
+    parameters: bytes  # npz: W1, b1, W2, b2, and the features' mean and scale
+    config: dict[str, Any]  # of the activation and the output: module, name and fields; the SHA-256 of `parameters`
+    code: dict[str, bytes]  # path -> content of the modules that predictor.py imports, the user's own among them
+    example: np.ndarray  # (5, n_x): rows of features as they were measured
+    output: np.ndarray  # (0, n_y): the predictions' width and dtype
 
 
 @dataclass(frozen=True)
@@ -22,7 +46,7 @@ class Models:
     """The models of one MLflow experiment. Its methods raise TrackingError when the store fails."""
 
     uri: str
-    client: object  # MlflowClient
+    client: "MlflowClient"
     experiment_id: str
 
     @tracked
@@ -32,8 +56,8 @@ class Models:
         return found is not None and found.status == "READY"
 
     @tracked
-    def log(self, run_id: str, model) -> None:
-        """Write the run's model (a `models.Model`), or write again what a killed process has begun."""
+    def log(self, run_id: str, model: Model) -> None:
+        """Write the run's model, or write again what a killed process has begun."""
         from mlflow.entities import LoggedModelOutput
 
         logged = self._find(run_id) or self._create(run_id, model)
@@ -49,39 +73,43 @@ class Models:
 
     @tracked
     def register(self, run_id: str, name: str) -> None:
-        """Make the run's model a version of the registered model `name`, once."""
+        """Make the run's model a version of the registered model `name`, once. Raises TrackingError if it has none."""
+        logged = self._find(run_id)
+        if logged is None:
+            raise TrackingError(f"Run {run_id} has no model that could be registered as {name}.")
         if name not in [found.name for found in self.client.search_registered_models(f"name = '{name}'")]:
             self.client.create_registered_model(name)
         if not self.client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
-            model_id = self._find(run_id).model_id
+            model_id = logged.model_id
             self.client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
 
-    def _find(self, run_id: str):
+    def _find(self, run_id: str) -> "LoggedModel | None":
         condition = f"source_run_id = '{run_id}' AND model_type = '{TYPE}'"
         return next(iter(self.client.search_logged_models([self.experiment_id], condition)), None)
 
-    def _create(self, run_id: str, model):
+    def _create(self, run_id: str, model: Model) -> "LoggedModel":
         tags = {FINGERPRINT: model.fingerprint, "mlflow.note.content": model.note}
         return self.client.create_logged_model(self.experiment_id, model.name, run_id, tags, model.params, TYPE)
 
 
-def _measured(run, model_id: str) -> list:
+def _measured(run: "MLflowRun", model_id: str) -> list["Metric"]:
     """The run's last losses and accuracies as the model's too, on the run's data set: so MLflow links the two.
 
     The run has these very points, so it stays as it is.
     """
     from mlflow.entities import Metric
 
-    data, step = run.inputs.dataset_inputs[0].dataset, int(run.data.params["train.steps"])
+    (used,) = run.inputs.dataset_inputs if run.inputs else []
+    data, step = used.dataset, int(run.data.params["train.steps"])
     last = {name: value for name, value in run.data.metrics.items() if name.startswith(("train/", "test/"))}
     on = {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest, "run_id": run.info.run_id}
     return [Metric(name, value, run.info.end_time, step, **on) for name, value in last.items()]
 
 
-def save(model, folder: Path, **ids: str) -> None:
+def save(model: Model, folder: Path, run_id: str, model_id: str) -> None:
     """Write MLflow's folder `model` for it: predictor.py, its modules, the parameters, what goes in and comes out."""
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
+    from mlflow.models import Model as MLflowModel
+    from mlflow.models import ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
     from mlflow.utils import environment
@@ -91,7 +119,9 @@ def save(model, folder: Path, **ids: str) -> None:
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-    wide = [TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1])) for rows in (model.example, model.output)]
+    inputs, outputs = (
+        Schema([TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1]))]) for rows in (model.example, model.output)
+    )
     # MLflow would spend 0.5 s on checking that these two versions, read from the environment, are installed in it
     with patch.object(environment, "warn_dependency_requirement_mismatches", create=True):
         save_model(
@@ -100,9 +130,9 @@ def save(model, folder: Path, **ids: str) -> None:
             artifacts={"parameters": str(folder / "parameters.npz")},
             code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
             model_config=model.config,
-            signature=ModelSignature(*(Schema([spec]) for spec in wide)),
+            signature=ModelSignature(inputs, outputs),
             input_example=model.example,
             pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
             metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
-            mlflow_model=Model(**ids),
+            mlflow_model=MLflowModel(run_id=run_id, model_id=model_id),
         )

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,8 @@ from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.sweeps import pages
 from shallowexp.tracking.records import DatasetInput, Record
-from shallowexp.training.engines import Failure, Result, train
+from shallowexp.training.engines import Failure, train
+from shallowexp.training.job import Result
 
 BATCH_RUNS = 250
 BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
@@ -26,11 +28,12 @@ NANOSECONDS = {"compiled": 1.5, "numpy": 20.0}  # of one core per hidden unit, s
 
 def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """Batches of about a second's work, with at least one network for each core: Ctrl-C loses an unfinished batch."""
-    batch, cost = [], 0.0
+    batch: list[Run] = []
+    cost, cores = 0.0, os.cpu_count() or 1
     for run in runs:
         batch.append(run)
         cost += work(run)
-        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= os.cpu_count()):
+        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= cores):
             yield batch
             batch, cost = [], 0.0
     if batch:
@@ -42,17 +45,15 @@ def work(run: Run) -> float:
     if run.job.data.fault():
         return 0.0
     n_x, m = run.job.data.load().X.shape
-    return run.job.hidden_size * m * run.job.steps * max(1.0, n_x / 8)
+    return float(run.job.hidden_size * m * run.job.steps * max(1.0, n_x / 8))
 
 
 def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:
     """The message of a dry run."""
-    threads = threads or os.cpu_count()
-    seconds = sum(_seconds(run, threads) for run in missing)
+    cores = threads or os.cpu_count() or 1
+    seconds = sum(_seconds(run, cores) for run in missing)
     there = len(runs) - len(missing)
-    return (
-        f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {threads} threads"
-    )
+    return f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {cores} threads"
 
 
 def _seconds(run: Run, threads: int) -> float:
@@ -61,7 +62,7 @@ def _seconds(run: Run, threads: int) -> float:
     return TRACKING + work(run) * NANOSECONDS[run.job.engine] * 1e-9 / cores
 
 
-def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list["Record"], list[Result | Failure]]:
+def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list[Record], list[Result | Failure]]:
     start = _now()
     results = train([run.job for run in batch], threads)
     end = _now()
@@ -71,11 +72,20 @@ def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list[
 def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
     """The run as it is logged in MLflow; a divergence adds a last step that says when."""
     tags = provenance.tags() | pages.run_tags(run)
-    common = {"fingerprint": run.fingerprint, "name": run.name, "params": run.params, "start": start, "end": end}
-    common["data"] = None if run.job.data.fault() else _dataset(run.params["data"], run.job.data)
+    made = Record(
+        fingerprint=run.fingerprint,
+        name=run.name,
+        params=run.params,
+        tags=tags,
+        steps=np.array([], int),
+        metrics={},
+        start=start,
+        end=end,
+        data=None if run.job.data.fault() else _dataset(run.params["data"], run.job.data),
+    )
     if isinstance(result, Failure):
-        tags |= {"outcome": "failed", "shallowexp.error": result.error[:5000]}
-        return Record(**common, tags=tags, steps=np.array([], int), metrics={}, artifacts={}, status="FAILED")
+        failed = {"outcome": "failed", "shallowexp.error": result.error[:5000]}
+        return replace(made, tags=tags | failed, status="FAILED")
     steps, metrics = result.steps, dict(zip(metric_names(run.job.data.task), result.metrics.T, strict=True))
     if result.diverged_at is not None:
         tags[pages.NOTE] = pages.diverged(run, result.diverged_at)
@@ -83,7 +93,7 @@ def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
         metrics = {name: np.append(values, np.nan) for name, values in metrics.items()}
         metrics["diverged/step"] = np.append(np.full(len(steps) - 1, np.nan), result.diverged_at)
     tags["outcome"] = "finished" if result.diverged_at is None else "diverged"
-    return Record(**common, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(run, result))
+    return replace(made, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(run, result))
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 from zlib import compress
 
 from shallowexp.claims.claim import Claim, find
@@ -133,7 +134,7 @@ def _title(name: str) -> str:
     return f"{name}: cells"
 
 
-def _state(runs: Sequence[Run]) -> dict:
+def _state(runs: Sequence[Run]) -> dict[str, Any]:
     """Children only, the first seed of every cell first: MLflow loads 100 runs at a time."""
     held = _held(runs)
     runs = _where(runs, held)
@@ -159,7 +160,7 @@ def _state(runs: Sequence[Run]) -> dict:
 
 def _held(runs: Sequence[Run]) -> dict[str, str]:
     """What the view holds fixed so that its cells can be told apart: the most frequent value, the last one of equals."""
-    held = {}
+    held: dict[str, str] = {}
     for name in HELD:
         shown = _where(runs, held)
         if name in varied(shown) and _count(shown, cell_params(shown)) > GROUPS:
@@ -173,7 +174,8 @@ def _where(runs: Sequence[Run], held: Mapping[str, str]) -> list[Run]:
 
 def cell_params(runs: Sequence[Run]) -> list[str]:
     """The fewest varied parameters that tell the cells apart: init.scale is left out where it follows from init."""
-    chosen, names = [], [name for name in varied(runs) if name not in SEEDS]
+    chosen: list[str] = []
+    names = [name for name in varied(runs) if name not in SEEDS]
     for name in sorted(names, key=lambda name: "." in name):
         if _count(runs, [*chosen, name]) > _count(runs, chosen):
             chosen.append(name)
@@ -184,12 +186,12 @@ def _count(runs: Sequence[Run], names: Sequence[str]) -> int:
     return len({tuple(run.params.get(name) for name in names) for run in runs})
 
 
-def _group_by(names: Sequence[str]) -> dict | None:
+def _group_by(names: Sequence[str]) -> dict[str, Any] | None:
     keys = [{"mode": "param", "groupByData": name} for name in names]
     return {"aggregateFunction": "average", "groupByKeys": keys} if keys else None
 
 
-def _line(metric: str, scale: str) -> dict:
+def _line(metric: str, scale: str) -> dict[str, Any]:
     return {
         "type": "LINE",
         "uuid": f"{OVERVIEW}-{metric}",

@@ -1,6 +1,7 @@
 """How far a sweep is: a bar on a terminal, plain lines elsewhere."""
 
 import time
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -15,17 +16,17 @@ class Progress:
     def __init__(self, total: int, console: Console | None = None):
         self.total, self.done, self.failed = total, 0, 0
         self.console = console or Console(stderr=True, highlight=False)
-        columns = TextColumn("training"), BarColumn(), MofNCompleteColumn()
-        columns += TextColumn("{task.fields[failed]} failed"), TimeRemainingColumn()
+        failures, left = TextColumn("{task.fields[failed]} failed"), TimeRemainingColumn()
+        columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), failures, left
         self.bar = Bar(*columns, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=total, failed=0)
         self.start = self.said = time.monotonic()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.bar.stop()
 
     def advance(self, done: int, failed: int) -> None:

@@ -1,5 +1,6 @@
 """A tracked run trained again: does every metric come out the same, to the bit?"""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from shallowexp import provenance
@@ -7,10 +8,11 @@ from shallowexp.config.composition import compose_run
 from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import RunsFailed, UserError
 from shallowexp.sweeps.batches import train_batch
-from shallowexp.tracking.store import Store
+from shallowexp.tracking.store import Store, Stored
 from shallowexp.training.engines import Failure
 
 Points = dict[str, list[tuple[int, float]]]
+History = dict[str, dict[int, float]]  # metric -> step -> value
 
 
 def rerun(run_id: str) -> int:
@@ -27,7 +29,7 @@ def rerun(run_id: str) -> int:
     return 1 if changes else 0
 
 
-def _check(run_id: str, stored) -> None:
+def _check(run_id: str, stored: Stored) -> None:
     if "shallowexp.digest" in stored.tags:
         raise UserError(f"Run {run_id} is a sweep: give the id of one of its runs.")
     if "shallowexp.fingerprint" not in stored.tags:
@@ -43,7 +45,7 @@ def train(run: Run) -> Points:
     return record.points()
 
 
-def _warnings(run: Run, tags: dict[str, str]):
+def _warnings(run: Run, tags: dict[str, str]) -> Iterator[str]:
     """What is no longer as it was: the configuration or the code by the fingerprint, and the machine."""
     kept = [replace(run, job=replace(run.job, weights=weights)).fingerprint for weights in (False, True)]
     if tags["shallowexp.fingerprint"] not in kept:
@@ -56,7 +58,7 @@ def _warnings(run: Run, tags: dict[str, str]):
         yield f"Trained on {tags.get('shallowexp.machine')}; this is {machine}."
 
 
-def _changes(metric: str, before: dict, after: dict):
+def _changes(metric: str, before: History, after: History) -> Iterator[str]:
     """One line if the metric differs, with the first step where it does."""
     old, new = before.get(metric, {}), after.get(metric, {})
     steps = [step for step in sorted(old | new) if old.get(step) != new.get(step)]

@@ -7,10 +7,13 @@ import math
 import signal
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import FrameType
+
+import pandas as pd
 
 from shallowexp import provenance
 from shallowexp.config.runs import Run
@@ -21,7 +24,8 @@ from shallowexp.sweeps.batches import batches, train_batch
 from shallowexp.sweeps.progress import Progress
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.store import RunResult, Store
-from shallowexp.training.engines import Failure, Result
+from shallowexp.training.engines import Failure
+from shallowexp.training.job import Result
 
 PENDING = 4  # batches that may wait for the writer
 
@@ -92,7 +96,7 @@ class ExperimentTracker:
         print(
             _line(row), "" if missing else "already there (fresh=true trains it again)", f"· run {row.run_id} · {self}"
         )
-        return row.get("train/loss", math.nan)  # one that diverges before it is first measured has none
+        return float(row.get("train/loss", math.nan))  # one that diverges before it is first measured has none
 
     def sweep(
         self,
@@ -113,7 +117,14 @@ class ExperimentTracker:
         log_models(self.store, self.experiment_id, runs, summary.best, summary.results)
         return summary
 
-    def _sweep(self, runs, missing, threads: int | None, summary: SweepSummary, artifacts: Mapping[str, bytes]) -> None:
+    def _sweep(
+        self,
+        runs: Sequence[Run],
+        missing: Sequence[Run],
+        threads: int | None,
+        summary: SweepSummary,
+        artifacts: Mapping[str, bytes],
+    ) -> None:
         digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
         note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
@@ -144,7 +155,7 @@ class ExperimentTracker:
 
     def _train_and_write(self, runs: Sequence[Run], parent: str, summary: SweepSummary, threads: int | None) -> None:
         """Writing continues while training does; leaving waits for the writes in flight."""
-        pending = deque()
+        pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
             for batch in batches(runs):
                 records, results = train_batch(batch, threads)
@@ -161,7 +172,7 @@ class ExperimentTracker:
         return f"experiment {self.experiment} in {self.store.uri}"
 
 
-def _line(row) -> str:
+def _line(row: pd.Series) -> str:
     """Loss and accuracy (r2 for regression) of a tracked run."""
     names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
     ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
@@ -172,7 +183,7 @@ def _line(row) -> str:
 def _interruptible() -> Iterator[None]:
     """SIGTERM stops a sweep as Ctrl-C does."""
 
-    def stop(number, frame):
+    def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt(number)
 
     previous = signal.signal(signal.SIGTERM, stop)

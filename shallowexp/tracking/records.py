@@ -1,7 +1,7 @@
 """A run on its way into MLflow and back, and what a backend does with many of them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from getpass import getuser
 from pathlib import Path
@@ -43,7 +43,7 @@ class Record:
 
     fingerprint: str
     name: str
-    params: dict[str, str]
+    params: Mapping[str, str]
     tags: dict[str, str]
     steps: np.ndarray  # (p,) int, rising
     metrics: dict[str, np.ndarray]  # name -> (p,); what is not finite is undefined there and not logged

@@ -1,11 +1,10 @@
-"""The commands as a user meets them: real processes, a real store, a fresh process that looks at what they left."""
+"""The commands as a user meets them: real processes, a real store, and another process that looks at what they left."""
 
 import json
 import os
 import signal
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 from shallowexp import __version__
 from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
-from tests.conftest import COMMANDS, command, environment
+from tests.commands import FOLDER, PATIENCE, command, environment, process, start, until
 from tests.experiments.test_experiments import add_experiment
 
 SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
@@ -141,21 +140,21 @@ def test_an_experiment_without_m_is_told_to_be_a_sweep(tmp_path):
 
 @pytest.mark.parametrize("arguments", [("hidden_size=-1",), ("-m", "hidden_size=-1,2")], ids=["run", "sweep"])
 def test_a_user_who_asks_for_it_sees_the_traceback_too(arguments, tmp_path):
-    done = command("shallowexp", *arguments, cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    done = process("shallowexp", *arguments, cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "in require" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("shallowexp: hidden_size=-1 is not possible")
 
 
-@pytest.mark.parametrize("start", [["shallowexp"], ["python", "-m", "shallowexp"], ["shallowexp-report"]], ids=" ".join)
-def test_the_version_is_ours(start, tmp_path):
-    done = command(*start, "--version", cwd=tmp_path)
+@pytest.mark.parametrize("words", [["shallowexp"], ["python", "-m", "shallowexp"], ["shallowexp-report"]], ids=" ".join)
+def test_the_version_is_ours(words, tmp_path):
+    done = process(*words, "--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 
 def test_the_module_is_the_command(workplace):
-    done = command("python", "-m", "shallowexp", "-m", "seed=1,2", *SMALL, cwd=workplace)
+    done = process("python", "-m", "shallowexp", "-m", "seed=1,2", *SMALL, cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert "2 trained" in done.stdout
     (told,) = set(tracked(workplace)["tags.shallowexp.command"].dropna())
@@ -166,15 +165,15 @@ ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": 
 
 
 def test_a_terminal_without_the_characters_gets_others_for_them(workplace):
-    one = command("shallowexp", "seed=10", *SMALL, cwd=workplace, **ASCII)
+    one = process("shallowexp", "seed=10", *SMALL, cwd=workplace, **ASCII)
     assert one.returncode == 0, one.stderr
     assert " ? train/accuracy " in one.stdout
     add_experiment(workplace)
-    report = command("shallowexp-report", "--train", "brand_new", cwd=workplace, **ASCII)
+    report = process("shallowexp-report", "--train", "brand_new", cwd=workplace, **ASCII)
     assert report.returncode == 0, report.stdout + report.stderr
     assert "6/6 runs trained" in report.stderr
     assert "| brand_new" in report.stdout
-    again = command("shallowexp-rerun", children(workplace).run_id[0], cwd=workplace, **ASCII)
+    again = process("shallowexp-rerun", children(workplace).run_id[0], cwd=workplace, **ASCII)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "the same, to the bit"), again.stderr
 
 
@@ -185,7 +184,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments, tmp_path):
     program, *rest = arguments.split()
     try:
         done = subprocess.run(
-            [str(COMMANDS / program), *rest], cwd=tmp_path, env=environment(), stdout=write, stderr=subprocess.PIPE
+            [FOLDER / program, *rest], cwd=tmp_path, env=environment(), stdout=write, stderr=subprocess.PIPE
         )
     finally:
         os.close(write)
@@ -211,79 +210,96 @@ def test_help_is_light(tmp_path):
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('heavy:', [name for name in ('mlflow', 'matplotlib', 'numba', 'sklearn', 'pandas') if name in sys.modules])"
     )
-    python = str(COMMANDS / "python")
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = process("python", "-c", code, cwd=tmp_path)
     assert "symmetry" in done.stdout
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-@pytest.mark.parametrize("arguments", [("seed=1",), ("-m", "seed=1,2")], ids=["run", "sweep"])
-def test_garbage_is_collected_once_start_up_is_over(workplace, arguments):
-    code = (
-        f"import gc, sys\nfrom shallowexp.cli.app import main\nsys.argv = {['shallowexp', *arguments, *SMALL]}\n"
-        "main()\nprint('collected:', gc.isenabled())"
-    )
-    run = [str(COMMANDS / "python"), "-c", code]
-    done = subprocess.run(run, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "collected: True"
-
-
-LONG = ("-m", "hidden_size=8,16,32", "seed=range(40)", "train.steps=8000")
-
-
-def start(folder):
-    return subprocess.Popen(
-        [str(COMMANDS / "shallowexp"), *LONG], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+def test_garbage_is_collected_once_start_up_is_over(workplace):
+    code = "import gc, sys\nfrom shallowexp.cli.app import main\n"
+    for arguments in (("seed=1",), ("-m", "seed=1,2")):
+        code += f"sys.argv = {['shallowexp', *arguments, *SMALL]}\nmain()\nprint('collected:', gc.isenabled())\n"
+    done = process("python", "-c", code, cwd=workplace)
+    assert [line for line in done.stdout.splitlines() if line.startswith("coll")] == ["collected: True"] * 2, (
+        done.stderr
     )
 
 
-def wait_for_children(folder, process):
-    """Until some runs are written. A short look each time: a long one would keep SQLite from writing."""
+HELD = """
+from dataclasses import dataclass
+from pathlib import Path
+from threading import current_thread, main_thread
+from time import sleep
+from shallowexp.network.initializers import Random
+
+@dataclass(frozen=True)
+class Held(Random):
+    def __call__(self, n_x, n_h, n_y, seed):
+        if current_thread() is not main_thread():  # in the kernel's pool, not where shapes are checked
+            Path(f"begun-{seed}").touch()
+            while seed >= 250 and not Path("go").exists():
+                sleep(0.01)
+        return super().__call__(n_x, n_h, n_y, seed)
+"""
+
+
+@pytest.fixture
+def held(workplace):
+    """The working directory, with initial weights that say when training begins, and from seed 250 on wait for a file `go`."""
+    (workplace / "mine.py").write_text(HELD)
+    (workplace / "conf" / "init").mkdir(parents=True)
+    (workplace / "conf" / "init" / "held.yaml").write_text("_target_: mine.Held\n")
+    return workplace
+
+
+LONG = ("-m", "init=held", "seed=range(251)", *SMALL)  # a batch, and one run more
+
+
+def written(folder) -> int:
+    """How many runs are written. A short look each time: a long one would keep SQLite from writing."""
     count = "SELECT count(*) FROM tags WHERE key = 'shallowexp.fingerprint'"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        with closing(sqlite3.connect(folder / "mlflow.db", timeout=30)) as database:
-            if database.execute(count).fetchone()[0]:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"no runs were written: {process.communicate()}")
+    with closing(sqlite3.connect(folder / "mlflow.db", timeout=30)) as database:
+        return database.execute(count).fetchone()[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
-    process = start(workplace)
-    wait_for_children(workplace, process)
-    os.kill(process.pid, number)
-    message = process.communicate(timeout=60)[1]
-    before = children(workplace)
-    assert 0 < len(before) < 120
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+def test_a_stopped_sweep_goes_on_with_the_same_command(number, held):
+    with start("shallowexp", *LONG, cwd=held) as sweep:
+        for _ in until(sweep):
+            if written(held):
+                break
+        sweep.send_signal(number)
+        (held / "go").touch()
+        message = sweep.communicate(timeout=PATIENCE)[1]
+    before = children(held)
+    assert 0 < len(before) < 251
+    assert sweep.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
         assert "The same command resumes it" in message
-        assert set(tracked(workplace).status) == {"FINISHED", "KILLED"}
-    done = command("shallowexp", *LONG, cwd=workplace)
-    assert f"{len(before)} already there, {120 - len(before)} trained" in done.stdout
-    after, runs = children(workplace), tracked(workplace)
+        assert set(tracked(held).status) == {"FINISHED", "KILLED"}
+    done = command("shallowexp", *LONG, cwd=held)
+    assert f"{len(before)} already there, {251 - len(before)} trained" in done.stdout
+    after, runs = children(held), tracked(held)
     assert set(before.run_id) < set(after.run_id)
-    assert len(after) == after["tags.shallowexp.fingerprint"].nunique() == 120
+    assert len(after) == after["tags.shallowexp.fingerprint"].nunique() == 251
     assert set(runs.status) == {"FINISHED"}
     assert after["tags.mlflow.parentRunId"].nunique() == 1
 
 
 @pytest.mark.parametrize("multirun", [(), ("-m", "hidden_size=4,8,16")], ids=["run", "sweep"])
-def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
-    endless = [str(COMMANDS / "shallowexp"), *multirun, "seed=1", "train.steps=2000000000"]
-    process = subprocess.Popen(endless, cwd=workplace, env=environment(), stderr=subprocess.PIPE, text=True)
-    time.sleep(10)  # it trains by then; before, Ctrl-C must end it as well
-    process.send_signal(signal.SIGINT)
-    try:
-        stderr = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130, stderr
+def test_ctrl_c_does_not_wait_for_the_last_step(held, multirun):
+    with start("shallowexp", *multirun, "init=held", "seed=1", "train.steps=2000000000", cwd=held) as endless:
+        for _ in until(endless):
+            if (held / "begun-1").exists():
+                break
+        endless.send_signal(signal.SIGINT)
+        try:
+            stderr = endless.communicate(timeout=PATIENCE)[1]
+        finally:
+            endless.kill()
+    assert endless.returncode == 130, stderr
     assert "Traceback" not in stderr
-    assert "RUNNING" not in set(tracked(workplace).get("status", []))
+    assert "RUNNING" not in set(tracked(held).get("status", []))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +364,7 @@ def test_report_of_a_small_sweep(workplace):
 
 def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
     code = "import sys; sys.modules['numba'] = None; from shallowexp.cli.app import main; main()"
-    python = [str(COMMANDS / "python"), "-c", code, "-m", "seed=1,2", *SMALL]
-    done = subprocess.run(python, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
+    done = process("python", "-c", code, "-m", "seed=1,2", *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("training with the slower NumPy engine: Numba cannot be imported") == 1
     assert set(children(workplace)["params.train.engine"]) == {"numpy"}

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from tests.cli.test_app import SMALL, children, tracked
-from tests.conftest import command
+from tests.commands import command
 
 MINE = """
 from dataclasses import dataclass

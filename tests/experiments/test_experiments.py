@@ -18,7 +18,7 @@ from shallowexp.report import plans
 from shallowexp.runs import Lacking, Runs
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.conftest import command, environment
+from tests.commands import command, environment
 
 
 @pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)

@@ -11,7 +11,7 @@ import pytest
 
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.conftest import environment
+from tests.commands import environment
 from tests.models.test_models import ROOT, models, predictions, run, sweep
 from tests.tracking.test_tracking import empty_database, postgres, server  # noqa: F401  (fixtures)
 

@@ -23,7 +23,7 @@ from shallowexp.network.passes import forward
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from shallowexp.training.engines import train_one
-from tests.conftest import command
+from tests.commands import process
 from tests.tracking.test_tracking import free_port
 
 # not ours: MLflow and what it stands on deprecate a good deal
@@ -104,7 +104,7 @@ def test_a_fresh_process_predicts_the_same_bits_from_measured_features(tracked, 
         tracked.one(wanted, [wanted])
     logged = {model.tags["shallowexp.fingerprint"]: folder(model) for model in models(tracked)}
     paths = [logged[wanted.fingerprint] for wanted, _ in asked]
-    done = command("python", "-c", LOAD, *map(str, paths), cwd=tmp_path)
+    done = process("python", "-c", LOAD, *map(str, paths), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(paths[0] / "code" / "shallowexp" / "network" / "passes.py")
     for number, (wanted, _) in enumerate(asked):
@@ -275,6 +275,6 @@ def test_the_documents_snippet_predicts_as_it_says(tracked, workplace, convert, 
     snippet = snippet.replace("<run id>", source).replace("model.predict(", "out = model.predict(")
     np.save("rows.npy", measured("wine"))
     code = f"import numpy\nrows = numpy.load('rows.npy'){convert}\n{snippet}\nnumpy.save('out.npy', out)"
-    done = command("python", "-c", code, cwd=workplace)
+    done = process("python", "-c", code, cwd=workplace)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load("out.npy"), predictions(wanted), atol=near)

@@ -18,7 +18,7 @@ from shallowexp.claims.claim import find
 from shallowexp.report import plans
 from shallowexp.report.pipeline import write_report
 from shallowexp.tracking.store import Store
-from tests.conftest import command, environment
+from tests.commands import command, environment
 from tests.experiments.test_experiments import NEW, YAML, add_experiment
 
 

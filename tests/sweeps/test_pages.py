@@ -14,7 +14,7 @@ from shallowexp.claims.palette import STYLES, color
 from shallowexp.report import plans
 from shallowexp.sweeps import pages
 from tests.browser import CHROMIUM, DRIVER, Browser, serving
-from tests.conftest import command
+from tests.commands import command
 
 in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
 SWEEP = ("-m", "+experiment=symmetry", "seed=10,11", "train.engine=compiled")

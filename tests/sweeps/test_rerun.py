@@ -10,7 +10,7 @@ from shallowexp.config.composition import compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.conftest import command
+from tests.commands import command
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")

@@ -3,7 +3,7 @@
 from csv import DictReader
 from pathlib import Path
 
-from tests.conftest import command
+from tests.commands import command
 from tests.experiments.test_experiments import add_experiment
 from tests.tracking.test_lost_stores import finished, sweeps
 

@@ -1,7 +1,6 @@
 """Servers that stop and artifact stores that are lost in the middle of a sweep."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import mlflow
@@ -11,7 +10,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.store import Store
 from tests.browser import serving
-from tests.conftest import COMMANDS, command, environment
+from tests.commands import command, start, until
 from tests.tracking.test_tracking import record
 
 SMALL = ("train.steps=20", "log.points=3", "train.engine=numpy")
@@ -44,16 +43,12 @@ def unblock(folder: Path, kept: Path) -> None:
     kept.rename(folder)
 
 
-def start(words: tuple, place: Path, url: str) -> subprocess.Popen:
+def begin(words: tuple, place: Path, url: str) -> subprocess.Popen:
     """The command against the server, when it has tracked three runs."""
-    process = subprocess.Popen(
-        [str(COMMANDS / words[0]), *words[1:]],
-        cwd=place, env=environment(**IMPATIENT, MLFLOW_TRACKING_URI=url), stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while len(finished(place)) < 3:
-        assert process.poll() is None
-        time.sleep(0.1)
-    return process
+    process = start(*words, cwd=place, **IMPATIENT, MLFLOW_TRACKING_URI=url)
+    for _ in until(process):
+        if len(finished(place)) >= 3:
+            return process
 
 
 def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
@@ -80,7 +75,7 @@ def test_a_sweep_without_its_artifact_folder_is_completed_by_the_same_command(wo
 def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workplace):
     words = ("shallowexp", "-m", "seed=range(12)", "log.weights=all", *SMALL)
     with serving(workplace / "mlflow.db") as url:
-        process = start(words, workplace, url)
+        process = begin(words, workplace, url)
         kept = block(workplace / "mlartifacts")
         assert_refused(process, process.communicate(timeout=120)[1])
         there = len(finished(workplace))
@@ -99,7 +94,7 @@ def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workp
 def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
     words = ("shallowexp", "-m", "seed=range(30)", "train.steps=500", "train.engine=compiled")
     with serving(workplace / "mlflow.db") as url:
-        process = start(words, workplace, url)
+        process = begin(words, workplace, url)
     message = process.communicate(timeout=60)[1]
     assert process.returncode == 1
     assert "nothing is lost" in message

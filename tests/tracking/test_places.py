@@ -2,7 +2,7 @@
 
 import mlflow
 
-from tests.conftest import command
+from tests.commands import command
 from tests.experiments.test_experiments import add_experiment
 
 

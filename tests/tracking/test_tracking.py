@@ -27,7 +27,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking import client, parents, sql
 from shallowexp.tracking.records import DatasetInput, Record
 from shallowexp.tracking.store import Store
-from tests.conftest import COMMANDS, environment
+from tests.commands import process
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -423,13 +423,14 @@ def test_an_interrupted_sweep_is_taken_up_again(store, status):
     assert store.client.get_run(sweep.run_id).info.status == "RUNNING"
 
 
-def test_a_sweep_of_another_host_is_refused_until_the_user_says_that_it_is_gone(store, dead):
+def test_a_sweep_of_another_host_is_refused_until_the_user_says_that_it_is_gone(store, dead, tmp_path):
     _, sweep = sweep_of(store, "elsewhere")
     claim_for(store, sweep.run_id, *dead, host="restarted-container")
     with pytest.raises(TrackingError, match="on restarted-container") as refused:
         sweep_of(store, "elsewhere")
-    advice = [COMMANDS / "python", *shlex.split(str(refused.value).partition("start again: python ")[2])]
-    subprocess.run(advice, check=True, env=environment(MLFLOW_TRACKING_URI=store.uri))
+    advice = shlex.split(str(refused.value).partition("start again: ")[2])
+    done = process(*advice, cwd=tmp_path, MLFLOW_TRACKING_URI=store.uri)
+    assert done.returncode == 0, done.stderr
     assert sweep_of(store, "elsewhere")[1].run_id == sweep.run_id
 
 
