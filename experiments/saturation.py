@@ -72,7 +72,7 @@ def atoms(runs: Runs) -> Iterator[Atom]:
     apart = apart.label(**{"gradient/decades": lambda frame: np.log10(frame["gradient/W1"])})
     yield from below(_scales(apart, "gradient/decades"), 0.3, "decades", "{activation}: the gradient itself, with W2 small",
                      ["activation"], statement="35", role="control", scope="{activation}, dW1")  # fmt: skip
-    yield from within(_scales(start, FRACTION, activation="relu"), NATS, "of slopes", "ReLU: half of its slopes are flat, those with z < 0, at any scale",
+    yield from within(_scales(start, FRACTION, activation="relu"), NATS, "of slopes", "ReLU: half of its slopes are flat (z < 0), at any scale",
                       statement="35", role="control", scope="ReLU, flat slopes")  # fmt: skip
     yield from above(_scales(_flower(runs).at(1000), LOSS, HUGE), NATS, "nats", "{activation}: x 100 is slower still",
                      ["activation"], statement="35", role="extension", scope="{activation} x 100, 1000 steps")  # fmt: skip

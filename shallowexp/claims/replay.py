@@ -47,4 +47,10 @@ def replay(runs: Runs, fingerprint: str) -> Replay:
     kept = runs.weights[fingerprint]
     parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
     choices = json.loads(str(kept["choices"]))
-    return Replay(rebuild(choices["data"]).load(), rebuild(choices["activation"]), rebuild(choices["output"]), kept["steps"], parameters)
+    return Replay(
+        rebuild(choices["data"]).load(),
+        rebuild(choices["activation"]),
+        rebuild(choices["output"]),
+        kept["steps"],
+        parameters,
+    )

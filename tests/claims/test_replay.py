@@ -18,7 +18,13 @@ def test_a_run_is_replayed_from_its_weights():
     parameters = Random()(2, 4, 1, 0)
     kept = {"steps": np.array([0, 5]), **{name: np.stack([p, 2 * p]) for name, p in parameters._asdict().items()}}
     kept["choices"] = np.array(
-        json.dumps({"data": describe(Flower(40, 0.3, 3)), "activation": describe(LeakyReLU(0.2)), "output": describe(Sigmoid())})
+        json.dumps(
+            {
+                "data": describe(Flower(40, 0.3, 3)),
+                "activation": describe(LeakyReLU(0.2)),
+                "output": describe(Sigmoid()),
+            }
+        )
     )
     runs = Runs(pd.DataFrame([{"activation": "leaky_relu"}] * 2, index=["a", "b"]), pd.DataFrame(), {"b": kept})
     assert with_weights(runs, runs.table, activation="leaky_relu") == ["b"]
