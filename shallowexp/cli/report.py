@@ -1,4 +1,4 @@
-"""`shallowexp-report`: figures and verdicts from the tracked runs."""
+"""`shallowexp-report`: figures, and what tracked runs say of the chapter."""
 
 import argparse
 import os
@@ -13,14 +13,16 @@ from shallowexp.report.nothing import require_runs
 
 
 def main() -> None:
-    """`shallowexp-report [names] [--output report] [--train] [--list]`: figures and verdicts from the tracked runs."""
+    """`shallowexp-report [names] [--output report] [--train] [--list]`: figures, and what tracked runs say of the chapter."""
     with one_message():
         sys.exit(_report())
 
 
 def _report() -> int:
     found = find()
-    parser = argparse.ArgumentParser(prog="shallowexp-report", description="Figures and verdicts from tracked runs.")
+    parser = argparse.ArgumentParser(
+        prog="shallowexp-report", description="Figures, and what tracked runs say of the chapter."
+    )
     parser.add_argument(
         "names", nargs="*", metavar="experiment", help=f"one or more of {', '.join(found)} (default: all)"
     )

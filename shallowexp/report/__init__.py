@@ -1,1 +1,1 @@
-"""Tracked runs become figures, verdicts and one page."""
+"""Tracked runs become figures, statements and one page."""

@@ -29,11 +29,12 @@ class Entry:
     atoms: list[Atom]
     lacks: str  # why there are no atoms, else empty
     registered: str  # whether the hypotheses were fixed before the runs
+    hypotheses: str  # digest of their code
     runs: int
     missing: int
     diverged: int
     digest: str  # of the runs' sorted fingerprints
-    inputs: str  # digest of all that the figure and the verdict were made from
+    inputs: str  # digest of all that the figure and the atoms were made from
     sweep: str | None  # run id of the sweep that trained the newest of its runs
     commits: list[str]
     versions: list[str]

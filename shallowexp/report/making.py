@@ -12,7 +12,7 @@ from shallowexp.claims.statement import Atom
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
 from shallowexp.report.reading import Selection, digest
-from shallowexp.report.registration import registered
+from shallowexp.report.registration import hypotheses, registered
 from shallowexp.runs import Lacking, Runs
 
 
@@ -43,6 +43,7 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         atoms=atoms,
         lacks=lacks,
         registered=registered(claim, commits, _date(table.start_time.min())),
+        hypotheses=digest([hypotheses(claim.path.read_text(encoding="utf-8"))]),
         runs=len(table),
         missing=selection.planned - len(table),
         diverged=int((table.outcome == "diverged").sum()),

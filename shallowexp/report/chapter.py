@@ -1,0 +1,82 @@
+"""`python -m shallowexp.report.chapter [claims.json's folder]`: docs/chapter.md, every statement with its atoms, from a report.
+
+Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from shallowexp import CONF
+from shallowexp.claims.claim import find
+from shallowexp.claims.statement import Atom, Judgement, chapter
+from shallowexp.report.entries import CLAIMS, Entry, judge_all, read
+from shallowexp.report.page import interval
+
+DOCS = CONF.parent / "docs"
+KINDS = {"d": "definition", "a": "advice"}
+
+
+def render(entries: Sequence[Entry]) -> str:
+    """Markdown; the same entries give the same text."""
+    return "\n".join(_lines(entries, judge_all(entries))) + "\n"
+
+
+def _lines(entries: Sequence[Entry], judged: Sequence[Judgement]) -> Iterator[str]:
+    runs, last = sum(entry.runs for entry in entries), max(entry.ended for entry in entries)
+    yield "# The chapter, statement by statement\n"
+    yield f"What {runs:,} trained networks say of each statement, in our words and the chapter's order (runs up to {last:%Y-%m-%d})."
+    yield "Made by `python -m shallowexp.report.chapter`; how atoms are judged: [statistics.md](statistics.md).\n"
+    yield "| no. | section | the chapter says | outcome | experiments |"
+    yield "| --- | --- | --- | --- | --- |"
+    outcomes = {found.statement.number: found for found in judged}
+    for number, statement in chapter().items():
+        found = outcomes.get(number)
+        outcome = (
+            f"[{found.outcome}](#{_anchor(number)})"
+            if found and found.atoms
+            else KINDS.get(statement.kind[0], "no runs yet")
+        )
+        names = [entry.claim.name for entry in entries if number in {atom.statement for atom in entry.atoms}]
+        links = ", ".join(f"[{name}](../experiments/{name}.py)" for name in names)
+        yield f"| {number} | {statement.section} | **{statement.title}.** {statement.text} | {outcome} | {links} |"
+    corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
+    for found in judged:
+        if found.atoms:
+            yield f'\n<a id="{_anchor(found.statement.number)}"></a>\n'
+            yield f"## {found.statement.number}. {found.statement.title}: {found.outcome}\n"
+            yield f"{found.statement.text} {found.condition}".strip() + "\n"
+            yield from _table(found.atoms, corrected)
+    beyond = [atom for entry in entries for atom in entry.atoms if not atom.statement]
+    yield "\n## Beyond the chapter\n"
+    yield from _table(beyond, corrected)
+    yield "\n## When the hypotheses were fixed\n"
+    yield from (f"- `{entry.claim.name}`: {entry.registered}" for entry in entries)
+
+
+def _table(atoms: Sequence[Atom], corrected: dict[Atom, str]) -> Iterator[str]:
+    yield "| role | hypothesis | outcome | effect [95% interval] |"
+    yield "| --- | --- | --- | --- |"
+    for atom in atoms:
+        effect = interval(atom) + (f"; margin {atom.margin:g}" if atom.expects else "")
+        detail = f" ({atom.detail})" if atom.detail else ""
+        yield f"| {atom.role} | {_plain(atom.text)}{_plain(detail)} | {corrected.get(atom, atom.outcome())} | {_plain(effect)} |"
+
+
+def _anchor(number: str) -> str:
+    return f"statement-{number}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        shutil.copy(Path(sys.argv[1]) / CLAIMS, DOCS / CLAIMS)
+    (DOCS / "chapter.md").write_text(render(list(read(DOCS, find()).values())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
