@@ -22,7 +22,7 @@ LOSS = "train/loss"
 
 
 def figure(runs: Runs) -> Page:
-    """From x 0.01 runs end in the same few minima as from x 1, more of them in the poor ones, and later."""
+    """From x 0.01 runs end in the same few minima as from x 1, fewer of them in the best one, and reach it later."""
     page = Page([[*SETS], ["missed", "missed", "sooner"]], size=(12, 5.6), height_ratios=[2, 1])
     named = runs.label(start=lambda frame: frame["activation"] + frame["init.scale"].map("\nx {:g}".format))
     for name in SETS:
