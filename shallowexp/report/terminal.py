@@ -7,7 +7,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from shallowexp.claims.statement import CONDITION, INCONCLUSIVE, OTHER_REASON, RIGHT, WRONG, Judgement
-from shallowexp.report.page import sentence
 
 COLORS = {RIGHT: "green", OTHER_REASON: "blue", CONDITION: "yellow", WRONG: "red", INCONCLUSIVE: "dim"}
 console = Console(soft_wrap=True, highlight=False)
@@ -20,12 +19,12 @@ def say(text: str, style: str = "") -> None:
 
 def show(judged: Iterable[Judgement]) -> None:
     """A row for each statement that has atoms, and those without."""
-    table = Table("no.", "statement", "outcome", "strongest, weakest")
+    table = Table("no.", "statement", "outcome", "atoms")
     for found in judged:
         if found.atoms:
             color = COLORS[found.outcome]
             number, title = found.statement.number, found.statement.title
-            table.add_row(number, escape(title), f"[{color}]{found.outcome}[/]", escape(sentence(found)))
+            table.add_row(number, escape(title), f"[{color}]{found.outcome}[/]", str(len(found.atoms)))
     console.print(table)
     if lacking := [found.statement.number for found in judged if not found.atoms]:
         say(f"no atoms yet of statements {', '.join(lacking)}", "dim")
