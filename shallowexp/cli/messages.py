@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from traceback import extract_tb, print_exc
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -25,7 +26,8 @@ def one_message() -> Iterator[None]:
     A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         try:
             yield
