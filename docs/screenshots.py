@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from shallowexp.sweeps.pages import OVERVIEW  # noqa: E402
-from tests.browser import Browser, serving  # noqa: E402
+from tests.browser import Browser  # noqa: E402
+from tests.servers import serving  # noqa: E402
 
 SWEEPS = (
     ["shallowexp", "-m", "+experiment=symmetry", "seed=10,11"],
@@ -26,10 +27,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for words in SWEEPS:
             subprocess.run(words, cwd=folder, check=True)
-        database = Path(folder) / "mlflow.db"
-        with serving(database) as url:
-            browser = Browser(url, Path(folder) / "profile")
-            take(browser, mlflow.MlflowClient(f"sqlite:///{database}"))
+        with serving(Path(folder)) as server:
+            browser = Browser(server.url, Path(folder) / "profile")
+            take(browser, mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db"))
             browser.close()
 
 

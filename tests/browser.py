@@ -1,17 +1,11 @@
-"""A real `mlflow server` on loopback and a headless Chromium that looks at it: for tests/test_browsing.py and docs/screenshots.py."""
+"""A headless Chromium that looks at MLflow's pages: for tests/sweeps/test_pages.py and docs/screenshots.py."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
-from urllib.request import urlopen
+
+from tests.commands import PATIENCE
 
 CHROMIUM, DRIVER = which("chromium"), which("chromedriver")
 FLAGS = (
@@ -20,35 +14,6 @@ FLAGS = (
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2"  # as with a mouse: a chart's buttons wait for it
 )
 CLOSED = {"mlflow.assistant.panelOpen_v1": "false", "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true"}
-
-
-@contextmanager
-def serving(database: Path) -> Iterator[str]:
-    """The URL of an `mlflow server` on the store in this SQLite file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{database}"]
-    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with open(database.parent / "server.log", "w") as log:
-        server = subprocess.Popen(command, cwd=database.parent, env=env, stdout=log, stderr=log, start_new_session=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def _wait(url: str, server: subprocess.Popen) -> None:
-    for _ in range(300):
-        try:
-            return urlopen(url, timeout=5).close()
-        except OSError:
-            assert server.poll() is None, "the server ended"
-            time.sleep(0.2)
-    raise AssertionError("the server did not start")
 
 
 class Browser:
@@ -75,9 +40,9 @@ class Browser:
     def compare(self, experiment_id: str, run_ids: list[str]) -> None:
         self.open(f"compare-runs?runs={json.dumps(run_ids)}&experiments={json.dumps([experiment_id])}")
 
-    def wait(self, script: str, seconds: float = 40):
+    def wait(self, script: str):
         """What a JavaScript expression gives as soon as that is true."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not (found := self.driver.execute_script(f"return {script}")):
             text = self.driver.execute_script("return document.body.innerText")
             assert time.monotonic() < deadline, f"{script} is still false; the page says:\n{text}"

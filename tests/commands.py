@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
-MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}" for name in ("", "-report", "-rerun")}
+MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}:main" for name in ("", "-report", "-rerun")}
 IMPORTED = (
-    *MAINS.values(), "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",
+    "shallowexp.cli.app", "shallowexp.cli.report", "shallowexp.cli.rerun",
+    "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",
     "matplotlib.pyplot", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
     "sklearn.datasets", "sklearn.model_selection", "sqlalchemy.dialects.sqlite",
 )  # fmt: skip
@@ -34,7 +36,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def command(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
-    """Run shallowexp, shallowexp-report or shallowexp-rerun with MLflow's default store in `cwd`."""
+    """Run shallowexp, shallowexp-report or shallowexp-rerun with MLflow's default store in `cwd`; or any `module:function`."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         asked = {"arguments": arguments, "cwd": str(cwd), "env": environment(**more), "out": str(out), "err": str(err)}
@@ -68,7 +70,8 @@ def until(process: subprocess.Popen) -> Iterator[None]:
     while process.poll() is None and time.monotonic() < deadline:
         yield
         time.sleep(0.05)
-    raise AssertionError(f"{process.args} ended, or hangs: {process.communicate() if process.stderr else ''}")
+    process.kill()
+    raise AssertionError(f"{process.args} ended, or hung: {process.communicate()}")
 
 
 class ForkServer:
@@ -135,7 +138,7 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: 
     sys.argv = arguments
     status = 1
     try:
-        import_module(MAINS[arguments[0]]).main()
+        resolve_name(MAINS.get(arguments[0], arguments[0]))()
         status = 0
     except SystemExit as end:
         status = end.code or 0

@@ -2,11 +2,26 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-from tests import commands
+from tests import commands, servers
+
+SHARING = ("tests/models/test_model_stores.py", "tests/sweeps/test_pages.py", "tests/tracking/")  # one server
+
+
+class OneServer(LoadFileScheduling):
+    """Each file's tests in one worker, and those of all files that use the server in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "server" if nodeid.startswith(SHARING) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return OneServer(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +42,22 @@ def empty_store(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store.open(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, empty_store) -> Iterator[servers.Server]:
+    """An `mlflow server` with a store of its own."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_store, folder)
+    with servers.serving(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URI of a PostgreSQL database."""
+    with servers.postgresql() as uri:
+        yield uri
 
 
 @pytest.fixture

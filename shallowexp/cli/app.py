@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.config.composition import VERSION_BASE
+from shallowexp.config.composition import VERSION_BASE, Composed
 from shallowexp.config.runs import plan
 from shallowexp.config.validate import require
 from shallowexp.errors import RunsFailed
@@ -31,50 +31,49 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
     sys.path.append(os.getcwd())  # where a user's own modules are
     gc.disable()  # imports and configurations stay alive: searching them for garbage would take a fifth of a small sweep's time
-    command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(run)
+    command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(Command())
     with one_message():
         command()
 
 
-def run(config: DictConfig) -> float | None:
-    """One run. Returns its last training loss, for sweepers that minimise it (with hydra/launcher=basic)."""
-    with one_message():
-        choices = HydraConfig.get().runtime.choices
-        (planned,) = plan([(config, choices)])
+class Command:
+    """Hydra's task function: called with one run's configuration, or by the batched launcher with a whole sweep's."""
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """One run. Returns its last training loss, for sweepers that minimise it (with hydra/launcher=basic)."""
+        with one_message():
+            choices = HydraConfig.get().runtime.choices
+            (planned,) = plan([(config, choices)])
+            from shallowexp.sweeps.batches import forecast
+            from shallowexp.sweeps.sweep import ExperimentTracker
+
+            tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
+            missing = tracked.missing([planned], config.fresh)
+            _collect_from_now_on()
+            if config.dry_run:
+                return print(forecast([planned], missing, None))
+            return tracked.one(planned, missing)
+
+    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+        """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
+        config = composed[0].config
+        require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
+        runs = plan((job.config, job.choices) for job in composed)
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
-        tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
-        missing = tracked.missing([planned], config.fresh)
+        tracked = ExperimentTracker.open(composed[0].choices.get("experiment") or EXPERIMENT)
+        missing = tracked.missing(runs, config.fresh)
         _collect_from_now_on()
         if config.dry_run:
-            return print(forecast([planned], missing, None))
-        return tracked.one(planned, missing)
-
-
-def sweep(composed: Sequence, directory: Path, threads: int | None) -> None:
-    """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
-    config = composed[0].config
-    require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
-    runs = plan((job.config, job.choices) for job in composed)
-    from shallowexp.sweeps.batches import forecast
-    from shallowexp.sweeps.sweep import ExperimentTracker
-
-    tracked = ExperimentTracker.open(composed[0].choices.get("experiment") or EXPERIMENT)
-    missing = tracked.missing(runs, config.fresh)
-    _collect_from_now_on()
-    if config.dry_run:
-        return print(forecast(runs, missing, threads))
-    _save(composed, directory)
-    multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
-    files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
-    summary = tracked.sweep(runs, missing, threads, files)
-    print(f"{summary}. {tracked}")
-    if summary.failures:
-        raise RunsFailed(summary.failures.values())
-
-
-run.sweep = sweep  # what makes the batched launcher take whole sweeps
+            return print(forecast(runs, missing, threads))
+        _save(composed, directory)
+        multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
+        files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
+        summary = tracked.sweep(runs, missing, threads, files)
+        print(f"{summary}. {tracked}")
+        if summary.failures:
+            raise RunsFailed(summary.failures.values())
 
 
 def _collect_from_now_on() -> None:
@@ -84,7 +83,7 @@ def _collect_from_now_on() -> None:
         gc.enable()
 
 
-def _save(composed: Sequence, directory: Path) -> None:
+def _save(composed: Sequence[Composed], directory: Path) -> None:
     """Hydra's output directory of each job: its overrides and its configuration."""
     for number, job in enumerate(composed):
         folder = directory / str(number) / ".hydra"

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from itertools import product
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from hydra import __version__, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -33,6 +34,16 @@ class Composed(NamedTuple):
     overrides: list[str]
     config: DictConfig  # what the task function gets: without the hydra node
     choices: Mapping[str, str]  # of the config groups
+
+
+@runtime_checkable
+class TakesSweeps(Protocol):
+    """A task function that hydra/launcher=batched hands a whole sweep, rather than one job after the other."""
+
+    def __call__(self, config: DictConfig) -> Any: ...
+
+    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+        """Every job, composed; the sweep's output directory; how many threads may train (None: one for each core)."""
 
 
 def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:

@@ -15,6 +15,7 @@ import yaml
 from shallowexp import __version__
 from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
+from tests import held
 from tests.commands import FOLDER, PATIENCE, command, environment, process, start, until
 from tests.experiments.test_experiments import add_experiment
 
@@ -225,36 +226,6 @@ def test_garbage_is_collected_once_start_up_is_over(workplace):
     )
 
 
-HELD = """
-from dataclasses import dataclass
-from pathlib import Path
-from threading import current_thread, main_thread
-from time import sleep
-from shallowexp.network.initializers import Random
-
-@dataclass(frozen=True)
-class Held(Random):
-    def __call__(self, n_x, n_h, n_y, seed):
-        if current_thread() is not main_thread():  # in the kernel's pool, not where shapes are checked
-            Path(f"begun-{seed}").touch()
-            while seed >= 250 and not Path("go").exists():
-                sleep(0.01)
-        return super().__call__(n_x, n_h, n_y, seed)
-"""
-
-
-@pytest.fixture
-def held(workplace):
-    """The working directory, with initial weights that say when training begins, and from seed 250 on wait for a file `go`."""
-    (workplace / "mine.py").write_text(HELD)
-    (workplace / "conf" / "init").mkdir(parents=True)
-    (workplace / "conf" / "init" / "held.yaml").write_text("_target_: mine.Held\n")
-    return workplace
-
-
-LONG = ("-m", "init=held", "seed=range(251)", *SMALL)  # a batch, and one run more
-
-
 def written(folder) -> int:
     """How many runs are written. A short look each time: a long one would keep SQLite from writing."""
     count = "SELECT count(*) FROM tags WHERE key = 'shallowexp.fingerprint'"
@@ -263,34 +234,34 @@ def written(folder) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_sweep_goes_on_with_the_same_command(number, held):
-    with start("shallowexp", *LONG, cwd=held) as sweep:
+def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
+    with start(*held.SWEEP, cwd=workplace) as sweep:
         for _ in until(sweep):
-            if written(held):
+            if written(workplace):
                 break
         sweep.send_signal(number)
-        (held / "go").touch()
+        (workplace / "go").touch()
         message = sweep.communicate(timeout=PATIENCE)[1]
-    before = children(held)
-    assert 0 < len(before) < 251
+    before = children(workplace)
+    assert 0 < len(before) < held.RUNS
     assert sweep.returncode == (-number if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
         assert "The same command resumes it" in message
-        assert set(tracked(held).status) == {"FINISHED", "KILLED"}
-    done = command("shallowexp", *LONG, cwd=held)
-    assert f"{len(before)} already there, {251 - len(before)} trained" in done.stdout
-    after, runs = children(held), tracked(held)
+        assert set(tracked(workplace).status) == {"FINISHED", "KILLED"}
+    done = command(*held.SWEEP, cwd=workplace)
+    assert f"{len(before)} already there, {held.RUNS - len(before)} trained" in done.stdout
+    after, runs = children(workplace), tracked(workplace)
     assert set(before.run_id) < set(after.run_id)
-    assert len(after) == after["tags.shallowexp.fingerprint"].nunique() == 251
+    assert len(after) == after["tags.shallowexp.fingerprint"].nunique() == held.RUNS
     assert set(runs.status) == {"FINISHED"}
     assert after["tags.mlflow.parentRunId"].nunique() == 1
 
 
 @pytest.mark.parametrize("multirun", [(), ("-m", "hidden_size=4,8,16")], ids=["run", "sweep"])
-def test_ctrl_c_does_not_wait_for_the_last_step(held, multirun):
-    with start("shallowexp", *multirun, "init=held", "seed=1", "train.steps=2000000000", cwd=held) as endless:
+def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
+    with start("shallowexp", *multirun, held.INIT, "seed=1", "train.steps=2000000000", cwd=workplace) as endless:
         for _ in until(endless):
-            if (held / "begun-1").exists():
+            if (workplace / "begun-1").exists():
                 break
         endless.send_signal(signal.SIGINT)
         try:
@@ -299,7 +270,7 @@ def test_ctrl_c_does_not_wait_for_the_last_step(held, multirun):
             endless.kill()
     assert endless.returncode == 130, stderr
     assert "Traceback" not in stderr
-    assert "RUNNING" not in set(tracked(held).get("status", []))
+    assert "RUNNING" not in set(tracked(workplace).get("status", []))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 import mlflow
@@ -11,9 +10,8 @@ import pytest
 
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.commands import environment
-from tests.models.test_models import ROOT, models, predictions, run, sweep
-from tests.tracking.test_tracking import empty_database, postgres, server  # noqa: F401  (fixtures)
+from tests.commands import command
+from tests.models.test_models import models, predictions, run, sweep
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -30,8 +28,9 @@ def loaded(tracked, model):
 
 @pytest.mark.parametrize("kind", ["server", "postgres"])
 def test_a_model_is_stored_linked_registered_and_loaded_everywhere(kind, request, tmp_path, monkeypatch):
+    place = request.getfixturevalue(kind)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue(kind))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.url if kind == "server" else place)
     tracked = ExperimentTracker.open("models")
     runs = [run(seed=seed, data="iris", log__register="irises") for seed in range(3)]
     for _ in range(2):
@@ -49,8 +48,9 @@ def test_a_model_is_stored_linked_registered_and_loaded_everywhere(kind, request
     np.testing.assert_allclose(loaded(tracked, model).predict(measured), predictions(best), rtol=1e-12)
 
 
-def victims(uri: str) -> None:
-    """In processes of their own: a model for the tracked run of each moment, which ends the process."""
+def victims() -> None:
+    """In processes of their own, for the URI of sys.argv: a model for the tracked run of each moment, which ends the process."""
+    uri = sys.argv[1]
     tracked = ExperimentTracker.open("shallowexp", Store.open(uri))
     for moment in MOMENTS:
         plain = run(seed=moment, log__model="none")
@@ -85,11 +85,10 @@ def _die(tracked, moment: int) -> None:
     tracked.one(run(seed=moment), [])
 
 
-def test_killed_at_any_moment_a_model_is_completed_by_the_same_command(workplace, monkeypatch):
-    monkeypatch.chdir(workplace)
+def test_killed_at_any_moment_a_model_is_completed_by_the_same_command(workplace):
     uri = f"sqlite:///{workplace / 'mlflow.db'}"
-    code = f"from tests.models import test_model_stores; test_model_stores.victims({uri!r})"
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment(PYTHONPATH=str(ROOT)))
+    done = command("tests.models.test_model_stores:victims", uri, cwd=workplace)
+    assert done.returncode == 0, done.stderr
     tracked = ExperimentTracker.open("shallowexp", Store.open(uri))
     assert {model.status for model in models(tracked)} == {"PENDING", "READY"}
     for moment in MOMENTS:

@@ -1,9 +1,7 @@
 """A small real sweep as a user meets it in MLflow's own pages, in headless Chromium; and what those pages are made of."""
 
 import json
-import shutil
 from base64 import b64decode
-from concurrent.futures import ThreadPoolExecutor
 from zlib import decompress
 
 import mlflow
@@ -13,7 +11,7 @@ from shallowexp.claims.verdict import Estimate, Verdict
 from shallowexp.claims.palette import STYLES, color
 from shallowexp.report import plans
 from shallowexp.sweeps import pages
-from tests.browser import CHROMIUM, DRIVER, Browser, serving
+from tests.browser import CHROMIUM, DRIVER, Browser
 from tests.commands import command
 
 in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
@@ -21,16 +19,13 @@ SWEEP = ("-m", "+experiment=symmetry", "seed=10,11", "train.engine=compiled")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, empty_store):
-    """A store with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
-    folder = tmp_path_factory.mktemp("browsing")
-    shutil.copy(empty_store, folder / "mlflow.db")
-    diverging = ("-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
-    with ThreadPoolExecutor() as pool:  # two sweeps beside each other; the report reads the first one
-        sweeps = pool.map(lambda words: command("shallowexp", *words, cwd=folder), (SWEEP, diverging))
-    for done in (*sweeps, command("shallowexp-report", "symmetry", cwd=folder)):
+def place(server):
+    """The server's store, with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
+    diverging = ("shallowexp", "-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
+    for words in (("shallowexp", *SWEEP), diverging, ("shallowexp-report", "symmetry")):
+        done = command(*words, cwd=server.folder)
         assert done.returncode == 0, done.stderr
-    return folder
+    return server.folder
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +34,10 @@ def client(place):
 
 
 @pytest.fixture(scope="module")
-def browser(place, tmp_path_factory):
-    with serving(place / "mlflow.db") as url:
-        browser = Browser(url, tmp_path_factory.mktemp("profile"))
-        yield browser
-        browser.close()
+def browser(server, place, tmp_path_factory):
+    browser = Browser(server.url, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 def search(client, experiment, condition):

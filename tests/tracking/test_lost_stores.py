@@ -1,6 +1,8 @@
 """Servers that stop and artifact stores that are lost in the middle of a sweep."""
 
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import mlflow
@@ -9,9 +11,10 @@ import pytest
 from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.store import Store
-from tests.browser import serving
-from tests.commands import command, start, until
-from tests.tracking.test_tracking import record
+from tests import held
+from tests.commands import PATIENCE, command, start, until
+from tests.servers import Server, serving
+from tests.tracking.stores import record
 
 SMALL = ("train.steps=20", "log.points=3", "train.engine=numpy")
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -23,8 +26,8 @@ def runs(place: Path, condition: str, name: str = "shallowexp") -> list:
     return client.search_runs([found.experiment_id], condition) if found else []
 
 
-def finished(place: Path) -> list:
-    return runs(place, "attributes.status = 'FINISHED' AND tags.`shallowexp.fingerprint` LIKE '%'")
+def finished(place: Path, name: str = "shallowexp") -> list:
+    return runs(place, "attributes.status = 'FINISHED' AND tags.`shallowexp.fingerprint` LIKE '%'", name)
 
 
 def sweeps(place: Path, name: str = "shallowexp") -> list:
@@ -43,12 +46,14 @@ def unblock(folder: Path, kept: Path) -> None:
     kept.rename(folder)
 
 
-def begin(words: tuple, place: Path, url: str) -> subprocess.Popen:
-    """The command against the server, when it has tracked three runs."""
-    process = start(*words, cwd=place, **IMPATIENT, MLFLOW_TRACKING_URI=url)
-    for _ in until(process):
-        if len(finished(place)) >= 3:
-            return process
+@contextmanager
+def begun(words: Sequence[str], server: Server, name: str) -> Iterator[subprocess.Popen]:
+    """A held sweep against the server, when its first batch is being tracked."""
+    with start(*words, cwd=Path.cwd(), **IMPATIENT, MLFLOW_TRACKING_URI=server.url) as sweep:
+        for _ in until(sweep):
+            if finished(server.folder, name):
+                break
+        yield sweep
 
 
 def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
@@ -72,40 +77,47 @@ def test_a_sweep_without_its_artifact_folder_is_completed_by_the_same_command(wo
     assert len(sweeps(workplace)) == 2
 
 
-def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workplace):
-    words = ("shallowexp", "-m", "seed=range(12)", "log.weights=all", *SMALL)
-    with serving(workplace / "mlflow.db") as url:
-        process = begin(words, workplace, url)
-        kept = block(workplace / "mlartifacts")
-        assert_refused(process, process.communicate(timeout=120)[1])
-        there = len(finished(workplace))
-        assert 3 <= there < 12
-        assert not runs(workplace, "attributes.status = 'RUNNING'")
-        unblock(workplace / "mlartifacts", kept)
-        done = command(*words, cwd=workplace, MLFLOW_TRACKING_URI=url)
-    assert f"12 runs: {there} already there, {12 - there} trained" in done.stdout
-    assert (
-        len({run.data.tags["shallowexp.fingerprint"] for run in finished(workplace)}) == len(finished(workplace)) == 12
-    )
-    (sweep,) = sweeps(workplace)
+def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workplace, server):
+    words = (*held.SWEEP, "+experiment=lost", "log.weights=all")
+    (workplace / "conf" / "experiment").mkdir(parents=True)
+    (workplace / "conf" / "experiment" / "lost.yaml").write_text("# @package _global_\n")
+    with begun(words, server, "lost") as sweep:
+        kept = block(server.folder / "mlartifacts")
+        (workplace / "go").touch()
+        message = sweep.communicate(timeout=PATIENCE)[1]
+    assert_refused(sweep, message)
+    there = len(finished(server.folder, "lost"))
+    assert 0 < there < held.RUNS
+    assert not runs(server.folder, "attributes.status = 'RUNNING'", "lost")
+    unblock(server.folder / "mlartifacts", kept)
+    done = command(*words, cwd=workplace, MLFLOW_TRACKING_URI=server.url)
+    assert f"{held.RUNS} runs: {there} already there, {held.RUNS - there} trained" in done.stdout
+    assert_complete(server.folder, "lost")
+    (sweep,) = sweeps(server.folder, "lost")
     assert sweep.info.status == "FINISHED"
 
 
+def assert_complete(place: Path, name: str = "shallowexp") -> None:
+    """Every run of the held sweep once, under one parent."""
+    found = finished(place, name)
+    assert len({run.data.tags["shallowexp.fingerprint"] for run in found}) == len(found) == held.RUNS
+    assert len({run.data.tags["mlflow.parentRunId"] for run in found}) == 1
+
+
 def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
-    words = ("shallowexp", "-m", "seed=range(30)", "train.steps=500", "train.engine=compiled")
-    with serving(workplace / "mlflow.db") as url:
-        process = begin(words, workplace, url)
-    message = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
+    with ExitStack() as stopped:
+        server = stopped.enter_context(serving(workplace))
+        with begun(held.SWEEP, server, "shallowexp") as sweep:
+            stopped.close()
+            (workplace / "go").touch()
+            message = sweep.communicate(timeout=PATIENCE)[1]
+    assert sweep.returncode == 1
     assert "nothing is lost" in message
     assert "Traceback" not in message
-    with serving(workplace / "mlflow.db") as url:
-        done = command(*words, cwd=workplace, MLFLOW_TRACKING_URI=url)
+    with serving(workplace) as server:
+        done = command(*held.SWEEP, cwd=workplace, MLFLOW_TRACKING_URI=server.url)
     assert done.returncode == 0, done.stderr
-    assert (
-        len({run.data.tags["shallowexp.fingerprint"] for run in finished(workplace)}) == len(finished(workplace)) == 30
-    )
-    assert len({run.data.tags["mlflow.parentRunId"] for run in finished(workplace)}) == 1
+    assert_complete(workplace)
 
 
 def test_a_file_that_is_gone_is_named(workplace):

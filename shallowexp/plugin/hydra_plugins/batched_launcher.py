@@ -1,7 +1,7 @@
 """hydra/launcher=batched: hands a whole sweep, composed, to one function instead of running job after job.
 
-A task function takes part if it has an attribute `sweep`, a function of (composed jobs, sweep directory, threads). Any other
-runs as with Hydra's basic launcher. Every Hydra application on the machine imports this file: what is heavy waits for `launch`.
+A task function takes part if it is a `config.composition.TakesSweeps`. Any other runs as
+with Hydra's basic launcher. Every Hydra application on the machine imports this file: what is heavy waits for `launch`.
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,16 @@ class BatchedLauncher(BasicLauncher):
     @property
     def composes_all(self) -> bool:
         """Whether every job is composed before the first one runs."""
-        return hasattr(self.task_function, "sweep")
+        from shallowexp.config.composition import TakesSweeps
+
+        return isinstance(self.task_function, TakesSweeps)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        if not self.composes_all:
-            return super().launch(job_overrides, initial_job_idx)
-        from shallowexp.config.composition import compose
+        from shallowexp.config.composition import TakesSweeps, compose
 
+        if not isinstance(self.task_function, TakesSweeps):
+            return super().launch(job_overrides, initial_job_idx)
+        assert self.config is not None and self.hydra_context is not None  # Hydra calls `setup` first
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composed = compose(self.hydra_context.config_loader, self.config, job_overrides)

@@ -4,11 +4,13 @@ The product of each mapping is swept and the products are united, for sweeps tha
 leaky ReLU). The command line wins over `params`; a job is launched once; an empty range is an error.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Override
 
 
 @dataclass
@@ -25,12 +27,14 @@ class UnionSweeper(BasicSweeper):
     def _parse_config(self) -> list[str]:
         return []  # `split_arguments` reads params itself, mapping by mapping
 
-    def split_arguments(self, overrides, max_batch_size):
+    def split_arguments(  # type: ignore[override]  # Hydra's is static, but it calls it on `self`
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
         from shallowexp.config.composition import united_products
 
         jobs = united_products(self.params, overrides)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
-    def validate_batch_is_legal(self, batch) -> None:
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         if not getattr(self.launcher, "composes_all", False):
             super().validate_batch_is_legal(batch)

@@ -1,0 +1,162 @@
+"""Sweeps as parent runs: taken up again after death, left alone in life, one at a time."""
+
+import os
+import shlex
+import socket
+import sqlite3
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from shallowexp.errors import TrackingError
+from shallowexp.tracking import parents
+from shallowexp.tracking.store import Store
+from tests.commands import process
+from tests.tracking.stores import record, sweep_of
+
+# not ours: MLflow and what it stands on deprecate a good deal
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
+
+
+def claim_for(store: Store, run_id: str, pid: int, start: str, host: str | None = None) -> None:
+    """Make the run another process's."""
+    owner = {"pid": pid, "process_start": start, "host": host or socket.gethostname()}
+    for key, value in owner.items():
+        store.client.set_tag(run_id, f"shallowexp.{key}", str(value))
+
+
+@pytest.fixture
+def dead() -> tuple[int, str]:
+    """Pid and start of a process that has ended."""
+    process = subprocess.Popen(["sleep", "60"])
+    start = parents._started(process.pid)
+    process.kill()
+    process.wait()
+    return process.pid, start
+
+
+def test_a_sweep_is_a_parent_run(any_store):
+    experiment, sweep = sweep_of(any_store, "parent")
+    run = any_store.client.get_run(sweep.run_id)
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["shallowexp.pid"] == str(os.getpid())
+    assert run.data.tags["mlflow.note.content"] == "What it is"
+    any_store.write(experiment, [record(0)], sweep.run_id)
+    sweep.log_artifacts({"list.csv": b"1,2"})
+    sweep.close("FINISHED", {"shallowexp.failed": "0"})
+    run = any_store.client.get_run(sweep.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time >= run.info.start_time
+    assert run.data.tags["shallowexp.failed"] == "0"
+    assert [file.path for file in any_store.client.list_artifacts(sweep.run_id)] == ["list.csv"]
+    children = any_store.client.search_runs([experiment], f"tags.mlflow.parentRunId = '{sweep.run_id}'")
+    assert [child.info.run_name for child in children] == ["tanh h=0"]
+    assert sweep_of(any_store, "parent")[1].run_id != sweep.run_id  # a finished sweep is not opened again
+
+
+def test_a_dead_sweep_is_taken_up_again(any_store, dead):
+    for state, owner in (("killed -9", dead), ("pid reused", (os.getpid(), dead[1]))):
+        _, sweep = sweep_of(any_store, f"dead {state}")
+        claim_for(any_store, sweep.run_id, *owner)
+        _, again = sweep_of(any_store, f"dead {state}")
+        assert again.run_id == sweep.run_id
+        run = any_store.client.get_run(sweep.run_id)
+        assert (run.info.status, run.data.tags["shallowexp.pid"]) == ("RUNNING", str(os.getpid()))
+
+
+@pytest.mark.parametrize("status", ["KILLED", "FAILED"])
+def test_an_interrupted_sweep_is_taken_up_again(store, status):
+    _, sweep = sweep_of(store, "interrupted")
+    sweep.close(status)
+    assert sweep_of(store, "interrupted")[1].run_id == sweep.run_id
+    assert store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+def test_a_sweep_of_another_host_is_refused_until_the_user_says_that_it_is_gone(store, dead, tmp_path):
+    _, sweep = sweep_of(store, "elsewhere")
+    claim_for(store, sweep.run_id, *dead, host="restarted-container")
+    with pytest.raises(TrackingError, match="on restarted-container") as refused:
+        sweep_of(store, "elsewhere")
+    advice = shlex.split(str(refused.value).partition("start again: ")[2])
+    done = process(*advice, cwd=tmp_path, MLFLOW_TRACKING_URI=store.uri)
+    assert done.returncode == 0, done.stderr
+    assert sweep_of(store, "elsewhere")[1].run_id == sweep.run_id
+
+
+def test_a_sweep_that_goes_on_is_left_alone(any_store, dead):
+    _, sweep = sweep_of(any_store, "going on")
+    with pytest.raises(TrackingError, match=f"already running: process {os.getpid()}"):
+        sweep_of(any_store, "going on")
+    claim_for(any_store, sweep.run_id, *dead, host="elsewhere")
+    with pytest.raises(TrackingError, match="on elsewhere"):
+        sweep_of(any_store, "going on")
+    assert sweep_of(any_store, "going on", "d2")[1].run_id != sweep.run_id  # another sweep may run beside it
+    assert any_store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+def test_a_living_sweep_lives_on_when_the_clock_is_set(store, tmp_path, monkeypatch):
+    """Linux then moves the time when it began, in /proc/stat, and leaves those of the processes, which count from there."""
+    began = psutil.boot_time()
+    _, sweep = sweep_of(store, "clock")
+    (tmp_path / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    for hour in (3600, -3600):
+        (tmp_path / "stat").write_text(f"btime {int(began) + hour}\n")
+        with pytest.raises(TrackingError, match=f"already running: process {os.getpid()}"):
+            sweep_of(store, "clock")
+    assert store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("before", ["none", "one that was stopped"])
+def test_of_equal_sweeps_in_the_same_instant_one_goes_on(any_store, before):
+    experiment = any_store.experiment(f"race after {before}")
+    if before != "none":
+        any_store.open_sweep(experiment, "d1", "a sweep", {}).close("KILLED")
+    together = threading.Barrier(4)
+
+    def start(_) -> str:
+        together.wait()
+        try:
+            return any_store.open_sweep(experiment, "d1", "a sweep", {}).run_id
+        except TrackingError as refused:
+            return str(refused).partition(":")[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(start, range(4)))
+    (parent,) = any_store.client.search_runs([experiment])
+    assert sorted(ended) == sorted([parent.info.run_id, *["This sweep is already running"] * 3])
+
+
+def test_what_the_dead_left_running_is_killed_and_nothing_else(any_store, dead):
+    client = any_store.client
+    experiment, mine = sweep_of(any_store, "graves", "d0")
+    _, theirs = sweep_of(any_store, "graves", "d1")
+    _, elsewhere = sweep_of(any_store, "graves", "d2")
+    child = {
+        parent.run_id: client.create_run(experiment, tags=record(0).complete(parent.run_id).tags).info.run_id
+        for parent in (mine, theirs, elsewhere)
+    }
+    strangers = [client.create_run(experiment, tags=tags).info.run_id for tags in ({}, record(1).complete(None).tags)]
+    claim_for(any_store, theirs.run_id, *dead)
+    claim_for(any_store, elsewhere.run_id, *dead, host="elsewhere")
+    sweep_of(any_store, "graves", "d3")
+    for run_id in (theirs.run_id, child[theirs.run_id]):
+        assert client.get_run(run_id).info.status == "KILLED"
+        assert client.get_run(run_id).info.end_time
+    for run_id in (mine.run_id, child[mine.run_id], elsewhere.run_id, child[elsewhere.run_id], *strangers):
+        assert client.get_run(run_id).info.status == "RUNNING"
+    mine.close("KILLED")
+    assert client.get_run(child[mine.run_id]).info.status == "KILLED"
+
+
+def test_a_closed_sweep_leaves_statistics_for_the_charts(store, database):
+    experiment, sweep = sweep_of(store, "statistics")
+    store.write(experiment, [record(0)], sweep.run_id)
+    sweep.close()
+    with sqlite3.connect(database) as connection:
+        analysed = connection.execute("SELECT DISTINCT tbl FROM sqlite_stat1").fetchall()
+    connection.close()
+    assert ("metrics",) in analysed
