@@ -94,7 +94,7 @@ def atoms(runs: Runs) -> Iterator[Atom]:
 
 
 def _place(frame: pd.DataFrame) -> pd.Series:
-    return frame["data"].str.replace("_", " ") + frame[RATE].map(" at rate {:g}".format)
+    return frame["data"].str.replace("_", " ") + frame[RATE].map(" at rate {:g}".format).astype(str)  # of none, too
 
 
 def _silent(runs: Runs) -> pd.Series:
