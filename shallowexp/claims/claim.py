@@ -21,19 +21,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from shallowexp import EXPERIMENTS
-from shallowexp.runs import Runs
 
 if TYPE_CHECKING:
     from shallowexp.claims.page import Page
     from shallowexp.claims.statement import Atom
+    from shallowexp.runs import Runs
 
 
 class Experiment(Protocol):
     """A file of experiments/, run: what the report asks of it."""
 
-    def figure(self, runs: Runs) -> "Page": ...
+    def figure(self, runs: "Runs") -> "Page": ...
 
-    def atoms(self, runs: Runs) -> "Iterable[Atom]": ...
+    def atoms(self, runs: "Runs") -> "Iterable[Atom]": ...
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def told(done: subprocess.CompletedProcess) -> str:
 
 
 def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
-    part = ("seed=10", "init=random", "activation=tanh")
+    part = ("seed=100", "init=random", "activation=tanh")
     done = command("shallowexp", "-m", "+experiment=symmetry", *part, cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", "saturation", cwd=workplace)
@@ -41,16 +41,16 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     assert "; to get them: shallowexp -m +experiment=symmetry\n" in done.stdout
     assert "no runs of saturation; to get them: shallowexp-report --train [names]\n" in done.stdout
     report = workplace / "report"
-    (claim,) = json.loads((report / "claims.json").read_text(), parse_constant=pytest.fail)
-    assert (claim["outcome"], claim["value"]) == ("inconclusive", None)
+    (claim,) = json.loads((report / "claims.json").read_text(), parse_constant=pytest.fail)["experiments"]
+    assert claim["atoms"] == []
     assert (claim["runs"], claim["missing"] > 1000) == (4, True)
     assert (report / "symmetry.png").stat().st_size > 10_000
     page = (report / "index.html").read_text()
     assert f"{claim['missing']:,} of {claim['missing'] + 4:,} runs are missing" in page
-    assert "Not decided: no runs that could be compared." in page
+    assert "Nothing can be said yet: no runs that differ only in hidden_size." in page
     assert "No runs at all of saturation." in page
     again = command("shallowexp-report", "symmetry", cwd=workplace)
-    assert "inconclusive" in again.stdout, "the entry is read again from claims.json"
+    assert "no atoms yet of statements" in again.stdout, "the entry is read again from claims.json"
 
 
 def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory):
@@ -76,7 +76,7 @@ def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory
     done = run("report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
-    assert json.loads((workplace / "report" / "claims.json").read_text())[0]["runs"] == 3
+    assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 3
 
 
 def test_a_changed_module_of_the_users_own_is_seen_wherever_it_lies(workplace):
@@ -98,7 +98,7 @@ def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_ke
     command("shallowexp", "-m", "+experiment=brand_new", cwd=workplace)
     # a newer sweep, none of its runs
     command("shallowexp", "-m", "+experiment=brand_new", "train.steps=10", cwd=workplace)
-    command("shallowexp", "-m", "+experiment=symmetry", "seed=10", "hidden_size=8", cwd=workplace)
+    command("shallowexp", "-m", "+experiment=symmetry", "seed=100", "hidden_size=8", cwd=workplace)
     for name in ("symmetry", "brand_new", "symmetry"):
         done = command("shallowexp-report", name, cwd=workplace)
         assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_ke
     newer, older = client.search_runs([experiment], "tags.`shallowexp.digest` LIKE '%'")
     assert [path.path for path in client.list_artifacts(older.info.run_id) if path.path.endswith(".png")]
     assert not [path.path for path in client.list_artifacts(newer.info.run_id) if path.path.endswith(".png")]
-    rows = json.loads((workplace / "report" / "claims.json").read_text())
+    rows = json.loads((workplace / "report" / "claims.json").read_text())["experiments"]
     names = [row["name"] for row in rows]
     assert names == [name for name in find() if name in names] == ["brand_new", "symmetry"]
 
@@ -160,7 +160,9 @@ def test_a_claim_whose_sweep_cannot_be_run_is_named_and_the_others_come_out(work
     done = command("shallowexp-report", "--train", "wrong", "brand_new", cwd=workplace)
     assert done.returncode == 1
     assert "wrong: hidden_size=-8 is not possible; allowed: at least 1\n" in done.stdout
-    assert [row["name"] for row in json.loads((workplace / "report" / "claims.json").read_text())] == ["brand_new"]
+    assert [row["name"] for row in json.loads((workplace / "report" / "claims.json").read_text())["experiments"]] == [
+        "brand_new"
+    ]
 
 
 def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workplace):
@@ -172,11 +174,11 @@ def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workp
     assert done.returncode == 1
     assert "brand_new: 6 runs failed:\n  tanh · random ×0.01 · 4 units · seed 0 and 5 more: ValueError" in done.stdout
     assert "brand_new: 6 of 12 runs are missing" in done.stdout
-    assert json.loads((workplace / "report" / "claims.json").read_text())[0]["runs"] == 6
+    assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 6
 
 
 def test_an_output_that_is_a_file(workplace):
-    command("shallowexp", "+experiment=symmetry", "seed=10", "init=zero", "activation=tanh", cwd=workplace)
+    command("shallowexp", "+experiment=symmetry", "seed=100", "init=zero", "activation=tanh", cwd=workplace)
     (workplace / "report").write_text("mine")
     assert "report is a file" in told(command("shallowexp-report", "symmetry", cwd=workplace))
     assert (workplace / "report").read_text() == "mine"
@@ -208,7 +210,7 @@ def test_a_store_that_is_not_there(tmp_path):
 
 
 def test_a_store_of_an_older_schema(workplace):
-    command("shallowexp", "+experiment=symmetry", "seed=10", "init=zero", "activation=tanh", cwd=workplace)
+    command("shallowexp", "+experiment=symmetry", "seed=100", "init=zero", "activation=tanh", cwd=workplace)
     with closing(sqlite3.connect(workplace / "mlflow.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = '75868b020152'")
         database.commit()
