@@ -17,7 +17,7 @@ from tests.browser import Browser  # noqa: E402
 from tests.servers import serving  # noqa: E402
 
 SWEEPS = (
-    ["shallowexp", "-m", "+experiment=symmetry", "seed=10,11"],
+    ["shallowexp", "-m", "+experiment=symmetry", "seed=100,101"],
     ["shallowexp", "-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100"],
     ["shallowexp-report", "symmetry"],
 )

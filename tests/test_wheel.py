@@ -55,7 +55,7 @@ def test_the_wheel_offers_its_plugins_in_both_of_hydras_ways(commands, tmp_path)
 def test_the_commands_work_from_an_empty_directory(commands, workplace):
     assert "symmetry" in run(commands, "shallowexp", "--help", cwd=workplace)
     assert "symmetry" in run(commands, "shallowexp-report", "--list", cwd=workplace)
-    small = ("seed=10,11", "hidden_size=8", "init=constant,random", "activation=tanh,sigmoid")
+    small = ("seed=100,101", "hidden_size=8", "init=constant,random", "activation=tanh,sigmoid")
     out = run(commands, "shallowexp", "-m", "+experiment=symmetry", *small, cwd=workplace)
     assert " 0 already there" in out
     run(commands, "shallowexp-report", "symmetry", cwd=workplace)

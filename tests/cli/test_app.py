@@ -323,7 +323,7 @@ def test_basic_launcher_gives_the_same_results(workplace):
 
 
 def test_report_of_a_small_sweep(workplace):
-    done = command("shallowexp", "-m", "+experiment=symmetry", "seed=10,11", "hidden_size=8", cwd=workplace)
+    done = command("shallowexp", "-m", "+experiment=symmetry", "seed=100,101", "hidden_size=8", cwd=workplace)
     assert done.returncode == 0, done.stderr
     done = command("shallowexp-report", "symmetry", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout
