@@ -14,6 +14,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import cleandoc
 from pathlib import Path
@@ -43,12 +44,12 @@ class Claim:
     name: str
     path: Path
 
-    @property
+    @cached_property
     def docstring(self) -> str:
-        """Read without running the file; empty where it cannot be parsed."""
+        """Read once, without running the file; empty where it cannot be parsed."""
         try:
-            return ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
-        except SyntaxError:
+            return ast.get_docstring(ast.parse(self.path.read_bytes())) or ""
+        except (SyntaxError, ValueError):
             return ""
 
     @property

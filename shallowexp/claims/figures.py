@@ -210,7 +210,7 @@ def _screen(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
-def small(path: Path) -> bytes:
+def small_png(path: Path) -> bytes:
     """A saved PNG, no wider than SMALL."""
     file = io.BytesIO()
     with Image.open(path) as image:

@@ -9,6 +9,7 @@ from shallowexp import __version__
 from shallowexp.claims.claim import find
 from shallowexp.cli.messages import one_message
 from shallowexp.config.validate import nearest
+from shallowexp.report.nothing import require_runs
 
 
 def main() -> None:
@@ -37,6 +38,9 @@ def _report() -> int:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
     sys.path.append(os.getcwd())
+    asked = list(dict.fromkeys(arguments.names)) or list(found)
+    if not arguments.train:
+        require_runs(asked)
     from shallowexp.report.pipeline import write_report
 
-    return write_report([found[name] for name in arguments.names or found], arguments.output, arguments.train)
+    return write_report(found, asked, arguments.output, arguments.train)

@@ -6,7 +6,7 @@ memory is trained again, to the same bits. So a sweep that was killed gets its m
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from shallowexp.errors import RunsFailed
 from shallowexp.models.store import Model, Models
 from shallowexp.network.choices import describe
 from shallowexp.network.initializers import Parameters
-from shallowexp.tracking.store import Store
+from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure, train
 from shallowexp.training.job import Job, Result
 
@@ -43,15 +43,19 @@ class Best:
             self.loss, self.fingerprint, self.final = loss, run.fingerprint, result.final
 
 
-def log_models(store: Store, experiment_id: str, runs: Sequence[Run], best: Best) -> None:
+def log_models(
+    store: Store, experiment_id: str, runs: Sequence[Run], best: Best, results: Mapping[str, RunResult] | None = None
+) -> None:
     """As `log.model` asks: a model for the best of the finished runs, for each of them, or for none.
+
+    `results`, by fingerprint, are asked of the store where the caller has none.
 
     What is there already is not written again. Raises TrackingError where the store cannot be used.
     """
     if runs[0].model == "none":
         return
     planned, models = {run.fingerprint: run for run in runs}, Models(store.uri, store.client, experiment_id)
-    results = store.results(experiment_id, planned)
+    results = store.results(experiment_id, planned) if results is None else results
     ranked = sorted(
         (f for f in results if results[f].outcome == "finished"), key=lambda f: results[f].metrics["train/loss"]
     )

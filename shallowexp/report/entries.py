@@ -1,19 +1,21 @@
 """What the runs say of each claim, kept from one report to the next in claims.json; claims.csv is the same, flat."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from math import isnan, nan
 from pathlib import Path
 
 import pandas as pd
 from pandas.errors import EmptyDataError
 
-from shallowexp.claims.claim import Claim, find
+from shallowexp.claims.claim import Claim
 from shallowexp.claims.verdict import Estimate, Verdict
 
 CLAIMS = "claims.json"
+SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class Entry:
     ended: datetime
     seconds: float  # of the runs' batches from start to end, without the pauses between sweeps
 
-    @property
+    def is_of(self, inputs: str) -> bool:
+        """Whether it was made from these, and its files are there."""
+        return self.inputs == inputs and all(beside(self.folder, self.claim, suffix).exists() for suffix in SUFFIXES)
+
+    @cached_property
     def run_ids(self) -> list[tuple[str, str]]:
         """Run id and fingerprint of every run."""
         table = pd.read_csv(beside(self.folder, self.claim, "-runs.csv"))
@@ -70,14 +76,14 @@ class Entry:
         return self.row() | kept | lists | {"verdict": plain(self.verdict)}
 
     @classmethod
-    def from_json(cls, row: dict, folder: Path) -> "Entry":
-        """Raises KeyError where the claim is gone or the file is of another form."""
+    def from_json(cls, row: dict, claim: Claim, folder: Path) -> "Entry":
+        """Raises KeyError where the file is of another form."""
         kept = {name: row[name] for name in KEPT}
         told = row["verdict"]
         effect = Estimate(*(nan if value is None else value for value in told["effect"]))
         verdict = Verdict(told["parts"], told["measure"], effect, told["scope"], told["notes"], told["over"])
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
-        return cls(find()[row["name"]], folder, **kept | {"verdict": verdict} | dates)
+        return cls(claim, folder, **kept | {"verdict": verdict} | dates)
 
 
 KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "folder")]
@@ -97,11 +103,11 @@ def beside(output: Path, claim: Claim, suffix: str) -> Path:
     return output / f"{claim.name}{suffix}"
 
 
-def read(output: Path) -> dict[str, Entry]:
-    """The entries of the report that is already there; none where it is of another form."""
+def read(output: Path, claims: Mapping[str, Claim]) -> dict[str, Entry]:
+    """The entries of the report that is already there, of claims that still are; none where it is of another form."""
     try:
         rows = json.loads((output / CLAIMS).read_text(encoding="utf-8"))
-        return {row["name"]: Entry.from_json(row, output) for row in rows}
+        return {row["name"]: Entry.from_json(row, claims[row["name"]], output) for row in rows if row["name"] in claims}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 

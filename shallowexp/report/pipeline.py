@@ -5,221 +5,118 @@ carries where it comes from in its metadata, and beside it lie its numbers and i
 entry was made from, so that only what changed is drawn again.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
-from math import nan
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
 
-import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from shallowexp import provenance
-from shallowexp.claims import figures
-from shallowexp.claims.claim import Claim, find, first_paragraph
-from shallowexp.claims.verdict import INCONCLUSIVE, Estimate, Inconclusive, Verdict
-from shallowexp.errors import TrackingError, UserError
-from shallowexp.report import page, plans
-from shallowexp.report.entries import Entry, beside, plain, read, write
-from shallowexp.runs import Runs
-from shallowexp.sweeps import pages
-from shallowexp.sweeps.sweep import ExperimentTracker
+from shallowexp.claims.claim import Claim
+from shallowexp.errors import Interrupted, RunsFailed, TrackingError, UserError
+from shallowexp.report import entries, plans, publishing
+from shallowexp.report.entries import Entry
+from shallowexp.report.nothing import NothingToReport, command
+from shallowexp.report.plans import Plan, plan
+from shallowexp.report.reading import Selection, Tracked, select, tracked
+from shallowexp.report.terminal import say
+from shallowexp.report.training import train
 from shallowexp.tracking.store import Store
 
-COLORS = {"supported": "green", "refuted": "red", "conditional": "yellow", INCONCLUSIVE: "dim"}
-FIGURE = "shallowexp.figure"  # tag of a sweep: what its figure was made from
-SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
-console = Console(soft_wrap=True, highlight=False)
 
+def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path, launch: bool = False) -> int:
+    """Plan, train what is missing if it may be launched, read, make and publish: each claim `asked` for that has runs.
 
-class NothingToReport(UserError):
-    """No experiment has runs."""
-
-
-def write_report(claims: Sequence[Claim], output: Path, train: bool = False) -> int:
-    """Draw and judge each claim that has runs; with `train`, train first what is missing.
-
-    Returns the exit status: 1 if a claim's own code failed, the others being drawn all the same.
+    Entries of the others, from an earlier report, stay. Returns the exit status: 1 if a claim's own files are at fault, the
+    others coming out all the same. Raises NothingToReport, TrackingError and Interrupted.
     """
-    store, before = Store.open(create=train), read(output)
-    entries, absent, failed = {}, [], 0
-    for claim in claims:
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file, not a folder")
+    store, before, failed = Store.open(create=launch), entries.read(output, known), Failed()
+    there = {name: tracked(known[name], store) for name in asked}
+    planned = _plan([known[name] for name in asked if launch or there[name].runs], output, failed)
+    if launch:
+        there |= _train(planned, there, store, failed)
+    selections = [select(plan, there[plan.claim.name]) for plan in planned]
+    _say_missing(selections, [name for name in asked if not there[name].runs and name not in failed])
+    chosen = [found for found in selections if found.runs]
+    if not chosen and not failed:
+        raise NothingToReport(store.uri, asked, store.experiments())
+    made = _make(chosen, before, store, output, failed)
+    if made:
+        plans.remember(planned, output)
+        publishing.in_mlflow(made.values(), store)
+        kept = {name: entry for name, entry in before.items() if name not in asked} | made
+        absent = [name for name in asked if name not in made and name not in failed]
+        publishing.in_files([kept[name] for name in known if name in kept], absent, output)
+    return int(bool(failed))
+
+
+class Failed(dict[str, str]):
+    """Claims whose own files are at fault, each with what is wrong."""
+
+    @contextmanager
+    def unless(self, claim: Claim) -> Iterator[None]:
+        """Says and keeps what a claim's own files do wrong, so that the others go on."""
         try:
-            entry = _entry(claim, store, output, before.pop(claim.name, None), train)
-        except UserError:
+            yield
+        except (Interrupted, TrackingError):
             raise
         except Exception as error:
-            failed += 1
-            console.print(f"[red]{claim.name}: {escape(_where(error, claim))}[/]")
+            self.add(claim.name, _where(error, claim))
+
+    def add(self, name: str, error: str) -> None:
+        self[name] = error
+        say(f"{name}: {error}", "red")
+
+
+def _plan(claims: Iterable[Claim], output: Path, failed: Failed) -> list[Plan]:
+    memory, found = plans.recall(output), []
+    for claim in claims:
+        with failed.unless(claim):
+            found.append(plan(claim, memory))
+    return found
+
+
+def _train(planned: Iterable[Plan], there: Mapping[str, Tracked], store: Store, failed: Failed) -> dict[str, Tracked]:
+    found = {}
+    for each in planned:
+        with failed.unless(each.claim):
+            found[each.claim.name], failures = train(each, there[each.claim.name], store)
+            if failures:
+                failed.add(each.claim.name, str(RunsFailed(failures)))
+    return found
+
+
+def _say_missing(selections: Iterable[Selection], untouched: Sequence[str]) -> None:
+    if untouched:
+        say(f"no runs of {', '.join(untouched)}; to get them: shallowexp-report --train [names]", "yellow")
+    for found in selections:
+        if found.missing:
+            others = f"; {found.others} of another version or configuration are left out" if found.others else ""
+            counts = f"{found.missing} of {found.planned} runs are missing{others}"
+            say(f"{found.claim.name}: {counts}; to get them: {command(found.claim.name)}", "yellow")
+
+
+def _make(
+    selections: Iterable[Selection], before: Mapping[str, Entry], store: Store, output: Path, failed: Failed
+) -> dict[str, Entry]:
+    """The entry of each: the one from before where it is of the same inputs."""
+    made: dict[str, Entry] = {}
+    for found in selections:
+        entry = before.get(found.claim.name)
+        if entry is None or not entry.is_of(found.inputs):
+            from shallowexp.report.making import make  # which imports matplotlib and SciPy
+
+            with failed.unless(found.claim):
+                made[found.claim.name] = make(found, found.read(store), output)
         else:
-            entries |= {claim.name: entry} if entry else {}
-            absent += [] if entry else [claim.name]
-    if entries:
-        together = before | entries
-        _write([together[name] for name in find() if name in together], absent, output)
-    elif not failed:
-        raise NothingToReport(f"no runs of these sweeps in {store.uri}: launch one first, e.g. {command(claims[0])}")
-    return int(failed > 0)
-
-
-def command(claim: Claim) -> str:
-    return f"shallowexp -m +experiment={claim.name}"
-
-
-def _entry(claim: Claim, store: Store, output: Path, before: Entry | None, train: bool) -> Entry | None:
-    """The claim's entry: the one from before where nothing that it was made from has changed, None where nothing ran."""
-    planned = plans.fingerprints(claim, output)
-    finished = _finished(store, claim)
-    if train and planned - finished.keys():
-        _train(claim, store)
-        finished = _finished(store, claim)
-    there = sorted(planned & finished.keys())
-    if len(there) < len(planned):
-        _say_missing(claim, len(planned) - len(there), len(planned), len(finished.keys() - planned))
-    if not there:
-        return None
-    inputs = _digest(
-        [
-            *there,
-            *(finished[fingerprint] for fingerprint in there),
-            plans.code(),
-            claim.path.read_text(encoding="utf-8"),
-        ]
-    )
-    if not (before and before.inputs == inputs and all(beside(output, claim, end).exists() for end in SUFFIXES)):
-        before = _make(claim, store.read(claim.name, there), len(planned), inputs, output)
-    try:
-        _show_in_mlflow(before, store)
-    except TrackingError as error:  # a report needs no more than to read
-        console.print(f"[yellow]{claim.name}: the figure is not in MLflow: {escape(str(error))}[/]")
-    return before
-
-
-def _show_in_mlflow(entry: Entry, store: Store) -> None:
-    """The figure and the verdict, once decided, on the page of the sweep that trained its newest run, once for a change."""
-    if entry.sweep is None or entry.verdict.outcome == INCONCLUSIVE:
-        return
-    sweep = store.sweep(entry.sweep)
-    tags = sweep.tags()
-    if tags.get(FIGURE) == entry.inputs:
-        return
-    figure = beside(entry.folder, entry.claim, ".png")
-    verdict = json.dumps(plain(entry.verdict), indent=1, ensure_ascii=False)
-    small = f"{entry.claim.name}-small.png"
-    files = {figure.name: figure.read_bytes(), small: figures.small(figure), "verdict.json": verdict.encode()}
-    sweep.log_artifacts(files)
-    note = pages.with_figure(tags.get(pages.NOTE, ""), small, sweep.run_id, entry.verdict)
-    sweep.set_tags({pages.NOTE: note, FIGURE: entry.inputs})
-
-
-def _finished(store: Store, claim: Claim) -> dict[str, str]:
-    experiment_id = store.find(claim.name)
-    return store.finished(experiment_id) if experiment_id else {}
-
-
-def _train(claim: Claim, store: Store) -> None:
-    (runs, files), tracked = plans.sweep(claim.name), ExperimentTracker.open(claim.name, store)
-    missing = tracked.missing(runs)
-    console.print(f"[bold]{claim.name}[/]: {len(missing)} of {len(runs)} runs to train")
-    tracked.sweep(runs, missing, None, files)
-
-
-def _say_missing(claim: Claim, missing: int, planned: int, left_out: int) -> None:
-    others = f"; {left_out} of another version or configuration are left out" if left_out else ""
-    console.print(
-        f"[yellow]{claim.name}: {missing} of {planned} runs are missing{others}; to get them: {command(claim)}[/]"
-    )
-
-
-def _make(claim: Claim, runs: Runs, planned: int, inputs: str, output: Path) -> Entry:
-    module = claim.load()
-    table, digest = runs.table, _digest(runs.table.index)
-    verdict = _judge(module, runs)
-    commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
-    metadata = {"Title": claim.sentence, "Runs": digest, "Commit": ", ".join(commits), "Command": command(claim)}
-    output.mkdir(parents=True, exist_ok=True)
-    figure, numbers = module.figure(runs)
-    figures.save(figure, output / claim.name, metadata)
-    numbers.to_csv(beside(output, claim, ".csv"), index=False)
-    table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
-    batches = table[["start_time", "end_time"]].drop_duplicates()
-    _animate(module, runs, beside(output, claim, ".gif"), metadata)
-    return Entry(
-        claim=claim,
-        folder=output,
-        caption=first_paragraph(module.figure),
-        hypothesis=first_paragraph(module.verdict),
-        command=command(claim),
-        verdict=verdict,
-        runs=len(table),
-        missing=planned - len(table),
-        diverged=int((table.outcome == "diverged").sum()),
-        digest=digest,
-        inputs=inputs,
-        sweep=_newest_sweep(table),
-        commits=commits,
-        versions=versions,
-        started=_date(table.start_time.min()),
-        ended=_date(table.end_time.max()),
-        seconds=float((batches.end_time - batches.start_time).sum() / 1000),
-    )
-
-
-def _newest_sweep(table: pd.DataFrame) -> str | None:
-    """None where the newest run was launched alone."""
-    newest = table.sort_values("start_time", kind="stable").iloc[-1]
-    return newest["sweep"] if isinstance(newest.get("sweep"), str) else None
-
-
-def _judge(module: ModuleType, runs: Runs) -> Verdict:
-    """The one place where runs that cannot decide a claim become the verdict that says so."""
-    try:
-        return module.verdict(runs)
-    except Inconclusive as lack:
-        return Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
-
-
-def _animate(module: ModuleType, runs: Runs, path: Path, metadata: Mapping[str, str]) -> None:
-    """Where the experiment has frames to show; else nothing is left of an animation from before."""
-    frames = module.animation(runs) if hasattr(module, "animation") else []
-    if frames:
-        figures.save_animation(frames, path, metadata)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _write(entries: Sequence[Entry], absent: Sequence[str], output: Path) -> None:
-    write(entries, output)
-    path = page.write(entries, output, provenance.about(), absent)
-    table = Table("experiment", "verdict", "parts", "effect [95% interval]", "runs")
-    for entry in entries:
-        outcome, parts = entry.verdict.outcome, entry.verdict.parts.values()
-        table.add_row(
-            entry.claim.name,
-            f"[{COLORS[outcome]}]{outcome}[/]",
-            f"{sum(parts)}/{len(parts)}" if outcome != INCONCLUSIVE else "",
-            escape(page.interval(entry.verdict.effect)),
-            str(entry.runs),
-        )
-    console.print(table)
-    console.print(f"written: {path}")
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _date(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+            made[found.claim.name] = entry
+    return made
 
 
 def _where(error: Exception, claim: Claim) -> str:
     """The error, with the line of the claim's own file that led to it."""
+    if isinstance(error, UserError):
+        return str(error)
     lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(claim.path)]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     return f"{claim.path}{f', line {line}' if line else ''}: {type(error).__name__}: {error}"

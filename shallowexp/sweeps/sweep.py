@@ -23,7 +23,7 @@ from shallowexp.sweeps import pages
 from shallowexp.sweeps.batches import batches, train_batch
 from shallowexp.sweeps.progress import Progress
 from shallowexp.tracking.parents import Sweep
-from shallowexp.tracking.store import Store
+from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure
 from shallowexp.training.job import Result
 
@@ -40,6 +40,7 @@ class SweepSummary:
     diverged: int = 0
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)  # fingerprint -> name, error
     best: Best = field(default_factory=Best)
+    results: Mapping[str, RunResult] | None = None  # fingerprint -> of each finished run, once something was trained
 
     def count(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure):
@@ -113,7 +114,7 @@ class ExperimentTracker:
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
         if missing:
             self._sweep(runs, missing, threads, summary, artifacts or {})
-        log_models(self.store, self.experiment_id, runs, summary.best)
+        log_models(self.store, self.experiment_id, runs, summary.best, summary.results)
         return summary
 
     def _sweep(
@@ -142,10 +143,10 @@ class ExperimentTracker:
             self._close(parent, status, runs, summary)
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
-        results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
+        summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
         note = pages.sweep_note(runs, summary.counts(), self.experiment_id)
         try:
-            parent.log_artifacts({"runs.csv": pages.table(runs, results, summary.failures).encode()})
+            parent.log_artifacts({"runs.csv": pages.table(runs, summary.results, summary.failures).encode()})
         except TrackingError:
             status = "FAILED"
             raise

@@ -33,6 +33,10 @@ ARTIFACTS = (
 )
 
 
+def no_store(uri: str) -> TrackingError:
+    return TrackingError(f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI.")
+
+
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
     """Turn what MLflow, SQLAlchemy, requests or the disk say into one TrackingError."""

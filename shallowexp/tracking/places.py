@@ -1,8 +1,20 @@
-"""Where MLflow's default store and its artifacts are, found without MLflow, whose import takes a second."""
+"""Where MLflow's default store and its artifacts are, and what a SQLite store holds, without MLflow, whose import takes a second."""
 
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote
 from uuid import uuid4
+
+from shallowexp.tracking.errors import no_store
+
+SQLITE = "sqlite:///"
+FINISHED = """
+    SELECT DISTINCT experiments.name FROM experiments JOIN runs USING (experiment_id) JOIN tags USING (run_uuid)
+    WHERE experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'
+    AND tags.key = 'shallowexp.fingerprint' ORDER BY experiments.name"""
 
 
 def default_uri() -> str:
@@ -12,7 +24,7 @@ def default_uri() -> str:
     database there), so a folder such as `my project` is left out of the URI.
     """
     path = str(Path("mlflow.db").absolute())
-    return f"sqlite:///{path if quote(path) == path else 'mlflow.db'}"
+    return f"{SQLITE}{path if quote(path) == path else 'mlflow.db'}"
 
 
 def artifact_location() -> str | None:
@@ -22,3 +34,26 @@ def artifact_location() -> str | None:
     """
     here = Path("mlruns").absolute()
     return f"{here.as_uri()}/{uuid4().hex}" if unquote(str(here)) != str(here) else None
+
+
+def sqlite_store() -> str | None:
+    """The URI of the store that MLflow would use, if that is plainly a SQLite file; else only MLflow can tell."""
+    older_default = any(Path("mlruns").glob("[0-9]*/meta.yaml"))
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or ("" if older_default else default_uri())
+    return uri if uri.startswith(SQLITE) and not {"%", "?"} & {*uri} else None
+
+
+def finished_experiments(uri: str) -> list[str] | None:
+    """The names of the experiments with finished runs of shallowexp's in a SQLite store; None where MLflow must say what is wrong.
+
+    Raises TrackingError if there is no such file.
+    """
+    path = Path(uri.removeprefix(SQLITE)).absolute()
+    if not path.exists():
+        raise no_store(uri)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=1, uri=True)) as database:
+            names: Iterable[tuple[str]] = database.execute(FINISHED)
+            return [name for (name,) in names]
+    except sqlite3.Error:
+        return None

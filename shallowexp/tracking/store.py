@@ -8,14 +8,14 @@ MLflow is imported late: that alone takes 2 s.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from shallowexp.errors import TrackingError
 from shallowexp.runs import Runs
 from shallowexp.tracking import sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
-from shallowexp.tracking.errors import explained, tracked
+from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.places import artifact_location, default_uri
@@ -68,9 +68,7 @@ class Store:
             uri = default_uri()
         with explained(uri):
             if not create and not sql.exists(uri):
-                raise TrackingError(
-                    f"There is no MLflow store {uri}: launch a sweep first, or set MLFLOW_TRACKING_URI."
-                )
+                raise no_store(uri)
             sql.create_tables(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)  # is it there, and may we in
@@ -98,6 +96,11 @@ class Store:
         """The id of the experiment of this name; None if there is none or it is deleted."""
         found = self.client.get_experiment_by_name(name)
         return found.experiment_id if found and found.lifecycle_stage == "active" else None
+
+    @tracked
+    def experiments(self) -> list[str]:
+        """The names of the experiments with finished runs of shallowexp's."""
+        return [found.name for found in self.client.search_experiments() if self.finished(found.experiment_id)]
 
     @tracked
     def finished(self, experiment_id: str) -> dict[str, str]:
@@ -147,5 +150,9 @@ class Store:
         if experiment_id is None:
             raise TrackingError(f"No experiment {name!r} in {self.uri}: run its sweep, or set MLFLOW_TRACKING_URI.")
         newest = self.finished(experiment_id)
-        run_ids = [newest[fingerprint] for fingerprint in sorted(newest.keys() & set(fingerprints))]
+        return self.runs(experiment_id, [newest[f] for f in sorted(newest.keys() & set(fingerprints))])
+
+    @tracked
+    def runs(self, experiment_id: str, run_ids: Sequence[str]) -> Runs:
+        """These runs of the experiment, each of another fingerprint."""
         return runs_of(self._backend.frames(experiment_id, run_ids), self.uri)

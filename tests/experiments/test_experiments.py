@@ -29,7 +29,7 @@ def small(request, tmp_path_factory, empty_store):
     """A claim, and a function from fingerprints to runs, those of its sweep's two lowest seeds, trained and tracked."""
     claim, database = request.param, tmp_path_factory.mktemp("sweep") / "mlflow.db"
     shutil.copy(empty_store, database)
-    runs = plans.runs(claim.name)
+    runs = plans.compose(claim.name).runs
     seeds = sorted({run.job.seed for run in runs})[:2]
     runs = [run for run in runs if run.job.seed in seeds]
     tracked = ExperimentTracker.open(claim.name, Store.open(f"sqlite:///{database}"))
@@ -101,7 +101,7 @@ def test_no_part_of_a_hypothesis_can_be_lost_to_another_of_its_name(claim):
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_enough_seeds(claim):
-    cells = pd.Series([run.cell for run in plans.runs(claim.name)]).value_counts()
+    cells = pd.Series([run.cell for run in plans.compose(claim.name).runs]).value_counts()
     assert cells.median() >= 20
 
 

@@ -1,17 +1,23 @@
 """The report on what is not whole: parts of a sweep, runs of other code, stores that cannot be read."""
 
+import ast
 import json
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing
 
 import mlflow
+import numpy as np
 import pytest
 
 from shallowexp import CONF
 from shallowexp.claims.claim import find
+from shallowexp.report import plans
+from shallowexp.report.pipeline import write_report
+from shallowexp.tracking.store import Store
 from tests.commands import command, environment
 from tests.experiments.test_experiments import NEW, YAML, add_experiment
 
@@ -33,7 +39,7 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "symmetry: 1296 of 1300 runs are missing; 1 of another version or configuration" in done.stdout
     assert "; to get them: shallowexp -m +experiment=symmetry\n" in done.stdout
-    assert "saturation: 960 of 960 runs are missing; to get them:" in done.stdout
+    assert "no runs of saturation; to get them: shallowexp-report --train [names]\n" in done.stdout
     report = workplace / "report"
     (claim,) = json.loads((report / "claims.json").read_text(), parse_constant=pytest.fail)
     assert (claim["outcome"], claim["value"]) == ("inconclusive", None)
@@ -106,12 +112,103 @@ def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_ke
     assert names == [name for name in find() if name in names] == ["brand_new", "symmetry"]
 
 
+def test_a_changed_file_behind_a_users_own_data_is_seen(workplace):
+    add_experiment(workplace)
+    (workplace / "mine.py").write_text(
+        "from dataclasses import dataclass\nimport numpy as np\nfrom shallowexp.network.data import Data, Dataset\n"
+        "@dataclass(frozen=True)\nclass Mine(Data):\n    task = 'binary'\n    def draw(self):\n"
+        "        X, Y = np.load('mine.npy'), np.arange(20)[None] % 2.0\n        return Dataset(X, Y, X, Y, self.task)\n"
+    )
+    (workplace / "conf" / "data").mkdir()
+    (workplace / "conf" / "data" / "mine.yaml").write_text("_target_: mine.Mine\n")
+    sweep = YAML.replace("# @package _global_\n", "# @package _global_\ndefaults: [{override /data: mine}]\n")
+    (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(sweep)
+    np.save(workplace / "mine.npy", np.random.RandomState(0).randn(2, 20))
+    done = command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "missing" not in command("shallowexp-report", "brand_new", cwd=workplace).stdout
+    np.save(workplace / "mine.npy", np.random.RandomState(1).randn(2, 20))
+    assert "6 of 6 runs are missing; 6 of another" in command("shallowexp-report", "brand_new", cwd=workplace).stdout
+
+
+def test_what_was_composed_asked_and_parsed_is_so_once(workplace, monkeypatch):
+    add_experiment(workplace)
+    calls = Counter()
+
+    def counted(name, function):
+        def call(*arguments, **keys):
+            calls[name] += 1
+            return function(*arguments, **keys)
+
+        return call
+
+    monkeypatch.setattr(plans, "compose_experiment", counted("composed", plans.compose_experiment))
+    monkeypatch.setattr(Store, "finished", counted("asked", Store.finished))
+    monkeypatch.setattr(ast, "parse", counted("parsed", ast.parse))
+    for launch, expected in ((True, (1, 1)), (True, (0, 1)), (False, (0, 1))):
+        calls.clear()
+        claims = find()
+        assert write_report(claims, ["brand_new"], workplace / "report", launch) == 0
+        assert (calls["composed"], calls["asked"]) == expected
+    assert calls["parsed"] == len(claims)
+
+
+def test_a_claim_whose_sweep_cannot_be_run_is_named_and_the_others_come_out(workplace):
+    add_experiment(workplace)
+    for name, text in (("experiments/wrong.py", NEW), ("conf/experiment/wrong.yaml", YAML.replace("4,8", "4,-8"))):
+        (workplace / name).write_text(text)
+    done = command("shallowexp-report", "--train", "wrong", "brand_new", cwd=workplace)
+    assert done.returncode == 1
+    assert "wrong: hidden_size=-8 is not possible; allowed: at least 1\n" in done.stdout
+    assert [row["name"] for row in json.loads((workplace / "report" / "claims.json").read_text())] == ["brand_new"]
+
+
+def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workplace):
+    add_experiment(workplace)
+    sweep = YAML.replace("range(3)", "range(3), data.test_size: '0.2,0.99'").replace("train:", "data: {}\ntrain:")
+    sweep = sweep.replace("# @package _global_\n", "# @package _global_\ndefaults: [{override /data: wine}]\n")
+    (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(sweep)
+    done = command("shallowexp-report", "--train", "brand_new", cwd=workplace)
+    assert done.returncode == 1
+    assert "brand_new: 6 runs failed:\n  tanh · random ×0.01 · 4 units · seed 0 and 5 more: ValueError" in done.stdout
+    assert "brand_new: 6 of 12 runs are missing" in done.stdout
+    assert json.loads((workplace / "report" / "claims.json").read_text())[0]["runs"] == 6
+
+
+def test_an_output_that_is_a_file(workplace):
+    command("shallowexp", "+experiment=symmetry", "seed=10", "init=zero", "activation=tanh", cwd=workplace)
+    (workplace / "report").write_text("mine")
+    assert "report is a file" in told(command("shallowexp-report", "symmetry", cwd=workplace))
+    assert (workplace / "report").read_text() == "mine"
+
+
+def test_that_there_is_nothing_is_said_with_what_is_there_and_without_what_is_heavy(workplace):
+    command("shallowexp", "seed=1", "train.steps=20", "log.model=none", cwd=workplace)
+    code = (
+        "import sys\nfrom shallowexp.cli.report import main\nsys.argv = ['shallowexp-report', 'symmetry']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print('status', end.code)\n"
+        "print('heavy:', [name for name in ('mlflow', 'matplotlib', 'pandas', 'scipy') if name in sys.modules])"
+    )
+    process = [sys.executable, "-c", code]
+    done = subprocess.run(process, cwd=workplace, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["status 1", "heavy: []"]
+    message, there = done.stderr.splitlines()
+    assert message.startswith("shallowexp: no runs of these sweeps in sqlite:")
+    assert message.endswith("launch one first, e.g. shallowexp -m +experiment=symmetry")
+    assert there == "Experiments with finished runs there: shallowexp"
+    other = command(
+        "shallowexp-report", "symmetry", cwd=workplace, MLFLOW_TRACKING_URI="sqlite:///./mlflow.db?timeout=9"
+    )
+    assert other.stderr.splitlines()[-1] == there, "where only MLflow can tell"
+
+
 def test_a_store_that_is_not_there(tmp_path):
     assert "There is no MLflow store" in told(command("shallowexp-report", cwd=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_store_of_an_older_schema(workplace):
+    command("shallowexp", "+experiment=symmetry", "seed=10", "init=zero", "activation=tanh", cwd=workplace)
     with closing(sqlite3.connect(workplace / "mlflow.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = '75868b020152'")
         database.commit()

@@ -135,7 +135,7 @@ def test_every_run_names_its_data_set_and_has_its_activations_colour(client):
 
 @pytest.fixture(scope="module")
 def runs():
-    return plans.runs("symmetry")
+    return plans.compose("symmetry").runs
 
 
 def test_cells_are_told_apart_by_the_fewest_parameters(runs):
@@ -144,7 +144,7 @@ def test_cells_are_told_apart_by_the_fewest_parameters(runs):
 
 
 def test_a_view_of_several_data_sets_holds_one():
-    runs = plans.runs("effective_units")  # with parameters that only some of the data sets have
+    runs = plans.compose("effective_units").runs  # with parameters that only some of the data sets have
     assert pages._held(runs) == {"data": "flower"}
     assert pages._held(runs[:20]) == {}
 

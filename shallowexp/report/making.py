@@ -1,0 +1,85 @@
+"""Tracked runs become an entry: the figure, its numbers and the animation in files, and what the runs say of the claim."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import nan
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+
+from shallowexp.claims import figures
+from shallowexp.claims.claim import first_paragraph
+from shallowexp.claims.verdict import Estimate, Inconclusive, Verdict
+from shallowexp.report.entries import Entry, beside
+from shallowexp.report.nothing import command
+from shallowexp.report.reading import Selection, digest
+from shallowexp.runs import Runs
+
+
+def make(selection: Selection, runs: Runs, output: Path) -> Entry:
+    """Draw, judge and write the files beside the page. Raises what the claim's own code raises."""
+    claim, module = selection.claim, selection.claim.load()
+    table, fingerprints = runs.table, digest(runs.table.index)
+    verdict = judge(module, runs)
+    commits, versions = (sorted(set(table.get(tag, default=pd.Series()).dropna())) for tag in ("commit", "version"))
+    source = {
+        "Title": claim.sentence,
+        "Runs": fingerprints,
+        "Commit": ", ".join(commits),
+        "Command": command(claim.name),
+    }
+    figure, numbers = module.figure(runs)
+    output.mkdir(parents=True, exist_ok=True)
+    figures.save(figure, output / claim.name, source)
+    numbers.to_csv(beside(output, claim, ".csv"), index=False)
+    table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
+    animate(module, runs, beside(output, claim, ".gif"), source)
+    batches = table[["start_time", "end_time"]].drop_duplicates()
+    return Entry(
+        claim=claim,
+        folder=output,
+        caption=first_paragraph(module.figure),
+        hypothesis=first_paragraph(module.verdict),
+        command=command(claim.name),
+        verdict=verdict,
+        runs=len(table),
+        missing=selection.planned - len(table),
+        diverged=int((table.outcome == "diverged").sum()),
+        digest=fingerprints,
+        inputs=selection.inputs,
+        sweep=_newest_sweep(table),
+        commits=commits,
+        versions=versions,
+        started=_date(table.start_time.min()),
+        ended=_date(table.end_time.max()),
+        seconds=float((batches.end_time - batches.start_time).sum() / 1000),
+    )
+
+
+def judge(module: ModuleType, runs: Runs) -> Verdict:
+    """The one place where runs that cannot decide a claim become the verdict that says so."""
+    try:
+        verdict: Verdict = module.verdict(runs)
+    except Inconclusive as lack:
+        verdict = Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
+    return verdict
+
+
+def animate(module: ModuleType, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
+    """Where the experiment has frames to show; else nothing is left of an animation from before."""
+    frames = module.animation(runs) if hasattr(module, "animation") else []
+    if frames:
+        figures.save_animation(frames, path, source)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _newest_sweep(table: pd.DataFrame) -> str | None:
+    """None where the newest run was launched alone."""
+    newest = table.sort_values("start_time", kind="stable").iloc[-1]
+    return newest["sweep"] if isinstance(newest.get("sweep"), str) else None
+
+
+def _date(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
