@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pandas.errors import EmptyDataError
@@ -68,19 +69,19 @@ class Entry:
         verdict = {name: getattr(self.verdict, name) for name in ("outcome", "measure", "scope")}
         counts = {"holds": sum(self.verdict.parts.values()), "parts": len(self.verdict.parts)}
         kept = {name: getattr(self, name) for name in KEPT if name not in ("verdict", "commits", "versions")}
-        return claim | verdict | counts | _written(self.verdict.effect)._asdict() | kept
+        return claim | verdict | counts | _written(self.verdict.effect) | kept
 
     def to_json(self) -> dict[str, object]:
         kept = {name: getattr(self, name) for name in KEPT}
-        lists = {"commits": self.commits, "versions": self.versions}
-        return self.row() | kept | lists | {"verdict": plain(self.verdict)}
+        return self.row() | kept | {"verdict": plain(self.verdict)}
 
     @classmethod
-    def from_json(cls, row: dict, claim: Claim, folder: Path) -> "Entry":
+    def from_json(cls, row: dict[str, Any], claim: Claim, folder: Path) -> "Entry":
         """Raises KeyError where the file is of another form."""
         kept = {name: row[name] for name in KEPT}
         told = row["verdict"]
-        effect = Estimate(*(nan if value is None else value for value in told["effect"]))
+        value, low, high = (nan if bound is None else bound for bound in told["effect"])
+        effect = Estimate(value, low, high)
         verdict = Verdict(told["parts"], told["measure"], effect, told["scope"], told["notes"], told["over"])
         dates = {name: datetime.fromisoformat(row[name]) for name in ("started", "ended")}
         return cls(claim, folder, **kept | {"verdict": verdict} | dates)
@@ -91,12 +92,12 @@ KEPT = [field.name for field in fields(Entry) if field.name not in ("claim", "fo
 
 def plain(verdict: Verdict) -> dict[str, object]:
     """For JSON."""
-    return {"outcome": verdict.outcome, **asdict(verdict), "effect": _written(verdict.effect)}
+    return {"outcome": verdict.outcome, **asdict(verdict), "effect": [*_written(verdict.effect).values()]}
 
 
-def _written(effect: Estimate) -> Estimate:
+def _written(effect: Estimate) -> dict[str, float | None]:
     """None where there is no interval: NaN is no JSON."""
-    return Estimate(*(None if isnan(value) else value for value in effect))
+    return {name: None if isnan(value) else value for name, value in effect._asdict().items()}
 
 
 def beside(output: Path, claim: Claim, suffix: str) -> Path:

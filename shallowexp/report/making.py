@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import nan
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 
 from shallowexp.claims import figures
-from shallowexp.claims.claim import first_paragraph
+from shallowexp.claims.claim import Experiment, first_paragraph
 from shallowexp.claims.verdict import Estimate, Inconclusive, Verdict
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
@@ -57,16 +56,15 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
     )
 
 
-def judge(module: ModuleType, runs: Runs) -> Verdict:
+def judge(module: Experiment, runs: Runs) -> Verdict:
     """The one place where runs that cannot decide a claim become the verdict that says so."""
     try:
-        verdict: Verdict = module.verdict(runs)
+        return module.verdict(runs)
     except Inconclusive as lack:
-        verdict = Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
-    return verdict
+        return Verdict({}, "the claim cannot be judged yet", Estimate(nan, nan, nan), f"Not decided: {lack}.")
 
 
-def animate(module: ModuleType, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
+def animate(module: Experiment, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
     """Where the experiment has frames to show; else nothing is left of an animation from before."""
     frames = module.animation(runs) if hasattr(module, "animation") else []
     if frames:
