@@ -22,19 +22,20 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from shallowexp import EXPERIMENTS
 from shallowexp.claims.verdict import Verdict
-from shallowexp.runs import Runs
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the commands import this file, and pandas takes a third of a second
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from shallowexp.runs import Runs
 
 
 class Experiment(Protocol):
     """A file of experiments/, run: what the report asks of it."""
 
-    def figure(self, runs: Runs) -> "tuple[Figure, pd.DataFrame]": ...
+    def figure(self, runs: "Runs") -> "tuple[Figure, pd.DataFrame]": ...
 
-    def verdict(self, runs: Runs) -> Verdict: ...
+    def verdict(self, runs: "Runs") -> Verdict: ...
 
 
 @dataclass(frozen=True)
