@@ -1,10 +1,10 @@
-"""Tanh hands the output layer values centred around zero, and sigmoid, ReLU and leaky ReLU do not.
+"""Tanh gives the output layer values centred around zero; sigmoid, ReLU and leaky ReLU do not.
 
 Section: 6.2.2
 
-The chapter's four curves and their derivatives are drawn as it draws them; below each is what its units put out while
-training, by the statistics of Glorot & Bengio (2010): mean, standard deviation and 98th percentile. LeCun et al. (1998)
-ask for inputs of mean zero in each unit over the samples, and the chapter says that tanh gives them. But tanh is odd
+The chapter's four curves and their derivatives are drawn as it draws them; below each are its units' outputs during
+training, in the statistics of Glorot & Bengio (2010): mean, standard deviation and 98th percentile. LeCun et al. (1998)
+recommend that each unit's inputs have mean zero over the samples, and the chapter says that tanh gives them. But tanh is odd
 only about z = 0: a hidden bias, or weights that have grown, moves a unit's mean away from zero, so the claim is judged
 unit by unit, at the start and after training.
 """

@@ -1,12 +1,12 @@
-"""ReLU units die where z < 0 on every sample, and leaky ReLU, with slope lambda there, mends them.
+"""ReLU units die where z < 0 on every sample, and leaky ReLU, with slope lambda there, repairs them.
 
 Section: 6.2.2
 
 Maas et al. (2013) gave ReLU its leak so that a silent unit still has a gradient; they found accuracy the same. Lu et
 al. (2019) count dead units at the start, which with zero biases and centred data is rare in one layer: here units die
-in training, when a step too long throws all z below zero. With any lambda > 0 no unit has g' = 0, by definition. So
-what is judged is more than that: whether fewer units stay SILENT (z <= 0 on every sample, where the unit is linear and
-bends nothing; for ReLU that is dead), and whether the loss gains by it.
+in training, when too long a step makes all z negative. With any lambda > 0 no unit has g' = 0, by definition. So
+more than that is judged: whether fewer units stay SILENT (z <= 0 on every sample, where the unit is linear;
+for ReLU that is dead), and whether the loss falls.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ from shallowexp.network.passes import forward
 from shallowexp.runs import Runs
 
 LOSS, RATE, DEAD = "train/loss", "train.learning_rate", "saturation/dead"
-CHAPTER = 0.01  # the chapter's lambda, that is judged; 0 is ReLU
+CHAPTER = 0.01  # the chapter's lambda, which is judged; 0 is ReLU
 SHOWN = "flower"
 AWAY = 2.0  # nats; a loss above it, where guessing has 0.7 or 1.1, counts as diverged
 MARGIN = 0.02  # of training loss in nats
@@ -40,7 +40,7 @@ CELL = ["data", RATE]
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """With a leak no slope is zero, yet units still fall silent, if fewer; on the flower a large leak costs loss."""
+    """With a leak no slope is zero, yet some units, though fewer, still fall silent; on the flower a large leak raises the loss."""
     table = _with_leak(runs.table)
     table = table[table[RATE] == table[RATE].max()]
     runs = runs._replace(table=table)
@@ -52,7 +52,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     for leak, style in styles_of(means["leak"]).items():
         paths.plot("step", "silent", data=means[means["leak"] == leak], label=_name(leak), **style)
     step_axis(paths)
-    paths.set(title=f"{SHOWN}, rate {table[RATE].max():g}: share of silent units (mean)", ylim=(0, None))
+    paths.set(title=f"{SHOWN}, rate {table[RATE].max():g}: fraction of silent units (mean)", ylim=(0, None))
     legend(paths)
     ends = _ends(runs, shares)
     counts = effects_table(ends.set_index(["leak", "data", "seed"])["silent"], "leak", "data")
@@ -60,7 +60,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     drawn = []
     for ax, effects in ((silent, counts), (loss, effects_table(costs, "leak", "data"))):
         drawn.append(intervals(ax, effects.assign(name=effects["leak"].map(_name)), "name", "data"))
-    silent.set(title="share of silent units at the end")
+    silent.set(title="fraction of silent units at the end")
     loss.set(title="loss at the end, minus ReLU's", xlabel="nats; left: the leak helps")
     legend(silent)
     return page, pd.concat([means, *drawn], ignore_index=True)
@@ -78,7 +78,7 @@ def _with_leak(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _silent(runs: Runs) -> pd.DataFrame:
-    """Share of units with z <= 0 on every sample, by fingerprint and step."""
+    """Fraction of units with z <= 0 on every sample, by fingerprint and step."""
     rows = []
     for fingerprint in runs.table.index:
         if fingerprint in runs.weights:
@@ -90,7 +90,7 @@ def _silent(runs: Runs) -> pd.DataFrame:
 
 
 def _ends(runs: Runs, silent: pd.DataFrame) -> pd.DataFrame:
-    """The table with `leak` and, of the last step, `silent`; what ran away without an overflow is diverged too."""
+    """The table with `leak` and, of the last step, `silent`; runs with a huge but finite loss count as diverged too."""
     last = silent.groupby("fingerprint")["silent"].last()
     ends = _with_leak(runs.table).join(last)
     return ends.assign(outcome=ends["outcome"].where(ends[LOSS] <= AWAY, "diverged"))
@@ -121,13 +121,13 @@ def verdict(runs: Runs) -> Verdict:
         criteria(
             found if len(died) else [("ReLU ends with dead units somewhere: it does not", False)] * bool(len(judged))
         ),
-        f"share of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
+        f"fraction of units silent on every sample at the end, lambda {CHAPTER:g} minus ReLU, mean of "
         f"{'cells where units die' if len(died) else 'all cells'}, paired by seed{lost}",
         mean_over_seeds(judged),
-        f"With λ = {CHAPTER:g} fewer units stay silent {summarise(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls for sure by "
+        f"With λ = {CHAPTER:g} fewer units stay silent {summarise(zip(woken['data'], wakes, strict=True), 'on {}')}; the loss falls by at least "
         f"{MARGIN:g} {summarise(zip(gained['data'], gains, strict=True), 'on {}')}."
         if len(died)
-        else "No ReLU unit is dead at the end, so that there is nothing to mend.",
+        else "No ReLU unit is dead at the end, so there is nothing to repair.",
         f"ReLU ends with dead units at {_told(died)}; with λ > 0 at most {leaky[DEAD].max():g} of the units have "
         f"g' = 0 everywhere. Mean of these cells by λ: {_over_leaks(silent, loss)}. "
         f"Diverged: {_diverged(leaky)} leaky, {_diverged(ends[ends['leak'] == 0])} ReLU.",

@@ -1,12 +1,12 @@
-"""Hidden units whose weights start equal stay equal, so that a layer is worth as many units as start out different.
+"""Hidden units whose weights start equal stay equal, so a layer is worth only as many units as start out different.
 
 Section: 6.4
 
 Equal rows of W1 are not enough: units stay together only if their entries of W2 are equal too. Nor are different rows
-enough: units count up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
-(leaky) ReLU, any factor for none. Repeated units are worth one, yet not one alone: k equal units learn with k times the
+enough: units count only up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
+(leaky) ReLU, any factor for none. Repeated units are worth one unit, yet do not learn like a single one: k equal units learn with k times the
 rate on the sum of their W2 and with 1/k of it on w, and may end in another minimum, better or worse. Blumenfeld et al.
-(2020) plot accuracy against the number of different features at the start; a little noise makes up for all that miss.
+(2020) plot accuracy against the number of different features at the start; a little noise makes up for those that are missing.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ COUNTS = {"rows": "different rows [w, b]", "effective": "effective units", "rank
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """Units stay together if W1 and W2 repeat; accuracy follows the units that differ, until noise sets all free."""
+    """Units stay together if W1 and W2 repeat; accuracy follows the number of units that differ, until noise sets all of them free."""
     histories = _named(runs.histories)
     page = Figure(figsize=(12.5, 6))
     top, bottom = page.subfigures(2, 1)
@@ -65,7 +65,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """With the columns kind and units: how many differ at the start, and what became of the others."""
+    """With the columns kind and units: how many differ at the start, and what the others are."""
     require(frame, "data", "activation", "init", "init.scale", "hidden_size", "seed", UNITS, ACCURACY)
     frame = optional(frame, "init.unique", "init.repeat", "init.noise")
     duplicate, jittered = frame["init"] == "duplicate", frame["init.noise"] > 0
@@ -148,7 +148,7 @@ def _pairs(table: pd.DataFrame, left: str, right: str) -> pd.Series:
 
 
 def _kept(histories: pd.DataFrame) -> pd.Series:
-    """At which share of the logged steps of all runs the units that start equal are counted as one, for each cell."""
+    """At which fraction of the logged steps of all runs the units that start equal are counted as one, for each cell."""
     repeated = histories[histories["kind"].isin([REPEATED, HALF])]
     as_started = repeated[UNITS] == repeated["units"]
     return as_started.groupby([repeated[name] for name in ("init.repeat", "data", "activation")]).mean()

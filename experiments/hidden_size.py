@@ -3,7 +3,7 @@
 Section: 6.1
 
 The chapter leaves the size open; the claim is a table of Andrew Ng's course (Deep Learning Specialization, course 1,
-week 3), which holds training accuracies. Neyshabur et al. (2015) found that test error goes on falling while a hidden
+week 3), which lists training accuracies. Neyshabur et al. (2015) found that test error continues to fall as a hidden
 layer widens. So every network is also tested on fresh points of the same flower.
 """
 
@@ -26,7 +26,7 @@ MEASURES = {"train/accuracy": "training", "test/accuracy": "fresh test points"}
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """Three units draw the petals that two cannot; fifty draw the same ones, and are no worse on fresh points."""
+    """Three units separate petals that two cannot; fifty separate the same ones, and are no worse on fresh points."""
     table = _checked(runs.table)
     page = Figure(figsize=(13, 5.6))
     top, bottom = page.subfigures(2, 1, height_ratios=[1, 1.35])

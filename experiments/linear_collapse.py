@@ -3,10 +3,10 @@
 Section: 6.2.2
 
 W2 (W1 x + b1) + b2 is one linear map, so the network can do no better. It does as well only with enough units for the
-map's rank, outputs - 1 for a softmax (Baldi & Hornik 1989 on the bottleneck). And equal at convergence is not equal in
-learning: the loss is convex in the product but not in W1 and W2 (Saxe et al. 2013), with a saddle at zero, where
-logistic regression starts without trouble and this network never leaves. With a linear output it is a linear
-regression, with a softmax a multinomial one. Here the linear model is fitted apart, by a quasi-Newton method from zero.
+map's rank, outputs - 1 for a softmax (Baldi & Hornik 1989 on the bottleneck). And equal at convergence does not mean equal in
+learning: the loss is convex in the product but not in W1 and W2 (Saxe et al. 2013), with a saddle at zero, which
+logistic regression leaves at once and this network never does. With a linear output it is a linear
+regression, with a softmax a multinomial one. Here the linear model is fitted separately, by a quasi-Newton method from zero.
 """
 
 import numpy as np
@@ -111,14 +111,14 @@ def _plane(ax, runs: Runs, table: pd.DataFrame, activation: str) -> None:
 def _effects(table: pd.DataFrame) -> pd.DataFrame:
     """The gap after the last step, by data set and network."""
     cells = ["data", "init", "activation", "hidden_size", "network"]
-    known = table["gap"].notna() | (table["outcome"] == "diverged")  # else no weights are there to know the data by
+    known = table["gap"].notna() | (table["outcome"] == "diverged")  # without kept weights the data are not known
     return effects_table(table[known].set_index([*cells, "seed"])["gap"], *cells)
 
 
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs: on every data set and at every hidden size the identity network ends within MARGIN of
     the best linear model's training loss, with the whole 95% interval over seeds. Supported if so everywhere, refuted
-    if nowhere. What zero weights do is told beside it.
+    if nowhere. What zero weights do is reported separately.
     """
     table, histories = _with_gap(runs)
     identity = table["activation"] == "identity"
@@ -131,7 +131,7 @@ def verdict(runs: Runs) -> Verdict:
         f"training loss of the identity network minus the best linear model's, mean of data sets and sizes{lost}",
         mean_over_seeds(gaps),
         f"Identity units end at the linear model's loss {summarise(zip(effects['data'], equal, strict=True), 'on {}')}.",
-        f"Fewer units than classes - 1 cannot hold the linear map. {_from_zero(table[identity], histories)}",
+        f"Fewer units than classes - 1 cannot represent the linear map. {_from_zero(table[identity], histories)}",
     )
 
 

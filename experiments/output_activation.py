@@ -1,11 +1,11 @@
-"""The output's activation follows the task: sigmoid for two classes, identity for regression, ReLU where positive.
+"""The output's activation follows the task: sigmoid for two classes, identity for regression, ReLU for positive targets.
 
 Section: 6.2.2
 
 The chapter names the activations without their losses. For two classes the loss is half of the choice (Golik, Doetsch &
-Ney 2013): with cross-entropy dZ2 = A2 - Y, so that a sigmoid that is flat and wrong still gets the whole error; with
+Ney 2013): with cross-entropy dZ2 = A2 - Y, so a sigmoid that is flat and wrong still receives the whole error; with
 squared error the slope stays in dZ2 and the error is lost. A ReLU output has a zero half of its own: where Z2 <= 0 on
-every sample nothing is ever learnt, and a hidden layer whose activations are all positive, such as a sigmoid's, starts
+every sample nothing is ever learned, and a hidden layer whose activations are all positive, such as a sigmoid's, starts
 with one sign of Z2 for all samples.
 """
 
@@ -30,7 +30,7 @@ from shallowexp.runs import Runs
 ENTROPY, SQUARED = "sigmoid", "sigmoid_squared"
 LOSSES = {ENTROPY: "cross-entropy", SQUARED: "squared error"}
 FLAT = 100.0  # the scale of W2 from which the two losses are compared
-GAIN = 0.1  # training accuracy that a start at FLAT must gain, not to be called stalled
+GAIN = 0.1  # training accuracy that a start at FLAT must gain, or it counts as stalled
 MARGIN = 0.02  # accuracy or r2 by which two outputs must differ, or may at most
 POSITIVE = ("identity", "relu")  # outputs for positive targets
 

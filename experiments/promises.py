@@ -2,7 +2,7 @@
 
 Section: 6.4 and 6.2.2
 
-The chapter's two promises that nobody checks. No one supports the global optimum of these losses: the best loss that any
+The chapter's two unverified promises. The global optimum of these losses is unknown: the best loss that any
 run found on the same data bounds it from above, for both activations at once, since a tanh and a sigmoid network can
 compute the same functions. Where a network can separate the classes the infimum is zero and attained nowhere. Local
 minima that descent does reach are known in small networks (Swirszcz et al. 2016; Safran & Shamir 2018). ReLU is set
@@ -33,15 +33,15 @@ from shallowexp.runs import Runs
 
 CURVED, SMALL, LARGE = ("sigmoid", "tanh"), 0.01, 1.0
 EARLY = 100  # steps; the nearest logged step is judged
-NEAR = 0.01  # nats above the best loss found that count as having arrived
-MOST = 0.9  # share of small starts that must arrive
+NEAR = 0.01  # nats above the best loss found that count as having reached it
+MOST = 0.9  # fraction of small starts that must reach it
 LITTLE = 0.01  # test accuracy that leaky ReLU may gain or lose against ReLU
 GAP = "loss above the best found"
 
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """Large weights are ahead at first and as near the best loss at the end; on blobs ReLU's zero half costs accuracy."""
+    """Large weights are ahead at first and come equally near the best loss in the end; on blobs ReLU's zero half costs accuracy."""
     table, histories = _scales(runs.table), _scales(runs.histories)
     page = Figure(figsize=(13, 3.9))
     early, late, halves = page.subplots(1, 3, width_ratios=[1, 1, 1.2])
@@ -55,7 +55,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     halves.axvspan(-LITTLE, LITTLE, color="0.92", zorder=0)
     early.set(title="flower: training loss")
     step_axis(early)
-    late.set(title="flower: loss above the best found, at the end", xlabel="share of seeds", ylabel="nats")
+    late.set(title="flower: loss above the best found, at the end", xlabel="fraction of seeds", ylabel="nats")
     halves.set(title="Test accuracy, ReLU minus leaky ReLU")
     legend(early)
     legend(halves, loc="lower left")
@@ -97,8 +97,8 @@ def _halves(table: pd.DataFrame) -> pd.Series:
 
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs, for each data set. With sigmoid and with tanh: small weights have the lower training loss,
-    by any margin however small but with the whole 95% interval, after EARLY steps and at the end; and a share of at
-    least MOST of their runs, a bare share without an interval, ends within NEAR of the best loss found on the same
+    by any margin however small but with the whole 95% interval, after EARLY steps and at the end; and of
+    their runs at least the fraction MOST, without an interval, ends within NEAR of the best loss found on the same
     data. At each learning rate: the test accuracies of ReLU and leaky ReLU differ by less than LITTLE, with the whole
     interval. Supported if all parts hold, refuted if none does.
     """
@@ -123,7 +123,7 @@ def verdict(runs: Runs) -> Verdict:
                 *parts(f"lower loss at the end, {compared}, {{}}", lower, lambda e: e.high < 0),
                 *(
                     (
-                        f"× {SMALL:g} ends near the best loss, {named(key)}: {s:.0%} of runs (share, no interval)",
+                        f"× {SMALL:g} ends near the best loss, {named(key)}: {s:.0%} of runs (fraction, no interval)",
                         s >= MOST,
                     )
                     for key, s in near.items()

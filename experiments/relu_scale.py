@@ -1,11 +1,11 @@
-"""ReLU and leaky ReLU have no flat part for large z, so that their weights need no x 0.01.
+"""ReLU and leaky ReLU have no flat part for large z, so their weights need no x 0.01.
 
 Section: 6.4
 
-True of saturation: a (leaky) ReLU's slopes depend on the weights' direction alone, not on their scale. But without a
+This is true of saturation: a (leaky) ReLU's slopes depend on the weights' direction alone, not on their scale. But without a
 flat part nothing bounds the outputs: scaled in both layers by c they grow as c^2, and the largest stable learning rate
-falls. Under cross-entropy the gradient in Z2 is bounded, and descent walks back; under squared error it diverges. He et
-al. (2015) therefore give the ReLU a scale of its own, sqrt(2 / n_in): not 0.01, yet not any.
+falls. Under cross-entropy the gradient in Z2 is bounded, and descent recovers; under squared error it diverges. He et
+al. (2015) therefore give the ReLU its own scale, sqrt(2 / n_in): not 0.01, but not just any.
 """
 
 import pandas as pd
@@ -29,7 +29,7 @@ from shallowexp.runs import Runs
 KINDS = ("relu", "leaky_relu")
 SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
 BUDGETS = (30, 100, 1000)
-MARGIN = 0.02  # training loss that leaving x0.01 out may cost
+MARGIN = 0.02  # training loss that omitting x0.01 may cost
 LOSS, SLOPE, DEAD = "train/loss", "saturation/slope", "saturation/dead"
 CELL = ["data", "activation", "seed"]
 SETS = {

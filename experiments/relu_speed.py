@@ -1,11 +1,11 @@
-"""ReLU speeds learning up, for its slope is 1 wherever z > 0, while those of sigmoid and tanh vanish.
+"""ReLU speeds learning up, because its slope is 1 wherever z > 0, while the slopes of sigmoid and tanh vanish.
 
 Section: 6.2.2
 
 Krizhevsky et al. (2012) reached their training error six times as fast with ReLU as with tanh; Glorot, Bordes & Bengio
 (2011) found it better in deep networks. In one hidden layer with small weights nothing is saturated: tanh' starts near
-1 on every sample, while ReLU passes only the half of them with z > 0, and sigmoid' is at most 1/4. So ReLU has the
-longer step than sigmoid, but than tanh only once inputs or weights make |z| large. And slopes do not decide alone: on
+1 on every sample, while ReLU passes only the half of them with z > 0, and sigmoid' is at most 1/4. So ReLU takes a
+longer step than sigmoid, but longer than tanh only once inputs or weights make |z| large. Nor do slopes alone decide: on
 the flower tanh stays far ahead after its mean slope has fallen below ReLU's.
 """
 
@@ -61,7 +61,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 
 def _with_task(frame: pd.DataFrame) -> pd.DataFrame:
-    """With the column `task`: what a network was to learn, and how wide and large it began."""
+    """With the column `task`: the data, the hidden size and, if large, the scale of the initial weights."""
     require(frame, "data", "hidden_size", "init.scale", "activation", "seed", LOSS, SLOPE)
     large = frame["init.scale"].map(lambda scale: f", weights x {scale:g}" if scale > 0.01 else "")
     return frame.assign(task=frame["data"] + ", " + frame["hidden_size"].map("{:g} units".format) + large)

@@ -1,10 +1,10 @@
-"""Large initial weights put z where sigmoid and tanh are flat, so that gradients vanish and learning is slow.
+"""Large initial weights put z where sigmoid and tanh are flat, so gradients vanish and learning is slow.
 
 Section: 6.2.2 and 6.4
 
-LeCun et al. (1998) and Glorot & Bengio (2010) choose the scale from the fans instead, and watch activations by their
-percentiles and gradients by their norms. Two things jitter the plain picture. Scaled together, a larger W2 makes dW1
-larger: ||dW1|| can rise while every slope falls. So the measure is ||dW1|| / ||W1||, and W2 kept small a second
+LeCun et al. (1998) and Glorot & Bengio (2010) choose the scale from the fans instead, and monitor activations by their
+percentiles and gradients by their norms. Two things blur the simple picture. Scaled together, a larger W2 makes dW1
+larger: ||dW1|| can rise while every slope falls. So the measure is ||dW1|| / ||W1||, and keeping W2 small is a second
 design. And a hidden layer that cannot move is still a set of random features, from which W2 learns (Rahimi & Recht
 2008).
 """
@@ -38,7 +38,7 @@ BUDGETS = (30, 100, 1000, 3000)
 JUDGED = 1000  # the budget whose effect is reported
 MARGIN = 0.02  # nats of training loss that large weights must cost
 NAMES = {
-    "saturation/fraction": "share of saturated slopes",
+    "saturation/fraction": "fraction of saturated slopes",
     "gradient/W1_relative": "relative gradient",
     "train/loss": "training loss",
 }
@@ -61,7 +61,7 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     ]
     panels = [("sigmoid", AS_W1), ("tanh", AS_W1), ("tanh", SMALL_W2)]
     drawn += [_losses(ax, runs.histories, *panel) for ax, panel in zip(bottom, panels, strict=True)]
-    top[1].set(title="Share with a flat slope at the start", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
+    top[1].set(title="Fraction with a flat slope at the start", xscale="log", xlabel="scale of W", ylim=(-0.03, 1.03))
     top[2].set(title="||dW1|| / ||W1|| at the start", xscale="log", yscale="log", xlabel="scale of W")
     legend(top[2])
     legend(bottom[0])
@@ -90,7 +90,7 @@ def _slopes(ax, runs: Runs) -> pd.DataFrame:
         slopes = np.quantile(run.activation.derivative(Z1), share)
         ax.plot(slopes, share, label=_times(scale), **style)
         drawn.append(pd.DataFrame({"share": share, "slope": slopes, "init.scale": scale}))
-    ax.set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", ylabel="share below")
+    ax.set(title="tanh: slope g'(z) at the start", xscale="log", xlabel="g'(z)", ylabel="fraction below")
     ax.set(xlim=(1e-6, 1.5), ylim=(-0.03, 1.6), yticks=(0, 0.25, 0.5, 0.75, 1))
     ax.axvspan(1e-6, FLAT, color="0.92", zorder=0)
     ax.text(FLAT / 2, 0.02, "flat", ha="right")
@@ -111,7 +111,7 @@ def _losses(ax, histories: pd.DataFrame, activation: str, design: str) -> pd.Dat
 @styled
 def animation(runs: Runs) -> list[Figure]:
     """Tanh units while training, as lines with the strip where they are not flat: wide from small weights until they have
-    learnt, narrow from large ones from the start.
+    learned, narrow from large ones from the start.
     """
     table = _with_design(runs.table)
     found = {
@@ -139,14 +139,14 @@ def _frame(shown: dict[float, Replay], histories: pd.DataFrame, step: int) -> Fi
     median_and_band(curves, histories, "step", "saturation/fraction", "init.scale", _times)
     curves.axvline(step, color="black", linewidth=0.8)
     step_axis(curves)
-    curves.set(title="Share with a flat slope", ylim=(-0.03, 1.03))
+    curves.set(title="Fraction with a flat slope", ylim=(-0.03, 1.03))
     legend(curves, loc="center left")
     return page
 
 
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs: for sigmoid and tanh, in both designs (W2 as large as W1, and W2 small), weights x 10
-    against x 0.01, paired by seed, saturate a larger share at the start, have a smaller relative gradient there, and
+    against x 0.01, paired by seed, saturate a larger fraction at the start, have a smaller relative gradient there, and
     after 30, 100, 1000 and 3000 steps leave a training loss higher by more than 0.02 nats, each with its whole 95%
     interval. Supported if all hold, refuted if none.
     """
@@ -181,7 +181,7 @@ def _condition(results: list[tuple[str, int, tuple[str, bool]]]) -> str:
 
 
 def _largest(runs: Runs, step: int) -> str:
-    """What the largest weights of the sweep cost, in words."""
+    """What the largest weights of the sweep cost, as text."""
     scale = runs.table["init.scale"].max()
     pairs, lost = drop_undefined(_pairs(runs, step, "train/loss", scale))
     return f"x {scale:g} minus x {SMALL:g} after {step} steps: {format_estimate(mean_over_seeds(pairs))}{lost}."

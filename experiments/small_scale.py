@@ -4,7 +4,7 @@ Section: 6.4
 
 Steep slopes are not all: near the origin, a saddle of the loss, each layer's gradient is proportional to the other
 layer's weights, so that smaller weights wait longer there (Saxe et al. 2013), and with the sigmoid, four times flatter,
-longer than with tanh. While they wait, the hidden units' weight vectors turn to a few common directions: Luo et al.
+longer than with tanh. While they wait, the hidden units' weight vectors turn towards a few common directions: Luo et al.
 (2021) and Zhou et al. (2022) call it condensation. Loss against scale is a U at short budgets.
 """
 
@@ -35,13 +35,13 @@ LOSS, COSINE = "train/loss", "symmetry/cosine"
 SMALL, MIDDLE, LARGE = 0.01, 0.3, 3.0
 SHORT, LONG = (30, 100), 3000
 MARGIN = 0.02  # nats of training loss by which SMALL may stay behind and still count as fastest
-LEFT = 0.95  # share of its first loss at which a network has left the plateau
+LEFT = 0.95  # fraction of its first loss at which a network has left the plateau
 CELL = ("data", "activation", "seed")
 
 
 @styled
 def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
-    """Early on × 0.01 is slower than × 0.3; on its plateau hidden units turn to one line, and later it catches up."""
+    """Early on × 0.01 is slower than × 0.3; on its plateau the hidden units turn towards one line, and later it catches up."""
     histories = _checked(runs.histories)
     flower = histories[(histories["data"] == "flower") & (histories["hidden_size"] == histories["hidden_size"].min())]
     page = Figure(figsize=(12, 6.2))
@@ -66,7 +66,7 @@ def _loss_by_scale(ax, flower: pd.DataFrame, activation: str) -> pd.DataFrame:
     chosen = flower[(flower["activation"] == activation) & flower["step"].isin([*SHORT, LONG])]
     ax.set(title=f"{activation}: loss by scale", xscale="log", yscale="log", xlabel="scale of W", ylim=(0.15, 2))
     drawn = median_and_band(ax, chosen, "init.scale", LOSS, "step", "after {:.0f} steps".format)
-    if len(drawn):  # an empty logarithmic axis has no workspace for a line
+    if len(drawn):  # an empty logarithmic axis has no room for a line
         ax.axvline(SMALL, color="black", linewidth=0.8)
         ax.text(SMALL * 1.15, 0.155, f"× {SMALL}")
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
@@ -103,7 +103,9 @@ def _cosines(kept, step: int) -> np.ndarray:
     i = list(kept["steps"]).index(step)
     rows = np.hstack([kept["W1"][i], kept["b1"][i]])
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    order = np.argsort(np.arctan2(unit[:, 1], unit[:, 0]) % np.pi)  # by orientation, so that like stands beside like
+    order = np.argsort(
+        np.arctan2(unit[:, 1], unit[:, 0]) % np.pi
+    )  # by orientation, so that similar units are neighbours
     return np.abs(unit @ unit.T)[np.ix_(order, order)]
 
 
@@ -146,7 +148,7 @@ def _later(runs: Runs) -> str:
 
 
 def _plateau(runs: Runs) -> str:
-    """How many steps the smallest scale takes to leave the plateau, in words."""
+    """How many steps the smallest scale takes to leave the plateau, as text."""
     rows = runs.histories[runs.histories["data"] == "flower"]
     rows = rows[rows["hidden_size"] == runs.histories["hidden_size"].min()]
     smallest = rows["init.scale"].min()

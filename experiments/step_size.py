@@ -2,10 +2,10 @@
 
 Section: 6.3
 
-The descent lemma promises it only while the learning rate is below 2 / sharpness, the sharpness being the largest
+The descent lemma promises this only while the learning rate is below 2 / sharpness, the sharpness being the largest
 eigenvalue of the Hessian of J (Nesterov 2004). Cohen et al. (2021) found that training itself sharpens the
-minimum until the two meet, the edge of stability, and that from there on the cost falls on the whole but not at every
-step. The chapter names no condition on the learning rate. Where the loss swings from side to side the sharpness
+minimum until the two meet, the edge of stability, and that from then on the cost falls overall but not at every
+step. The chapter states no condition on the learning rate. Where the loss swings from side to side the sharpness
 differs between the two ends, so that rises are found somewhat below 2 as well.
 """
 
@@ -23,7 +23,7 @@ from shallowexp.network.outputs import Sigmoid
 from shallowexp.network.passes import backward, forward
 from shallowexp.runs import Runs
 
-ROUNDING = 1e-12  # a rise relative to the loss that the last bits alone can make
+ROUNDING = 1e-12  # a rise, relative to the loss, that rounding alone can cause
 DATA, RATE = "flower", 1.2  # the course's, where the effect is reported and the sharpness measured
 SHIFT = 1e-5  # of the central difference that stands for a Hessian-vector product
 
@@ -47,8 +47,8 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     left.set(title=f"{DATA}: learning rate × sharpness", yscale="log", ylim=(0.05, 10))
     left.set_yticks([0.1, 0.5, 1, 2, 5], ["0.1", "0.5", "1", "2", "5"])
     left.minorticks_off()
-    middle.set(title=f"{DATA}: share of steps that raise the loss", ylim=(-0.02, 0.6))
-    right.set(title="The same share, over the whole run", ylim=(-0.02, 0.6), xscale="log", xlabel="learning rate")
+    middle.set(title=f"{DATA}: fraction of steps that raise the loss", ylim=(-0.02, 0.6))
+    right.set(title="The same fraction, over the whole run", ylim=(-0.02, 0.6), xscale="log", xlabel="learning rate")
     rates = sorted(steps["train.learning_rate"].unique())
     right.set_xticks(rates, [f"{rate:g}" for rate in rates])
     right.minorticks_off()
@@ -125,7 +125,7 @@ def verdict(runs: Runs) -> Verdict:
                 for (data, rate), share in shares.items()
             ]
         ),
-        f"share of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
+        f"fraction of logged steps that raise the training loss, {judged.attrs['cell']}, mean over seeds",
         estimate(judged),
         f"Every step lowers the loss {summarise(rates, 'at η = {}')}; up to {shares.max():.0%} of steps raise it."
         if shares.any()
@@ -135,7 +135,7 @@ def verdict(runs: Runs) -> Verdict:
 
 
 def _judged(steps: pd.DataFrame) -> pd.Series:
-    """Share of rises by seed in the course's cell, or, where that was not run, over all there is."""
+    """Fraction of rises by seed in the course's cell, or, where that was not run, over all there is."""
     cell = steps[(steps["data"] == DATA) & (steps["train.learning_rate"] == RATE)]
     chosen, name = (steps, "all cells") if cell.empty else (cell, f"{DATA} at learning rate {RATE:g}")
     shares = chosen.groupby("seed")["rise"].mean()
@@ -144,7 +144,7 @@ def _judged(steps: pd.DataFrame) -> pd.Series:
 
 
 def _edge(steps: pd.DataFrame, sharp: pd.DataFrame) -> str:
-    """Rises below the edge of stability and above it, in words."""
+    """Rises below the edge of stability and above it, as text."""
     windows = steps.groupby(["fingerprint", "window"], as_index=False)["rise"].mean()
     both = sharp.merge(windows, left_on=["fingerprint", "step"], right_on=["fingerprint", "window"])
     if both.empty:
@@ -152,4 +152,4 @@ def _edge(steps: pd.DataFrame, sharp: pd.DataFrame) -> str:
     names = pd.cut(both["eta sharpness"], [-np.inf, 1, 2, np.inf], labels=["below 1", "from 1 to 2", "above 2"])
     shares = both.groupby(names, observed=True)["rise"].agg(["mean", "count"])
     parts = (f"{name} {mean:.3f} ({count:.0f} windows)" for name, mean, count in shares.itertuples())
-    return f"On {DATA} by learning rate x sharpness at a window's start, share of rises: {', '.join(parts)}."
+    return f"On {DATA} by learning rate x sharpness at a window's start, fraction of rises: {', '.join(parts)}."

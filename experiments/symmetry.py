@@ -1,4 +1,4 @@
-"""Hidden units that start equal stay equal, so that many are worth one; small random weights tell them apart.
+"""Hidden units that start equal stay equal, so that many are worth one; small random weights make them differ.
 
 Section: 6.4
 
@@ -90,11 +90,11 @@ def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
 
 @styled
 def animation(runs: Runs) -> list[Figure]:
-    """Boundary and hidden units' lines while training, by scheme: equal units share one line, random ones spread out."""
+    """Boundary and hidden units' lines during training, by initialiser: equal units share one line, random ones spread out."""
     table = _unbalanced(runs.table)
     table = table[table.index.isin(set(runs.weights))]
     wide = table[table["hidden_size"] == table["hidden_size"].max()]
-    for name in styles_of(wide["activation"]):  # the sigmoid first, which learns from every scheme
+    for name in styles_of(wide["activation"]):  # the sigmoid first, which learns from every initialiser
         chosen = {scheme: with_weights(runs, wide, init=scheme, activation=name)[:1] for scheme in SCHEMES}
         shown = {scheme: replay(runs, fingerprint) for scheme, found in chosen.items() for fingerprint in found}
         if shown and all(run.in_plane for run in shown.values()):
@@ -152,7 +152,7 @@ def verdict(runs: Runs) -> Verdict:
 
 
 def _rest(runs: Runs) -> str:
-    """Where zero weights move at all, in words."""
+    """Where zero weights move at all, as text."""
     zero = runs.histories[runs.histories["init"] == "zero"]
     moved = zero.assign(
         weights=zero[["gradient/W1", "gradient/W2"]].max(axis=1), balanced=zero["data.positive_rate"] == 0.5

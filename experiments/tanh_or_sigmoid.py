@@ -3,9 +3,9 @@
 Section: 6.2.2
 
 tanh(z) = 2 sigmoid(2z) - 1, so a sigmoid network with 2 W1, 2 b1, 2 W2, b2 - sum W2 is the same function: all that can
-differ is the descent. There two things differ, and the chapter names one. A gradient step on those doubled weights
-moves the function a quarter as far, since sigmoid' is at most 1/4: four times the learning rate undoes that. What is
-then left is the mean (with b2, which now moves four times as fast): activations around 1/2 tie W2 to b2 and enlarge
+differ is the descent. Two things differ there, and the chapter names one. A gradient step on those doubled weights
+moves the function a quarter as far, since sigmoid' is at most 1/4: four times the learning rate undoes that. What then
+remains is the mean (with b2, which now moves four times as fast): activations around 1/2 tie W2 to b2 and enlarge
 the largest curvature, which bounds the learning rate (LeCun et al. 1998, 4.3 and 4.4). Beyond |z| = 1.66 sigmoid' is
 the larger slope.
 """
@@ -91,9 +91,9 @@ def _exact_counterparts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each data set and activation the runs at the rate whose mean loss is lowest; a diverged run spec it out.
+    """Of each data set and activation the runs at the rate whose mean loss is lowest; a diverged run rules it out.
 
-    The rate is picked on the seeds that it is then judged on, and the interval takes no account of the choice.
+    The rate is chosen on the same seeds that it is judged on, and the interval does not account for the choice.
     """
     swept = _exact_counterparts(table)
     cells = ["data", "activation"]
@@ -127,8 +127,8 @@ def _order(names: pd.Series) -> pd.Series:
 def verdict(runs: Runs) -> Verdict:
     """Fixed before the runs: on each data set and at each budget tanh has a training loss lower by MARGIN, paired by
     seed and with the whole 95% interval, at the same rate, at the same step (sigmoid's weights doubled, its rate four
-    times tanh's; only the mean differs) and with each at its best rate, picked on the same seeds, which the interval
-    leaves out of account. Supported if all hold, refuted if none.
+    times tanh's; only the mean differs) and with each at its best rate, chosen on the same seeds, for which the interval
+    does not account. Supported if all hold, refuted if none.
     """
     effects = pd.concat({step: _effects(runs, step) for step in BUDGETS}, names=["step"]).reset_index("step")
     judged = effects[effects["comparison"] != SATURATED]
@@ -148,13 +148,13 @@ def verdict(runs: Runs) -> Verdict:
         f"paired by seed{lost}",
         means[first],
         f"Tanh learns faster {summarise(zip(judged['comparison'], better, strict=True), 'at the {}')}{_reason(means)}.",
-        f"Mean of data sets after {JUDGED} steps: {join_estimates(means)}. The best rates are picked on the seeds they are judged "
-        "on, which their intervals leave out of account.",
+        f"Mean of data sets after {JUDGED} steps: {join_estimates(means)}. The best rates are chosen on the seeds they are judged "
+        "on, for which their intervals do not account.",
     )
 
 
 def _reason(means: dict) -> str:
-    """How much of the gap the longer step explains, in words."""
+    """How much of the gap the longer step explains, as text."""
     if not {SAME, STEP} <= set(means) or means[SAME].value == 0:
         return ""
     return f"; its longer step makes {1 - means[STEP].value / means[SAME].value:.0%} of the gap at the same rate"

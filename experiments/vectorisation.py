@@ -2,11 +2,11 @@
 
 Section: 6.2.1
 
-The chapter shows both and states the speed without a number. What is saved is the interpreter's work for each product,
+The chapter shows both and claims the speed without a number. What is saved is the interpreter's work for each product,
 not arithmetic, so the gain grows with the number of samples and there is hardly any for a single one. Equal means up to
 rounding: this package's einsum adds the products in the loop's order and can agree to the last bit, a BLAS product
 (`@`) need not. The equality is computed again from the
-weights of the runs; the times come from benchmarks/vectorisation.py, measured once and kept beside this file, because
+weights of the runs; the times come from benchmarks/vectorisation.py, measured once and kept next to this file, because
 a figure must not depend on the machine that draws it.
 """
 
@@ -104,7 +104,7 @@ def _difference(X: np.ndarray, parameters, g) -> float:
 
 
 def timings() -> dict | None:
-    """What benchmarks/vectorisation.py wrote, where it lies beside this file."""
+    """What benchmarks/vectorisation.py wrote next to this file; None where it is missing."""
     return json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else None
 
 

@@ -3,8 +3,8 @@
 Section: 6.4 and 6.2.2
 
 "W must not be zero" does not say which W. If W1 = 0, unit i first moves along W2's column i: with one output all rows
-of W1 lie on one line. Tanh and sigmoid piece_slopes them off it; ReLU with slope 1 at zero and leaky ReLU keep two effective
-units, one for each sign of W2; ReLU with slope 0 never moves; several outputs make several lines, and lock nothing that
+of W1 lie on one line. Tanh and sigmoid bend them off it; ReLU with slope 1 at zero and leaky ReLU keep two effective
+units, one for each sign of W2; ReLU with slope 0 never moves; several outputs make several lines, and lock no unit that
 moves. W2 = 0 locks nothing. If both are zero, random b1 sets tanh and sigmoid free, but not the (leaky) ReLU. Bertoin
 et al. (2021) find that ReLU'(0) matters in deep networks of low precision; from W1 = 0 it decides, in exact arithmetic,
 whether a shallow one learns at all.
@@ -148,7 +148,7 @@ def _alike(effect: Estimate) -> bool:
 
 
 def _locked(table: pd.DataFrame) -> list[tuple[tuple, str, bool]]:
-    """For each cell: the most effective units that a run ends with, in words, and whether every run has some locked."""
+    """For each cell: the most effective units that a run ends with, in words, and whether every run keeps some units locked."""
     table = table.assign(locked=table[UNITS] < table["hidden_size"])
     cells = table.groupby(["start", "set", "kind"]).agg(
         most=(UNITS, "max"), of=("hidden_size", "max"), held=("locked", "all")
@@ -157,7 +157,7 @@ def _locked(table: pd.DataFrame) -> list[tuple[tuple, str, bool]]:
 
 
 def _balanced(table: pd.DataFrame) -> str:
-    """The gradient that rounding leaves where the exact one is zero."""
+    """What descent reaches where the exact gradient is zero and only rounding moves it."""
     part = table[(table["start"] == STARTS[2]) & (table["set"] == "flower, balanced")]
     if part.empty:
         return ""

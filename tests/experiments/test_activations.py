@@ -170,7 +170,7 @@ def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
         ((False, True, 0.1), REFUTED),  # nothing to mend
     ],
 )
-def test_a_leak_mends_where_units_wake_and_the_loss_falls(case, expected):
+def test_a_leak_helps_where_units_wake_and_the_loss_falls(case, expected):
     assert judge("dead_units", dead_units(*case)) == expected
 
 

@@ -1,4 +1,4 @@
-"""What every experiment that is found must do, through the real store; nothing here supports any of them by name."""
+"""What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
 import ast
 import re

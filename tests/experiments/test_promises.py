@@ -92,7 +92,7 @@ def test_promises_say_what_is_tested():
     found = CLAIMS["promises"].load().verdict(starts((0.3, 0.1 - 1e-5), (0.5, 0.1), 0.9))
     early, late, arrived, _ = found.parts
     assert "by any margin" in early and "by any margin" in late
-    assert arrived.endswith("100% of runs (share, no interval)")
+    assert arrived.endswith("100% of runs (fraction, no interval)")
     assert found.parts[late] and "but by less than 0.01: flower tanh -1.0e-05 [" in found.notes
 
 

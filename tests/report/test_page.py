@@ -311,9 +311,9 @@ def test_words_stay_words(browser):
 
 def test_what_is_missing_is_owned_up_to(browser):
     assert all_of(browser, ".note", "e.innerText") == [
-        "20 of 4,956 runs are missing: figures and verdicts are on those that are there, and each section has the "
-        "command that adds the rest. No runs at all of absent. shallowexp-report --train adds all.",
-        "1,234 of 1,254 runs are there: the verdict is on those, the command below adds the rest. "
+        "20 of 4,956 runs are missing: figures and verdicts use those that exist, and each section gives the "
+        "command that adds the rest. There are no runs of absent. shallowexp-report --train trains them all.",
+        "1,234 of 1,254 runs exist: the verdict uses those, and the command below adds the rest. "
         "3 diverged; the history of such a run ends where it did.",
     ]
     assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[1]

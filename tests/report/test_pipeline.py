@@ -48,7 +48,7 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     page = (report / "index.html").read_text()
     assert f"{claim['missing']:,} of {claim['missing'] + 4:,} runs are missing" in page
     assert "Not decided: no runs that could be compared." in page
-    assert "No runs at all of saturation." in page
+    assert "There are no runs of saturation." in page
     again = command("shallowexp-report", "symmetry", cwd=workplace)
     assert "inconclusive" in again.stdout, "the entry is read again from claims.json"
 
