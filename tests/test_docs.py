@@ -9,16 +9,26 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
+import yaml
 
 from shallowexp import CONF
 from shallowexp.claims.claim import find
-from shallowexp.network.diagnostics import METRICS
+from shallowexp.network.diagnostics import METRICS, metric_names
 from tests.commands import command
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 CHAPTER = (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
+
+
+KEYS = {f"{file.parent.name}.{key}" for file in CONF.glob("*/*.yaml") for key in yaml.safe_load(file.read_text())}
+KEYS |= {
+    f"{node}.{key}"
+    for node, values in yaml.safe_load((CONF / "config.yaml").read_text()).items()
+    if isinstance(values, dict)
+    for key in values
+}
 
 
 def column(index):
@@ -33,6 +43,20 @@ def test_relative_links(path):
     links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
     missing = {link for link in links if "://" not in link and not (path.parent / link).exists()}
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in DOCUMENTS if path.name != "CHANGELOG.md"], ids=lambda path: path.name
+)
+def test_what_is_named_is_there(path):
+    """Modules, metrics and keys of the configuration between backticks; the changelog names former ones too."""
+    text = path.read_text(encoding="utf-8")
+    tracked = {*ROOT.glob("[a-z]*/**/*.py"), *(ROOT / file for file in ("mine.py", "experiments/softplus_or_relu.py"))}
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any(file.as_posix().endswith(f"/{name}") for file in tracked), name
+    metrics = {*metric_names("binary"), *metric_names("regression"), "diverged/step"}
+    assert set(re.findall(r"`((?:train|test|symmetry|saturation|gradient|diverged)/\w+)`", text)) <= metrics
+    assert set(re.findall(r"`((?:data|init|train|log)\.[a-z_]+)[=`]", text)) <= KEYS
 
 
 @pytest.mark.parametrize("name", sorted(column(1)))

@@ -1,4 +1,4 @@
-"""network.py is the definition, so it is held to oracles: autograd, the chapter's loop and printed equations."""
+"""network/passes.py is the definition, so it is held to oracles: autograd, the chapter's loop and printed equations."""
 
 import autograd.numpy as anp
 import numpy as np
