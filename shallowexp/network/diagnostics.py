@@ -1,6 +1,6 @@
 """What is measured of a network at a step, on its training samples: arrays -> numbers.
 
-`METRICS` names them, in the order in which both engines store them. NaN means undefined there (a cosine of zero rows, the
+`METRICS` names them, in the order in which all engines store them. NaN means undefined there (a cosine of zero rows, the
 rank of a zero matrix); what is undefined is never logged.
 
 | metric                   | formula                                                          | range    | source |
