@@ -29,7 +29,7 @@ from shallowexp.network.diagnostics import effective_units
 from shallowexp.runs import Runs
 
 EQUAL = ("zero", "constant")
-SCHEMES = (*EQUAL, "random")
+INITIALIZERS = (*EQUAL, "random")
 TITLES = {"zero": "all zero", "constant": "all 0.01", "random": "random × 0.01"}
 PATHS = ("tanh", "sigmoid")  # drawn over each other; with g(0) = 0 and without
 MEASURES = ("symmetry/effective_units", "train/accuracy", "gradient/W1", "gradient/W2")
@@ -42,8 +42,8 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
     table, histories = _unbalanced(runs.table), _unbalanced(runs.histories)
     page = Figure(figsize=(12, 6))
     top, bottom = page.subfigures(2, 1, height_ratios=[1.15, 1])
-    *planes, counts = top.subplots(1, len(SCHEMES) + 1)
-    drawn = [_paths(ax, runs, table, scheme) for ax, scheme in zip(planes, SCHEMES, strict=True)]
+    *planes, counts = top.subplots(1, len(INITIALIZERS) + 1)
+    drawn = [_paths(ax, runs, table, initializer) for ax, initializer in zip(planes, INITIALIZERS, strict=True)]
     wide = histories[histories["hidden_size"] == histories["hidden_size"].max()]
     drawn.append(median_and_band(counts, wide, "step", "symmetry/effective_units", "init", TITLES.get))
     step_axis(counts)
@@ -64,18 +64,18 @@ def figure(runs: Runs) -> tuple[Figure, pd.DataFrame]:
 
 def _unbalanced(frame: pd.DataFrame) -> pd.DataFrame:
     require(frame, "init", "activation", "hidden_size", "seed", "data.positive_rate", *MEASURES)
-    return frame[(frame["data.positive_rate"] != 0.5) & frame["init"].isin(SCHEMES)]
+    return frame[(frame["data.positive_rate"] != 0.5) & frame["init"].isin(INITIALIZERS)]
 
 
-def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
+def _paths(ax, runs: Runs, table: pd.DataFrame, initializer: str) -> pd.DataFrame:
     """Rows of W1 in the plane while training, of the widest networks whose weights were kept."""
     drawn, counts, widest = [pd.DataFrame()], [], table["hidden_size"].max()
     for name, style in styles_of(PATHS).items():
-        for fingerprint in with_weights(runs, table, init=scheme, activation=name, hidden_size=widest)[:1]:
+        for fingerprint in with_weights(runs, table, init=initializer, activation=name, hidden_size=widest)[:1]:
             kept = runs.weights[fingerprint]
             rows = [pd.DataFrame(W1[:, :2], columns=["w1", "w2"]) for W1 in kept["W1"]]
             paths = pd.concat(dict(zip(kept["steps"], rows, strict=True)))
-            drawn.append(paths.rename_axis(["step", "unit"]).reset_index().assign(init=scheme, activation=name))
+            drawn.append(paths.rename_axis(["step", "unit"]).reset_index().assign(init=initializer, activation=name))
             counts.append(table.loc[fingerprint, "symmetry/effective_units"])
             for unit, path in drawn[-1].groupby("unit"):
                 ax.plot(path["w1"], path["w2"], linewidth=1.3, label=name if unit == 0 else None, **style)
@@ -83,7 +83,7 @@ def _paths(ax, runs: Runs, table: pd.DataFrame, scheme: str) -> pd.DataFrame:
     ax.plot(0, 0, "+", color="black", markersize=10, zorder=1)
     ax.margins(0.12)
     paths = f": {widest} units, {max(counts):.0f} path{'s' if max(counts) > 1 else ''}" if counts else ""
-    ax.set(title=f"{TITLES[scheme]}{paths}", xlabel="weight of x1", ylabel="weight of x2")
+    ax.set(title=f"{TITLES[initializer]}{paths}", xlabel="weight of x1", ylabel="weight of x2")
     legend(ax)
     return pd.concat(drawn)
 
@@ -95,8 +95,12 @@ def animation(runs: Runs) -> list[Figure]:
     table = table[table.index.isin(set(runs.weights))]
     wide = table[table["hidden_size"] == table["hidden_size"].max()]
     for name in styles_of(wide["activation"]):  # the sigmoid first, which learns from every initialiser
-        chosen = {scheme: with_weights(runs, wide, init=scheme, activation=name)[:1] for scheme in SCHEMES}
-        shown = {scheme: replay(runs, fingerprint) for scheme, found in chosen.items() for fingerprint in found}
+        chosen = {
+            initializer: with_weights(runs, wide, init=initializer, activation=name)[:1] for initializer in INITIALIZERS
+        }
+        shown = {
+            initializer: replay(runs, fingerprint) for initializer, found in chosen.items() for fingerprint in found
+        }
         if shown and all(run.in_plane for run in shown.values()):
             steps = sorted(set().union(*(run.steps.tolist() for run in shown.values())))
             return [_frame(shown, step, f"{name}, {wide['hidden_size'].max()} hidden units") for step in steps]
@@ -107,13 +111,13 @@ def _frame(shown: dict[str, Replay], step: int, title: str) -> Figure:
     page = Figure(figsize=(8.4, 3.6))
     page.suptitle(f"{title}: step {step}", x=0.01, ha="left", weight="bold")
     page.supxlabel("green: w·x + b = 0 for each hidden unit; black: the decision boundary", fontsize=9)
-    for ax, (scheme, run) in zip(page.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
+    for ax, (initializer, run) in zip(page.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
         unit_lines(ax, run.data, lambda X, run=run: run.forward(X, step).Z1)
         boundary(ax, run.data, lambda X, run=run: run.forward(X, step).Z2[0])
         parameters = run.at(step)
         rows = np.hstack([parameters.W1, parameters.b1])[parameters.W1.any(axis=1)]  # w = 0 has no line
         lines = effective_units(rows, "any scale")
-        ax.set(title=f"{TITLES[scheme]}: {lines or 'no'} line{'' if lines == 1 else 's'}")
+        ax.set(title=f"{TITLES[initializer]}: {lines or 'no'} line{'' if lines == 1 else 's'}")
     return page
 
 

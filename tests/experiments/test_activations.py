@@ -167,7 +167,7 @@ def dead_units(dead: bool, woken: bool, gain: float) -> Runs:
         ((True, True, 0.1), SUPPORTED),
         ((True, True, 0.0), CONDITIONAL),  # awake, and of no use
         ((True, False, 0.0), REFUTED),  # a slope, and silent as before
-        ((False, True, 0.1), REFUTED),  # nothing to mend
+        ((False, True, 0.1), REFUTED),  # nothing to repair
     ],
 )
 def test_a_leak_helps_where_units_wake_and_the_loss_falls(case, expected):
