@@ -1,6 +1,6 @@
 """What a user would write without shallowexp: Hydra's basic launcher, one network at a time, MLflow's fluent interface.
 
-The same conf/ and the same arithmetic (network.py), `log_metrics` once for each logged step. Run by benchmarks/sweeps.py.
+The same conf/ and the same arithmetic (network/passes.py), `log_metrics` once for each logged step. Run by benchmarks/sweeps.py.
 """
 
 import hydra

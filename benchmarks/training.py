@@ -1,7 +1,7 @@
 """How long a step of training takes, beside what a user would take instead: ns per hidden unit, sample and step.
 
 Everyone gets the same work: the same data and initial parameters, full-batch gradient descent with one learning rate. Before
-anything is timed, each contender's parameters after the first steps are compared with network.py's. Rounds alternate between
+anything is timed, each contender's parameters after the first steps are compared with network/passes.py's. Rounds alternate between
 contenders, so that a busy machine troubles all of them alike; the median and the range of the rounds are reported. Slow
 contenders get fewer networks or steps; `work` says which.
 """
@@ -232,7 +232,7 @@ CONTENDERS = {
 
 
 def check(train: Callable, work: list[Job]) -> None:
-    """Parameters after the first steps are network.py's, to rounding."""
+    """Parameters after the first steps are network/passes.py's, to rounding."""
     work = with_steps(work[:8], CHECKED_STEPS)
     tolerance = 1e-4 if work[0].dtype == "float32" else 1e-10
     for job, found in zip(work, train(work), strict=True):

@@ -23,7 +23,7 @@ LINK = re.compile(r"\[([^]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def write(target: Path) -> None:
-    """Make `target` anew."""
+    """Empty `target`, then fill it."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "docs" / "images", target / "images")
     for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / name for name in MOVED)]:

@@ -1,12 +1,12 @@
-"""Hidden units whose weights start equal stay equal, so that a layer is worth as many units as start out different.
+"""Hidden units whose weights start equal stay equal, so a layer is worth only as many units as start out different.
 
 Section: 6.4
 
 Equal rows of W1 are not enough: units stay together only if their entries of W2 are equal too. Nor are different rows
-enough: units count up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
-(leaky) ReLU, any factor for none. Repeated units are worth one, yet not one alone: k equal units learn with k times the
+enough: units count only up to what their activation cannot tell apart, the sign for tanh and sigmoid, a positive factor for
+(leaky) ReLU, any factor for none. Repeated units are worth one unit, yet do not learn like a single one: k equal units learn with k times the
 rate on the sum of their W2 and with 1/k of it on w, and may end in another minimum, better or worse. Blumenfeld et al.
-(2020) plot accuracy against the number of different features at the start; a little noise makes up for all that miss.
+(2020) plot accuracy against the number of different features at the start; a little noise makes up for those that are missing.
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 Section: 6.4
 
-True of saturation: a (leaky) ReLU's slopes depend on the weights' direction alone, not on their scale. But without a
+This is true of saturation: a (leaky) ReLU's slopes depend on the weights' direction alone, not on their scale. But without a
 flat part nothing bounds the outputs: scaled in both layers by c they grow as c^2, and the largest stable learning rate
 falls. Under cross-entropy the gradient in Z2 is bounded, and descent walks back; under squared error it diverges. He et
 al. (2015) therefore give the ReLU a scale of its own, sqrt(2 / n_in): not 0.01, yet not any. Left out, the chapter's

@@ -4,8 +4,8 @@ Section: 6.2.2
 
 Krizhevsky et al. (2012) reached their training error six times as fast with ReLU as with tanh; Glorot, Bordes & Bengio
 (2011) found it better in deep networks. In one hidden layer with small weights nothing is saturated: tanh' starts near
-1 on every sample, while ReLU passes only the half of them with z > 0, and sigmoid' is at most 1/4. So ReLU has the
-longer step than sigmoid, but than tanh only once inputs or weights make |z| large. And slopes do not decide alone: on
+1 on every sample, while ReLU passes only the half of them with z > 0, and sigmoid' is at most 1/4. So ReLU takes a
+longer step than sigmoid, but longer than tanh only once inputs or weights make |z| large. Nor do slopes alone decide: on
 the flower tanh stays far ahead after its mean slope has fallen below ReLU's.
 """
 

@@ -101,7 +101,7 @@ def _scales(runs: Runs, measure: str, large: float = LARGE, activation: str | tu
 
 def animation(runs: Runs) -> list[Figure]:
     """Tanh units while training, as lines with the strip where they are not flat: wide from small weights until they have
-    learnt, narrow from large ones from the start.
+    learned, narrow from large ones from the start.
     """
     tanh = _flower(runs).where(activation="tanh")
     found = {scale: with_weights(tanh, tanh.table, **{"init.scale": scale})[:1] for scale in (SMALL, LARGE)}

@@ -1,4 +1,4 @@
-"""Hidden units that start equal stay equal, so that many are worth one; small random weights tell them apart.
+"""Hidden units that start equal stay equal, so that many are worth one; small random weights make them differ.
 
 Section: 6.4
 

@@ -1,4 +1,4 @@
-"""Errors that the user can mend, each shown as one message: nothing here is a bug."""
+"""Errors that the user can fix, each shown as one message: nothing here is a bug."""
 
 from collections.abc import Iterable
 

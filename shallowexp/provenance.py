@@ -1,4 +1,4 @@
-"""Where results come from: commit, version, command, machine."""
+"""Where results come from: commit, version, command, machine, BLAS."""
 
 import os
 import platform
@@ -12,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from threadpoolctl import threadpool_info
 
 from shallowexp import CONF, __version__
 
@@ -71,6 +73,18 @@ def lock() -> dict[str, str]:
 @cache
 def machine() -> str:
     return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+@cache
+def blas() -> str:
+    """The BLAS beneath NumPy's `@`: its name, version, architecture and threads, by which it may round otherwise."""
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    if not found:  # Apple's, which threadpoolctl does not see
+        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{built['name']} {built['version']}"
+    own = min(found, key=lambda library: "numpy" not in library["filepath"])  # SciPy's wheel brings another one
+    kind = f"{own['internal_api']} {own['version']}"
+    return ", ".join(filter(None, [kind, own.get("architecture"), f"threads: {own['num_threads']}"]))
 
 
 def about() -> dict[str, str]:

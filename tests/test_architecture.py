@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -47,9 +48,18 @@ READABLE = {"claims", "network", "runs"}  # what an experiment may import, besid
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(path: Path) -> list[str]:
     """Dotted names of everything that a file imports, wherever in it: `from a import b` is a.b."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return _imported(path.read_text())
+
+
+@cache
+def _imported(text: str) -> list[str]:
+    return list(_imports(ast.parse(text)))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -75,7 +75,7 @@ def site(tmp_path_factory):
     subprocess.run([sys.executable, ROOT / "docs" / "pages.py", folder / "build" / "docs"], check=True)
     build = [sys.executable, "-m", "zensical", "build", "--strict"]
     done = subprocess.run(build, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, re.sub(r"\x1b\[[\d;]*m", "", done.stdout)
     return folder / "site"
 
 

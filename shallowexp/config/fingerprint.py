@@ -8,7 +8,7 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
-from shallowexp import network, training
+from shallowexp import network, provenance, training
 from shallowexp.errors import ConfigError
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
@@ -18,12 +18,19 @@ GROUPS = ("data", "activation", "init", "output")
 
 
 def fingerprint(job: Job) -> str:
-    """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; not of the libraries' versions."""
+    """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; of libraries, only of
+    what `beneath` names.
+    """
     choices = {group: describe(getattr(job, group)) for group in GROUPS}
-    plain = {name: value for name, value in vars(job).items() if name not in GROUPS}
+    plain = {name: value for name, value in vars(job).items() if name not in GROUPS} | beneath(job)
     own = tuple(sorted({choice["module"] for choice in choices.values()}))
     parts = [choices, plain, _drawn(job.data), _sources(job.engine, own)]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def beneath(job: Job) -> dict[str, str]:
+    """What the result depends on below this code, as a tag: the BLAS where the chapter's `@` multiplies, else nothing."""
+    return {"shallowexp.blas": provenance.blas()} if job.engine == "chapter" else {}
 
 
 @lru_cache(maxsize=65536)

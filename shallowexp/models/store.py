@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -112,7 +111,6 @@ def save(model: Model, folder: Path, run_id: str, model_id: str) -> None:
     from mlflow.models import ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import Schema, TensorSpec
-    from mlflow.utils import environment
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     files = {f"code/{path}": content for path, content in model.code.items()} | {"parameters.npz": model.parameters}
@@ -122,17 +120,15 @@ def save(model: Model, folder: Path, run_id: str, model_id: str) -> None:
     inputs, outputs = (
         Schema([TensorSpec(np.dtype(rows.dtype), (-1, rows.shape[1]))]) for rows in (model.example, model.output)
     )
-    # MLflow would spend 0.5 s on checking that these two versions, read from the environment, are installed in it
-    with patch.object(environment, "warn_dependency_requirement_mismatches", create=True):
-        save_model(
-            folder / "model",
-            python_model=str(PREDICTOR),
-            artifacts={"parameters": str(folder / "parameters.npz")},
-            code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
-            model_config=model.config,
-            signature=ModelSignature(inputs, outputs),
-            input_example=model.example,
-            pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
-            metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
-            mlflow_model=MLflowModel(run_id=run_id, model_id=model_id),
-        )
+    save_model(
+        folder / "model",
+        python_model=str(PREDICTOR),
+        artifacts={"parameters": str(folder / "parameters.npz")},
+        code_paths=[str(path) for path in sorted((folder / "code").iterdir())],
+        model_config=model.config,
+        signature=ModelSignature(inputs, outputs),
+        input_example=model.example,
+        pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "numpy")],
+        metadata={FINGERPRINT: model.fingerprint, "shallowexp.sha256": model.config["sha256"]},
+        mlflow_model=MLflowModel(run_id=run_id, model_id=model_id),
+    )

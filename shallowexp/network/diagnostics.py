@@ -1,6 +1,6 @@
 """What is measured of a network at a step, on its training samples: arrays -> numbers.
 
-`METRICS` names them, in the order in which both engines store them. NaN means undefined there (a cosine of zero rows, the
+`METRICS` names them, in the order in which all engines store them. NaN means undefined there (a cosine of zero rows, the
 rank of a zero matrix); what is undefined is never logged.
 
 | metric                   | formula                                                          | range    | source |
@@ -9,6 +9,7 @@ rank of a zero matrix); what is undefined is never logged.
 | train/accuracy, test/... | fraction of right classes                                        | [0, 1]   | |
 | train/r2, test/r2        | 1 - sum (a - y)^2 / sum (y - mean y)^2; regression, for accuracy | <= 1     | |
 | symmetry/effective_units | hidden units counted up to what g cannot tell apart, see below   | 1 .. n_h | chapter 6.4; Blumenfeld et al. 2020 |
+| symmetry/separation      | largest distance of two units' [w, b] over the larger norm       | [0, 2]   | chapter 6.4 |
 | symmetry/cosine          | mean over pairs of units of the abs. cosine of their [w, b]      | [0, 1]   | Zhou et al. 2022, "condensation" |
 | symmetry/effective_rank  | (tr G)^2 / tr G^2 with G = A1 A1^T, the participation ratio      | 1 .. n_h | Gao et al. 2017 |
 | saturation/fraction      | fraction of units x samples with g'(z) < 0.01 max g'             | [0, 1]   | chapter 6.2.2; Glorot & Bengio 2010 |
@@ -37,6 +38,7 @@ class Measures(NamedTuple):
     test_loss: float
     test_accuracy: float
     symmetry_effective_units: float
+    symmetry_separation: float
     symmetry_cosine: float
     symmetry_effective_rank: float
     saturation_fraction: float
@@ -80,6 +82,19 @@ def effective_units(rows: np.ndarray, invariance: str, tolerance: float = TOLERA
         if not np.any(distance <= tolerance * np.maximum(norms[firsts], norms[i])):
             firsts.append(i)
     return len(firsts)
+
+
+def separation(rows: np.ndarray) -> float:
+    """Largest distance between two of the rows (n, d), over the larger norm of both: 0 as long as all are equal.
+
+    Unlike `effective_units` it allows for nothing that g cannot tell apart: opposite rows are 2 apart.
+
+    >>> separation(np.array([[1.0, 0.0], [1.0, 1e-9], [1.0, 0.0]]))
+    1e-09
+    """
+    norms = np.maximum(np.linalg.norm(rows, axis=1), np.finfo(float).tiny)  # zero rows are not apart
+    distances = (np.linalg.norm(rows - row, axis=1) for row in rows)
+    return float(max(np.max(d / np.maximum(norms, norm)) for d, norm in zip(distances, norms, strict=True)))
 
 
 def cosine(rows: np.ndarray) -> float:
@@ -144,6 +159,7 @@ def measure(
         test_loss=output.loss(Z2_test, data.Y_test),
         test_accuracy=score(output(Z2_test), data.Y_test, data.task),
         symmetry_effective_units=effective_units(rows, g.invariance),
+        symmetry_separation=separation(rows),
         symmetry_cosine=cosine(rows),
         symmetry_effective_rank=effective_rank(A1),
         saturation_fraction=fraction,

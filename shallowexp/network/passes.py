@@ -1,8 +1,8 @@
 """The chapter's page (sections 6.2 and 6.3): one network with one hidden layer, in the chapter's notation.
 
 Columns are samples: X = A0 is (n_x, m). This is the definition; `training/kernel.py` computes the same for many networks, fast.
-Products are `einsum`, not `@`: BLAS rounds the last rows of a block differently, so that identical hidden units drift
-apart; einsum treats every row alike, and identical stays identical to the last bit.
+`product` multiplies two matrices. `exact` treats every row alike, so that identical hidden units stay identical to the
+last bit. With `operator.matmul`, the chapter's `@`, they can drift apart: BLAS rounds the last rows of a block differently.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from shallowexp.network.initializers import Parameters
 from shallowexp.network.outputs import Output
 
 Function = Callable[[np.ndarray], np.ndarray]  # g of Z, of its shape
+Product = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (i, j), (j, k) -> (i, k)
 
 
 class Forward(NamedTuple):
@@ -23,7 +24,12 @@ class Forward(NamedTuple):
     Z2: np.ndarray  # (n_y, m)
 
 
-def forward(X: np.ndarray, parameters: Parameters, g: Function) -> Forward:
+def exact(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A B, every entry as the same sum in the same order: equal rows of A give rows that are equal to the last bit."""
+    return np.einsum("ij,jk->ik", A, B)
+
+
+def forward(X: np.ndarray, parameters: Parameters, g: Function, product: Product = exact) -> Forward:
     """Z1 = W1 X + b1, A1 = g(Z1), Z2 = W2 A1 + b2 (6.2); A2 is the output's activation of Z2.
 
     Two units of ReLU compute |x - 2|, here of one feature and three samples:
@@ -33,9 +39,9 @@ def forward(X: np.ndarray, parameters: Parameters, g: Function) -> Forward:
         array([[1., 0., 3.]])
     """
     W1, b1, W2, b2 = parameters
-    Z1 = np.einsum("hx,xm->hm", W1, X) + b1
+    Z1 = product(W1, X) + b1
     A1 = g(Z1)
-    Z2 = np.einsum("yh,hm->ym", W2, A1) + b2
+    Z2 = product(W2, A1) + b2
     return Forward(Z1, A1, Z2)
 
 
@@ -54,17 +60,23 @@ def forward_by_sample(X: np.ndarray, parameters: Parameters, g: Function) -> For
 
 
 def backward(
-    X: np.ndarray, Y: np.ndarray, parameters: Parameters, cache: Forward, g: Activation, output: Output
+    X: np.ndarray,
+    Y: np.ndarray,
+    parameters: Parameters,
+    cache: Forward,
+    g: Activation,
+    output: Output,
+    product: Product = exact,
 ) -> Parameters:
     """The gradients dW1, db1, dW2, db2 of J, each in its parameter's shape and place (6.3)."""
     m = X.shape[1]
     dZ2 = output.dZ2(cache.Z2, Y)  # (n_y, m)
-    dW2 = np.einsum("ym,hm->yh", dZ2, cache.A1) / m
+    dW2 = product(dZ2, cache.A1.T) / m
     db2 = dZ2.sum(axis=1, keepdims=True) / m
-    dA1 = np.einsum("yh,ym->hm", parameters.W2, dZ2)
+    dA1 = product(parameters.W2.T, dZ2)
     dZ1 = dA1 * g.derivative(cache.Z1)  # (n_h, m)
-    dW1 = np.einsum("hm,xm->hx", dZ1, X) / m
-    db1 = np.einsum("hm->h", dZ1)[:, None] / m
+    dW1 = product(dZ1, X.T) / m
+    db1 = dZ1.sum(axis=1, keepdims=True) / m
     return Parameters(dW1, db1, dW2, db2)
 
 
@@ -74,11 +86,17 @@ def update(parameters: Parameters, gradients: Parameters, learning_rate: float) 
 
 
 def gradient_descent(
-    X: np.ndarray, Y: np.ndarray, parameters: Parameters, g: Activation, output: Output, learning_rate: float
+    X: np.ndarray,
+    Y: np.ndarray,
+    parameters: Parameters,
+    g: Activation,
+    output: Output,
+    learning_rate: float,
+    product: Product = exact,
 ) -> Iterator[tuple[Parameters, Forward, Parameters]]:
     """Full-batch descent without end: at step s the parameters after s updates, their forward pass and gradients."""
     while True:
-        cache = forward(X, parameters, g)
-        gradients = backward(X, Y, parameters, cache, g, output)
+        cache = forward(X, parameters, g, product)
+        gradients = backward(X, Y, parameters, cache, g, output, product)
         yield parameters, cache, gradients
         parameters = update(parameters, gradients, learning_rate)

@@ -103,7 +103,7 @@ def _contents(files: Iterable[str]) -> dict[str, str]:
 
 @cache
 def code() -> str:
-    """Digest of the package, of both conf trees, of the working directory's modules and of the libraries' versions."""
+    """Digest of the package, of both conf trees, of the working directory's modules, of the libraries' versions and of the BLAS."""
     here = Path.cwd()
     files = [
         *Path(provenance.__file__).parent.rglob("*.py"),
@@ -112,4 +112,5 @@ def code() -> str:
         *here.glob("*.py"),
     ]
     versions = [f"{name}=={version(name)}".encode() for name in LIBRARIES]
-    return sha256(b"".join(versions + [path.read_bytes() for path in sorted(set(files))])).hexdigest()
+    blas = provenance.blas().encode()
+    return sha256(b"".join([*versions, blas] + [path.read_bytes() for path in sorted(set(files))])).hexdigest()

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from shallowexp import provenance
+from shallowexp.config.fingerprint import beneath
 from shallowexp.config.runs import Run
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
@@ -23,7 +24,11 @@ from shallowexp.training.job import Result
 BATCH_RUNS = 250
 BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
 TRACKING = 0.005  # seconds to compose and write a run, for the estimate of a dry run
-NANOSECONDS = {"compiled": 1.5, "numpy": 20.0}  # of one core per hidden unit, sample and step, likewise
+NANOSECONDS = {
+    "compiled": 1.5,
+    "numpy": 20.0,
+    "chapter": 15.0,
+}  # of one core per hidden unit, sample and step, likewise
 
 
 def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
@@ -71,7 +76,7 @@ def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list[
 
 def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
     """The run as it is logged in MLflow; a divergence adds a last step that says when."""
-    tags = provenance.tags() | pages.run_tags(run)
+    tags = provenance.tags() | beneath(run.job) | pages.run_tags(run)
     made = Record(
         fingerprint=run.fingerprint,
         name=run.name,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from shallowexp import provenance
 from shallowexp.config.composition import compose_run
+from shallowexp.config.fingerprint import beneath
 from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import RunsFailed, UserError
 from shallowexp.sweeps.batches import train_batch
@@ -46,16 +47,16 @@ def train(run: Run) -> Points:
 
 
 def _warnings(run: Run, tags: dict[str, str]) -> Iterator[str]:
-    """What is no longer as it was: the configuration or the code by the fingerprint, and the machine."""
+    """What is no longer as it was: the configuration or the code by the fingerprint, the machine and what lies beneath."""
     kept = [replace(run, job=replace(run.job, weights=weights)).fingerprint for weights in (False, True)]
-    if tags["shallowexp.fingerprint"] not in kept:
-        made, now = (
+    now = {"shallowexp.machine": provenance.machine()} | beneath(run.job)
+    changed = {tag: value for tag, value in now.items() if tags.get(tag) != value}
+    if tags["shallowexp.fingerprint"] not in kept and "shallowexp.blas" not in changed:
+        made, this = (
             f"commit {commit or 'unknown'}" for commit in (tags.get("mlflow.source.git.commit"), provenance.commit())
         )
-        yield f"The code or the configuration has changed since: the fingerprint differs (trained by {made}; this is {now})."
-    machine = provenance.tags()["shallowexp.machine"]
-    if tags.get("shallowexp.machine") != machine:
-        yield f"Trained on {tags.get('shallowexp.machine')}; this is {machine}."
+        yield f"The code or the configuration has changed since: the fingerprint differs (trained by {made}; this is {this})."
+    yield from (f"Trained on {tags.get(tag)}; this is {value}." for tag, value in changed.items())
 
 
 def _changes(metric: str, before: History, after: History) -> Iterator[str]:

@@ -1,6 +1,11 @@
-"""train(jobs) -> results. Knows neither Hydra nor MLflow; a job is a picklable value and a result plain arrays."""
+"""train(jobs) -> results. Knows neither Hydra nor MLflow; a job is a picklable value and a result plain arrays.
+
+Three engines compute the chapter's equations: `compiled` and `numpy` treat every hidden unit alike, `chapter` multiplies by
+`@` as the chapter does, so that its results depend on the BLAS beneath NumPy.
+"""
 
 import logging
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,12 +16,13 @@ import numpy as np
 
 from shallowexp.network.diagnostics import METRICS, Measures, measure
 from shallowexp.network.initializers import Parameters
-from shallowexp.network.passes import forward, gradient_descent
+from shallowexp.network.passes import Product, exact, forward, gradient_descent
 from shallowexp.training.job import Job, Result
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("auto", "compiled", "numpy")
+PRODUCTS: dict[str, Product] = {"numpy": exact, "chapter": operator.matmul}  # the engines that train through passes.py
+ENGINES = ("auto", "compiled", *PRODUCTS)
 T = TypeVar("T")
 
 
@@ -34,8 +40,10 @@ class Failure:
 
 
 def resolve_engine(job: Job, engine: str = "auto") -> str:
-    """The engine that trains the job: the compiled kernel where it may and can, else NumPy (which is then said once)."""
-    if engine == "numpy" or not _has_numba():
+    """The engine that trains the job: as asked, but NumPy (which is then said once) for the compiled kernel where that cannot."""
+    if engine in PRODUCTS:
+        return engine
+    if not _has_numba():
         return "numpy"
     from shallowexp.training import kernel
 
@@ -68,7 +76,7 @@ def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Fail
 
     `threads` bounds the compiled kernel's threads (None: all cores).
     """
-    results = {job: _attempt(train_one, job) for job in jobs if job.engine == "numpy"}
+    results = {job: _attempt(train_one, job) for job in jobs if job.engine in PRODUCTS}
     compiled = [job for job in jobs if job.engine == "compiled"]
     if compiled:
         results |= _train_compiled(compiled, threads)
@@ -93,16 +101,17 @@ def _attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
 
 
 def train_one(job: Job) -> Result:
-    """Train one network with `network/passes.py`, the definition."""
+    """Train one network with `network/passes.py`, the definition; a job of the compiled kernel with exact products."""
     data, initial = job.initial()
-    descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate)
+    product = PRODUCTS.get(job.engine, exact)
+    descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate, product)
     kept: list[Logged] = []
     diverged_at = None
     with np.errstate(all="ignore"):
         for step, (parameters, cache, gradients) in enumerate(islice(descent, job.steps + 1)):
             row = None
             if step in job.log_steps:
-                test = forward(data.X_test, parameters, job.activation)
+                test = forward(data.X_test, parameters, job.activation, product)
                 row = measure(parameters, cache, gradients, test, data, job.activation, job.output)
             if not _finite(parameters, row):
                 diverged_at = step

@@ -1,4 +1,4 @@
-"""What is trained and what comes back, as picklable values: the same for both engines and for any worker."""
+"""What is trained and what comes back, as picklable values: the same for all engines and for any worker."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Result:
     """A trained network's history: row i of `metrics` (columns METRICS) holds at `steps[i]` updates."""
 
     steps: np.ndarray  # (p,) int64
-    metrics: np.ndarray  # (p, 13) float64, NaN where undefined
+    metrics: np.ndarray  # (p, METRICS) float64, NaN where undefined
     diverged_at: int | None  # first step whose parameters, or whose loss if it is logged, are not finite
     weights: Parameters | None  # (p, ...) each, at the same steps, if the job asked for them
     final: Parameters  # at the last of them (the initial ones if there is none)

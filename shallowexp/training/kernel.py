@@ -40,7 +40,7 @@ def supports(job: Job) -> bool:
 
 
 def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result]:
-    """The results of `training.train_one` for jobs that the kernel supports, on `threads` threads (None: all cores)."""
+    """The results of `engines.train_one` for jobs that the kernel supports, on `threads` threads (None: all cores)."""
     samples, stop = cache(_samples), np.zeros(1, np.bool_)  # jobs share their data
     order = sorted(range(len(jobs)), key=lambda i: -_work(jobs[i]))
     results: dict[int, Result] = {}

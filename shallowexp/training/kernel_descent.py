@@ -70,7 +70,7 @@ class History(NamedTuple):
     """What is kept at each logged step; a path of length 1 keeps the last one's parameters."""
 
     steps: np.ndarray  # (p,)
-    metrics: np.ndarray  # (p, 13)
+    metrics: np.ndarray  # (p, METRICS)
     path: Weights
 
 
@@ -333,6 +333,7 @@ def measure(spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspa
         test_loss=test_loss,
         test_accuracy=test_accuracy,
         symmetry_effective_units=float(measures.effective_units(units, spec.signs, spec.scales)),
+        symmetry_separation=measures.separation(units),
         symmetry_cosine=measures.cosine(units),
         symmetry_effective_rank=measures.effective_rank(A1),
         saturation_fraction=fraction,

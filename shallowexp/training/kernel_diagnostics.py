@@ -150,6 +150,19 @@ def effective_units(units: np.ndarray, signs: bool, scales: bool) -> int:
 
 
 @compiled
+def separation(units: np.ndarray) -> float:
+    """Largest distance between two rows, over the larger norm of both."""
+    norms, largest = np.empty(len(units)), 0.0
+    for i in range(len(units)):
+        norms[i] = sqrt(dot(units[i], units[i]))
+        for j in range(i):
+            size = max(norms[i], norms[j])
+            if size > 0:
+                largest = max(largest, distance(units[i], units[j], 1.0) / size)
+    return largest
+
+
+@compiled
 def cosine(units: np.ndarray) -> float:
     """Mean |cosine| over the pairs of non-zero rows."""
     rows, pairs, total = units.copy(), 0, 0.0

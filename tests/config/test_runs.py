@@ -5,12 +5,13 @@ import sys
 from dataclasses import fields, replace
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from shallowexp import CONF
+from shallowexp import CONF, provenance
 from shallowexp.config import fingerprint as sources
 from shallowexp.config.composition import VERSION_BASE
 from shallowexp.config.runs import GROUPS, plan
@@ -89,7 +90,7 @@ def test_what_is_asked_for_twice_is_there_once():
 
 CHANGES = ["hidden_size=5", "seed=9", "init=he", "init.scale=1", "activation=relu", "data=moons", "data.seed=4"]
 CHANGES += ["train.steps=7", "train.learning_rate=1", "train.dtype=float32", "train.engine=numpy", "log.points=3"]
-CHANGES += ["log.weights=none", "output=sigmoid_squared"]
+CHANGES += ["log.weights=none", "output=sigmoid_squared", "train.engine=chapter"]
 
 
 def test_every_change_that_matters_changes_the_fingerprint():
@@ -109,7 +110,7 @@ def test_what_is_done_with_a_run_is_no_param():
     assert not asked.keys() & {"fresh", "dry_run", "log.model", "log.register"}
 
 
-@pytest.mark.parametrize("engine", ["numpy", "compiled"])
+@pytest.mark.parametrize("engine", ["numpy", "chapter", "compiled"])
 def test_each_module_that_computes_is_part_of_the_fingerprint(engine, monkeypatch):
     def fingerprint(changed=None):
         with monkeypatch.context() as patch:
@@ -122,6 +123,30 @@ def test_each_module_that_computes_is_part_of_the_fingerprint(engine, monkeypatc
     assert ("shallowexp.training.kernel_descent" in modules) == (engine == "compiled")
     assert len({fingerprint(), *map(fingerprint, modules)}) == len(modules) + 1
     sources._sources.cache_clear()
+
+
+@pytest.mark.parametrize(("engine", "kinds"), [("numpy", 1), ("compiled", 1), ("chapter", 2)])
+def test_the_blas_is_part_of_the_fingerprint_where_it_multiplies(engine, kinds, monkeypatch):
+    found = set()
+    for blas in ("openblas 0.3, Haswell, threads: 2", "openblas 0.3, SkylakeX, threads: 2"):
+        monkeypatch.setattr(provenance, "blas", lambda blas=blas: blas)
+        found.add(run(f"train.engine={engine}").fingerprint)
+    assert len(found) == kinds
+
+
+def test_numpys_blas_is_told_from_scipys(monkeypatch):
+    def library(place, threads, **more):
+        common = {"user_api": "blas", "internal_api": "openblas", "version": "0.3", "num_threads": threads}
+        return common | {"filepath": f"/env/site-packages/{place}/libopenblas.so", "architecture": "Haswell"} | more
+
+    loaded = [library("scipy.libs", 4), library("numpy.libs", 2), library("sklearn.libs", 8, user_api="openmp")]
+    monkeypatch.setattr(provenance, "threadpool_info", lambda: loaded)
+    assert provenance.blas.__wrapped__() == "openblas 0.3, Haswell, threads: 2"
+    loaded[:] = [{k: v for k, v in library("..", 1).items() if k != "architecture"}]  # MKL has none
+    assert provenance.blas.__wrapped__() == "openblas 0.3, threads: 1"
+    loaded.clear()
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    assert provenance.blas.__wrapped__() == f"{built['name']} {built['version']}"
 
 
 def test_fingerprint_is_the_same_in_another_process():
@@ -165,6 +190,7 @@ REFUSED = {
     "train.learning_rate=-1": "train.learning_rate=-1",
     "train.steps=0": "train.steps=0",
     "train.dtype=float46": r"did you mean float64\?",
+    "train.engine=chaptr": r"did you mean chapter\?\); choices: auto, compiled, numpy, chapter",
     "train.engine=gpu": "auto, compiled, numpy",
     "log.points=1": "log.points=1",
     "log.every=0": "log.every=0",

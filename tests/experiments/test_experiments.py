@@ -1,4 +1,4 @@
-"""What every experiment that is found must do, through the real store; nothing here supports any of them by name."""
+"""What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
 import shutil
 import subprocess
@@ -74,7 +74,7 @@ PARTS = {
     "one activation": lambda table: table["activation"] == table["activation"].iloc[0],
     "another activation": lambda table: table["activation"] == table["activation"].max(),
     "one data set": lambda table: table["data"] == table["data"].max(),
-    "one scheme": lambda table: table["init"] == table["init"].iloc[-1],
+    "one initialiser": lambda table: table["init"] == table["init"].iloc[-1],
     "one run": lambda table: table.index == table.index[0],
     "another run": lambda table: table.index == table.index[-1],
 }

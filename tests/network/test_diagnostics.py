@@ -17,6 +17,7 @@ from shallowexp.network.diagnostics import (
     metric_names,
     saturation,
     score,
+    separation,
 )
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import backward, forward
@@ -80,6 +81,23 @@ def test_the_rest_of_the_network_undoes_what_the_invariance_allows(g, size, seed
     np.testing.assert_allclose(Z2, Z2_changed, rtol=1e-10, atol=1e-10)
     rows, rows_changed = np.hstack([W1, b1]), np.hstack([changed.W1, changed.b1])
     assert effective_units(np.vstack([rows, rows_changed]), g.invariance) == n_h
+
+
+def test_separation_by_hand():
+    assert separation(np.array([[3.0, 0], [3, 4], [3, 0]])) == 4 / 5  # the larger norm is 5
+    assert separation(np.array([[1.0, 1], [-1, -1]])) == 2
+    assert separation(np.array([[0.0, 0], [0, 1e-100]])) == 1
+    assert separation(np.zeros((3, 2))) == separation(np.ones((1, 2))) == 0
+
+
+@settings(deadline=None)
+@given(sizes, seeds, st.sampled_from([1e-100, 1, 1e100]))
+def test_separation_is_0_for_equal_rows_alone_and_ignores_scale_and_order(size, seed, scale):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=size)
+    assert separation(scale * rng.permutation(rows)) == pytest.approx(separation(rows), rel=1e-12)
+    assert separation(np.repeat(rows[:1], 5, axis=0)) == 0
+    assert 0 < separation(np.vstack([rows, rows[0] * (1 + 1e-15)])) <= 2
 
 
 def test_cosine_by_hand():
@@ -159,6 +177,7 @@ def test_measure_puts_each_number_under_its_name():
         "test/loss": losses[0] + logits[0],  # the first sample with the other label
         "test/accuracy": 0,
         "symmetry/effective_units": 2,
+        "symmetry/separation": 5 / 4,
         "symmetry/cosine": 0,
         "saturation/fraction": 5 / 6,  # all but z = 0: tanh'(3) = 0.00987
         "saturation/dead": 0,

@@ -1,4 +1,4 @@
-"""Each scheme's draws, by the numbers: the stream, the scales, the variances, the repeated units."""
+"""Each initializer's draws, by the numbers: the stream, the scales, the variances, the repeated units."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_duplicates(repeat, kinds):
 
 
 @pytest.mark.parametrize("repeat", ["both", "W1", "W2"])
-def test_noise_blurs_what_repeats_and_nothing_else(repeat):
+def test_noise_jitters_what_repeats_and_nothing_else(repeat):
     exact, jittered = (Duplicate(1.0, unique=3, repeat=repeat, noise=noise)(50, 10, 20, seed=0) for noise in (0.0, 0.1))
     for name, units in (("W1", lambda p: p.W1), ("W2", lambda p: p.W2.T)):
         noise = units(jittered) - units(exact)
@@ -94,13 +94,13 @@ def test_noise_blurs_what_repeats_and_nothing_else(repeat):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "fields", "message"),
+    ("initializer", "fields", "message"),
     [
         (VarianceScaling, {"fan": "out"}, r"init\.fan='out'.*in or average"),
         (Duplicate, {"repeat": "all"}, r"init\.repeat='all'.*both, W1 or W2"),
         (Duplicate, {"unique": 0}, r"init\.unique=0"),
     ],
 )
-def test_bad_values_are_named(scheme, fields, message):
+def test_bad_values_are_named(initializer, fields, message):
     with pytest.raises(ValueError, match=message):
-        scheme(**fields)
+        initializer(**fields)

@@ -1,4 +1,6 @@
-"""network.py is the definition, so it is held to oracles: autograd, the chapter's loop and printed equations."""
+"""network/passes.py is the definition, so it is held to oracles: autograd, the chapter's loop and printed equations."""
+
+import operator
 
 import autograd.numpy as anp
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from shallowexp.network import activations, outputs
 from shallowexp.network.initializers import Constant, Parameters, Random, Zero
-from shallowexp.network.passes import backward, forward, forward_by_sample, gradient_descent, update
+from shallowexp.network.passes import backward, exact, forward, forward_by_sample, gradient_descent, update
 
 
 def logistic(Z):
@@ -80,6 +82,20 @@ def test_the_loop_over_samples_equals_the_matrices(g, n, seed):
     X, _, parameters = problem(n, seed)
     for matrix, loop in zip(forward(X, parameters, g), forward_by_sample(X, parameters, g), strict=True):
         np.testing.assert_allclose(matrix, loop, rtol=1e-12, atol=1e-12)
+
+
+@every_activation
+@every_output
+@settings(deadline=None)
+@given(sizes, seeds)
+def test_the_chapter_s_products_give_the_same_gradients_to_rounding(g, output, n, seed):
+    X, Y, parameters = problem(n, seed, output)
+    ours, chapter = (
+        backward(X, Y, parameters, forward(X, parameters, g, product), g, output, product)
+        for product in (exact, operator.matmul)
+    )
+    error = norm(a - b for a, b in zip(ours, chapter, strict=True))
+    assert error <= 1e-12 * (norm(ours) + norm(parameters))
 
 
 def test_the_chapter_s_3_4_1_network_and_its_printed_equations():

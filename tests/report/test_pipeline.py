@@ -220,7 +220,7 @@ def test_a_store_of_an_older_schema(workplace):
 def test_a_locked_store(workplace):
     with closing(sqlite3.connect(workplace / "mlflow.db", isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
-        assert "start again when that has ended" in told(command("shallowexp-report", cwd=workplace))
+        assert "start again when that has finished" in told(command("shallowexp-report", cwd=workplace))
 
 
 def test_a_file_that_is_no_store(workplace):

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
+from shallowexp import provenance
 from shallowexp.cli.rerun import main
 from shallowexp.config.composition import compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.commands import command
+from tests.commands import process
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -19,19 +20,23 @@ PARAMS = {"train.steps": "30", "log.points": "3", "log.model": "none", "activati
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, empty_store):
-    """A store with a sweep of three runs, one of which diverges, and what is no run of ours; ids by name."""
+    """A store with a sweep of four runs, one of which diverges, and what is no run of ours; ids by name."""
     folder = tmp_path_factory.mktemp("rerun")
     (folder / "mlflow.db").write_bytes(empty_store.read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         tracked = ExperimentTracker.open("symmetry", Store.open(f"sqlite:///{folder / 'mlflow.db'}"))
     wild = {"train.learning_rate": "1e9", "data": "diabetes"}
-    runs = [
-        to_run(*compose_run(PARAMS | own)) for own in ({"seed": "1"}, wild, {"seed": "2", "train.dtype": "float32"})
-    ]
+    own = {
+        "plain": {"seed": "1"},
+        "diverged": wild,
+        "single": {"seed": "2", "train.dtype": "float32"},
+        "chapter": {"train.engine": "chapter"},
+    }
+    runs = [to_run(*compose_run(PARAMS | params)) for params in own.values()]
     assert tracked.sweep(runs, runs, 1).diverged == 1
     finished, client = tracked.store.finished(tracked.experiment_id), tracked.store.client
-    ids = dict(zip(("plain", "diverged", "single"), (finished[run.fingerprint] for run in runs), strict=True))
+    ids = {name: finished[run.fingerprint] for name, run in zip(own, runs, strict=True)}
     ids["sweep"] = client.get_run(ids["plain"]).data.tags["mlflow.parentRunId"]
     ids["foreign"] = client.create_run("0").info.run_id
     return folder, ids | {"unknown": "0" * 32}
@@ -55,12 +60,12 @@ def rerun(place, monkeypatch, capsys):
 
 def test_the_command_in_a_process_of_its_own(place):
     folder, ids = place
-    done = command("python", "-c", "from shallowexp.cli.rerun import main; main()", ids["plain"], cwd=folder)
+    done = process("python", "-c", "from shallowexp.cli.rerun import main; main()", ids["plain"], cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "the same, to the bit"
 
 
-@pytest.mark.parametrize("name", ["plain", "diverged", "single"])
+@pytest.mark.parametrize("name", ["plain", "diverged", "single", "chapter"])
 def test_the_same_to_the_bit(rerun, name):
     status, out, err = rerun(name)
     assert (status, err) == (0, "")
@@ -92,8 +97,24 @@ def test_another_fingerprint_is_said(place, rerun):
     assert "has changed since: the fingerprint differs" in rerun("plain")[1]
 
 
-def change(place, statement):
+def test_another_blas_is_said_and_not_taken_for_another_configuration(place, rerun):
+    for tag, value in (("fingerprint", "f00d"), ("blas", "abacus 1.0")):
+        change(place, f"UPDATE tags SET value = '{value}' WHERE run_uuid = ? AND key = 'shallowexp.{tag}'", "chapter")
+    status, out, _ = rerun("chapter")
+    assert status == 0
+    assert f"Trained on abacus 1.0; this is {provenance.blas()}." in out
+    assert "has changed since" not in out
+
+
+def test_only_what_the_blas_can_change_names_it(place):
+    folder, ids = place
+    tags = Store.open(f"sqlite:///{folder / 'mlflow.db'}").client.get_run
+    assert "shallowexp.blas" in tags(ids["chapter"]).data.tags
+    assert "shallowexp.blas" not in tags(ids["plain"]).data.tags
+
+
+def change(place, statement, name="plain"):
     folder, ids = place
     with sqlite3.connect(folder / "mlflow.db") as database:
-        assert database.execute(statement, (ids["plain"],)).rowcount == 1
+        assert database.execute(statement, (ids[name],)).rowcount == 1
     database.close()
