@@ -29,7 +29,6 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         "Command": command(claim.name),
     }
     figure, numbers = module.figure(runs)
-    output.mkdir(parents=True, exist_ok=True)
     figures.save(figure, output / claim.name, source)
     numbers.to_csv(beside(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))

@@ -176,10 +176,13 @@ def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workp
 
 
 def test_an_output_that_is_a_file(workplace):
-    command("shallowexp", "+experiment=symmetry", "seed=10", "init=zero", "activation=tanh", cwd=workplace)
-    (workplace / "report").write_text("mine")
-    assert "report is a file" in told(command("shallowexp-report", "symmetry", cwd=workplace))
-    assert (workplace / "report").read_text() == "mine"
+    add_experiment(workplace)
+    command("shallowexp", "+experiment=brand_new", cwd=workplace)
+    (workplace / "mine").write_text("mine")
+    for output in ("mine", "mine/report"):
+        done = command("shallowexp-report", "brand_new", "--output", output, cwd=workplace)
+        assert told(done).startswith(f"shallowexp: --output {output} cannot be made a folder: ")
+    assert (workplace / "mine").read_text() == "mine"
 
 
 def test_that_there_is_nothing_is_said_with_what_is_there_and_without_what_is_heavy(workplace):
