@@ -1,4 +1,4 @@
-"""How long one forward pass takes as the loops of 6.2.1 and as matrix products, over the number of samples.
+"""How long one forward pass takes as the loops of 6.2.1 and as matrix products, exact ones and `@`, over the number of samples.
 
     python benchmarks/vectorisation.py [--rounds 31]
 
@@ -9,19 +9,23 @@ machine troubles all alike.
 
 import argparse
 import json
+import operator
 import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shallowexp.network.activations import Tanh
 from shallowexp.network.data import Flower
 from shallowexp.network.initializers import Random
 from shallowexp.network.passes import Forward, forward, forward_by_sample
+from shallowexp.provenance import blas
 
 SAMPLES = (1, 10, 100, 400, 1000)
 TARGET = Path(__file__).parent.parent / "experiments" / "vectorisation.json"
@@ -36,7 +40,8 @@ def sample_by_sample(X, parameters, g) -> Forward:
 FORMS: dict[str, Callable] = {
     "loop over samples and units": forward_by_sample,
     "loop over samples": sample_by_sample,
-    "matrix form": forward,
+    "matrix form": forward,  # by einsum
+    "matrix form, @": partial(forward, product=operator.matmul),
 }
 
 
@@ -50,7 +55,7 @@ def measure(rounds: int) -> list[dict]:
     taken = {(name, m): [] for m in inputs for name in FORMS}
     for _ in range(rounds):
         for (name, m), seconds in taken.items():
-            repeats = 100 if name == "matrix form" else max(1, 100 // m)
+            repeats = max(1, 100 // m) if name.startswith("loop") else 100
             seconds.append(_seconds(FORMS[name], inputs[m], repeats))
     return [{"form": name, "samples": m, "median": median(s), "rounds": s} for (name, m), s in taken.items()]
 
@@ -73,8 +78,10 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=31)
-    rows = measure(parser.parse_args().rounds)
-    about = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "units": 4, "inputs": 2}
+    with threadpool_limits(1):
+        rows, beneath = measure(parser.parse_args().rounds), blas()
+    made = {"machine": machine(), "blas": beneath, "date": datetime.now(UTC).date().isoformat()}
+    about = made | {"units": 4, "inputs": 2}
     lines = ",\n".join(json.dumps(row) for row in rows)
     TARGET.write_text(f'{json.dumps(about)[:-1]}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
     for row in rows:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import floor, isfinite, log10
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -211,7 +211,7 @@ def summary(numbers: pd.DataFrame) -> Summary:
     return Summary([str(column) for column in numbers], right, rows, total)
 
 
-def cell(value) -> str:
+def cell(value: Any) -> str:
     if pd.isna(value):
         return ""
     if isinstance(value, str | bool):

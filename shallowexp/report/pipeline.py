@@ -28,8 +28,8 @@ def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path,
     Entries of the others, from an earlier report, stay. Returns the exit status: 1 if a claim's own files are at fault, the
     others coming out all the same. Raises NothingToReport, TrackingError and Interrupted.
     """
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file, not a folder")
+    if launch:
+        _make_folder(output)  # rather before the training than after it
     store, before, failed = Store.open(create=launch), entries.read(output, known), Failed()
     there = {name: tracked(known[name], store) for name in asked}
     planned = _plan([known[name] for name in asked if launch or there[name].runs], output, failed)
@@ -40,6 +40,8 @@ def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path,
     chosen = [found for found in selections if found.runs]
     if not chosen and not failed:
         raise NothingToReport(store.uri, asked, store.experiments())
+    if chosen:
+        _make_folder(output)
     made = _make(chosen, before, store, output, failed)
     if made:
         plans.remember(planned, output)
@@ -48,6 +50,13 @@ def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path,
         absent = [name for name in asked if name not in made and name not in failed]
         publishing.in_files([kept[name] for name in known if name in kept], absent, output)
     return int(bool(failed))
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be made a folder: {error.strerror}") from error
 
 
 class Failed(dict[str, str]):
