@@ -10,6 +10,7 @@ standardised differ in their sizes too, which alone makes descent slow: their at
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -35,10 +36,10 @@ def figure(runs: Runs) -> Page:
     page["share"].annotate("ReLU: flat where z < 0, for half of all z\nat any scale", (0.002, 0.53), fontsize=8)
     page.curves("loss", flower.where(activation=CURVED).at(100), LOSS, by="activation", x="init.scale")
     page["loss"].set(title="flower: training loss after 100 steps", xscale="log", yscale="log", xlabel="scale of W")
-    cancer = runs.where(data="breast_cancer", activation="tanh")
+    cancer = runs.optional("data.standardise").where(data="breast_cancer", activation="tanh")
     page.curves("inputs", cancer, LOSS, by="data.standardise", label=lambda value: INPUTS[str(value)])
     page["inputs"].set(title="breast cancer, tanh x 0.01: training loss", ylim=(0, None))
-    page.intervals("gaps", [*_slower(runs), *_inputs(runs)])
+    page.intervals("gaps", chain(_slower(runs), _inputs(runs)))
     page["gaps"].set_title("What large |z| costs in training loss")
     return page
 
@@ -49,8 +50,10 @@ def _flower(runs: Runs) -> Runs:
 
 
 def _design(runs: Runs, small: bool) -> Runs:
+    runs = runs.optional("init.output_scale")
+
     def chosen(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[frame["init.output_scale"].notna() == small] if "init.output_scale" in frame else frame
+        return frame[frame["init.output_scale"].notna() == small]
 
     return runs._replace(table=chosen(runs.table), histories=chosen(runs.histories))
 
@@ -70,9 +73,9 @@ def atoms(runs: Runs) -> Iterator[Atom]:
                      ["activation"], statement="35", role="reason", scope="{activation}, gradients")  # fmt: skip
     apart = _design(runs.where(data="flower"), small=True).at(0)
     apart = apart.label(**{"gradient/decades": lambda frame: np.log10(frame["gradient/W1"])})
-    yield from below(_scales(apart, "gradient/decades"), 0.3, "decades", "{activation}: the gradient itself, with W2 small",
+    yield from below(_scales(apart, "gradient/decades"), 0.3, "decades", "{activation}: so is dW1 itself, W2 being small",
                      ["activation"], statement="35", role="control", scope="{activation}, dW1")  # fmt: skip
-    yield from within(_scales(start, FRACTION, activation="relu"), NATS, "of slopes", "ReLU: half of its slopes are flat, those with z < 0, at any scale",
+    yield from within(_scales(start, FRACTION, activation="relu"), NATS, "of slopes", "ReLU: at any scale half of its slopes are flat, z < 0",
                       statement="35", role="control", scope="ReLU, flat slopes")  # fmt: skip
     yield from above(_scales(_flower(runs).at(1000), LOSS, HUGE), NATS, "nats", "{activation}: x 100 is slower still",
                      ["activation"], statement="35", role="extension", scope="{activation} x 100, 1000 steps")  # fmt: skip
@@ -86,7 +89,11 @@ def _inputs(runs: Runs) -> Iterator[Atom]:
 
 
 def _inputs_at(runs: Runs, step: int, measure: str):
-    return runs.at(step).compare(measure, "data.standardise", "False", "True", ("activation", "seed"))
+    return (
+        runs.optional("data.standardise")
+        .at(step)
+        .compare(measure, "data.standardise", "False", "True", ("activation", "seed"))
+    )
 
 
 def _slower(runs: Runs) -> Iterator[Atom]:

@@ -16,7 +16,7 @@ from shallowexp.runs import Runs
 from shallowexp.training.engines import train
 from tests.experiments.kept import choices as kept_choices
 
-NAMES = ("symmetry", "saturation", "hidden_size")
+NAMES = ("hidden_size",)
 STEPS = (0, 1, 5, 20)
 
 
@@ -63,21 +63,11 @@ def module(name):
 
 
 @cache
-def symmetry():
-    return small("symmetry", hidden_size=(1, 4, 8), activation=("sigmoid", "tanh", "identity"))
-
-
-@cache
-def saturation():
-    return small("saturation", activation=("sigmoid", "tanh", "relu"), init__scale=(0.01, 1, 10))
-
-
-@cache
 def hidden_size():
     return small("hidden_size", hidden_size=(1, 5, 50))
 
 
-RUNS = {"symmetry": symmetry, "saturation": saturation, "hidden_size": hidden_size}
+RUNS = {"hidden_size": hidden_size}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,53 +95,6 @@ def test_a_missing_measure_is_named(name):
     for function in (module(name).figure, module(name).verdict):
         with pytest.raises(ValueError, match="these runs have no train/"):
             function(Runs(*without, runs.weights))
-
-
-@pytest.mark.parametrize(
-    ("random", "constant", "units", "expected"),
-    [(0.9, 0.7, 1, SUPPORTED), (0.7, 0.7, 1, REFUTED), (0.7, 0.9, 1, REFUTED), (0.9, 0.7, 2, REFUTED)],
-)
-def test_symmetry_follows_the_runs(random, constant, units, expected):
-    runs = told(symmetry(), "train/accuracy", lambda row: random if row["init"] == "random" else constant)
-    runs = told(runs, "symmetry/effective_units", lambda row: 8 if row["init"] == "random" else units)
-    verdict = module("symmetry").verdict(runs)
-    assert verdict.outcome == expected
-    assert verdict.effect.value == pytest.approx(random - constant)
-
-
-def test_symmetry_is_conditional_where_one_activation_gains_nothing():
-    def gains(row):
-        return 0.9 if row["init"] == "random" and row["activation"] == "tanh" else 0.7
-
-    assert module("symmetry").verdict(told(symmetry(), "train/accuracy", gains)).outcome == CONDITIONAL
-
-
-def test_symmetry_says_where_zero_weights_move():
-    notes = module("symmetry").verdict(symmetry()).notes
-    assert "on unbalanced classes the weights move for sigmoid and never for identity, tanh." in notes
-    assert "on balanced classes the weights move for none" in notes
-
-
-@pytest.mark.parametrize(("worse", "expected"), [(1, SUPPORTED), (-1, REFUTED)])
-def test_saturation_follows_the_runs(worse, expected):
-    runs = saturation()
-    for measure, sign in (("saturation/fraction", 1), ("gradient/W1_relative", -1), ("train/loss", 1)):
-        runs = told(runs, measure, lambda row, sign=sign: 2 + sign * worse * (row["init.scale"] > 1))
-    assert module("saturation").verdict(runs).outcome == expected
-
-
-def test_saturation_is_conditional_where_large_weights_saturate_and_yet_learn():
-    runs = told(saturation(), "train/loss", lambda row: 0.5)
-    verdict = module("saturation").verdict(runs)
-    assert verdict.outcome == CONDITIONAL
-    assert verdict.effect == (0, 0, 0)
-
-
-def test_saturation_owns_up_to_runs_that_diverged():
-    runs = saturation()
-    lost = runs.table.index[(runs.table["init.scale"] == 10) & (runs.table["activation"] == "tanh")][0]
-    histories = runs.histories[(runs.histories["fingerprint"] != lost) | (runs.histories["step"] == 0)]
-    assert "(1 of 12 pairs left out" in module("saturation").verdict(runs._replace(histories=histories)).measure
 
 
 @pytest.mark.parametrize(

@@ -32,41 +32,6 @@ def noise(seed):
     return 0.001 * np.sin(seed + 1)
 
 
-def starts(early, late, accuracy):
-    """Small and large weights: losses early and at the end; ReLU's test accuracy, leaky ReLU having 0.9."""
-    rows, steps = [], []
-    for seed in SEEDS:
-        for scale, first, last in ((0.01, *early), (1.0, *late)):
-            steps += [{"run": len(rows), "step": step, "train/loss": loss + noise(seed)}
-                      for step, loss in ((100, first), (3000, last))]  # fmt: skip
-            rows.append({"data": "flower", "activation": "tanh", "init": "random", "init.scale": scale, "seed": seed,
-                         "train.learning_rate": 1.2, "train/loss": last + noise(seed)})  # fmt: skip
-        for name, value in (("relu", accuracy), ("leaky_relu", 0.9)):
-            rows.append({"data": "flower", "activation": name, "init": "he", "seed": seed, "train.learning_rate": 1.2,
-                         "test/accuracy": value + (noise(seed) if name == "relu" else 0)})  # fmt: skip
-    return runs(rows, steps)
-
-
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [
-        (((0.3, 0.1), (0.5, 0.2), 0.9), SUPPORTED),
-        (((0.5, 0.1), (0.3, 0.2), 0.9), CONDITIONAL),
-        (((0.5, 0.2), (0.3, 0.1), 0.8), REFUTED),
-    ],
-)
-def test_promises(made, expected):
-    assert CLAIMS["promises"].load().verdict(starts(*made)).outcome == expected
-
-
-def test_promises_say_what_is_tested():
-    found = CLAIMS["promises"].load().verdict(starts((0.3, 0.1 - 1e-5), (0.5, 0.1), 0.9))
-    early, late, arrived, _ = found.parts
-    assert "by any margin" in early and "by any margin" in late
-    assert arrived.endswith("100% of runs (share, no interval)")
-    assert found.parts[late] and "but by less than 0.01: flower tanh -1.0e-05 [" in found.notes
-
-
 def losses(**falls):
     """A run for each seed and learning rate (in hundredths), its losses from 1 on changing by these amounts."""
     rows, steps = [], []
