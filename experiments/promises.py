@@ -32,10 +32,9 @@ def figure(runs: Runs) -> Page:
         for i, activation in enumerate(CURVED):  # two starts each
             bar = chosen.where(activation=activation).table[LOSS].min() + NEAR
             page[name].hlines(bar, 2 * i - 0.4, 2 * i + 1.4, color="black", linewidth=0.8)
-    found = list(atoms(runs))
-    page.intervals("missed", [a for a in found if a.unit == "of runs"], row=lambda a: f"{a.scope}: {a.detail}")
+    page.intervals("missed", (a for a in atoms(runs) if a.unit == "of runs"), row=lambda a: f"{a.scope}: {a.detail}")
     page["missed"].set_title("Runs above the line, x 0.01 minus x 1")
-    page.intervals("sooner", [a for a in found if a.unit != "of runs"])
+    page.intervals("sooner", (a for a in atoms(runs) if a.unit != "of runs"))
     page["sooner"].set_title("Steps to arrive, x 0.01 against x 1")
     return page
 

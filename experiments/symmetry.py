@@ -22,6 +22,7 @@ from shallowexp.claims.vocabulary import (
     Runs,
     above,
     at_most,
+    legend,
     replay,
     styles_of,
     theorem,
@@ -46,15 +47,15 @@ def figure(runs: Runs) -> Page:
                 page.paths(scheme, replay(runs, fingerprint), name, **style)
         page[scheme].plot(0, 0, "+", color="black", markersize=10, zorder=1)
         page[scheme].set_title(f"{title}: {WIDE} units")
-    reach = 1.1 * max(np.abs(page[scheme].dataLim.get_points()).max() for scheme in TITLES)
+    reach = 1.1 * max(np.abs(page[scheme].dataLim.get_points()).max() for scheme in TITLES) or 1
     for scheme in TITLES:
         page[scheme].set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    page["zero"].legend()
+    legend(page["zero"])
     page.curves("units", wide, UNITS, by="init", label=TITLES.__getitem__)
     page["units"].set(title=f"Effective units of {WIDE}", ylim=(0, WIDE + 0.5))
     page.intervals("gains", _gains(runs))
     page["gains"].set_title(f"Accuracy of {WIDE} units, random minus equal")
-    page.intervals("worth", [atom for atom in _worth(runs) if atom.unit == "accuracy"])
+    page.intervals("worth", (atom for atom in _worth(runs) if atom.unit == "accuracy"))
     page["worth"].set_title(f"Accuracy, {WIDE} units minus one")
     return page
 

@@ -17,6 +17,7 @@ import pandas as pd
 from shallowexp.claims.vocabulary import Atom, Page, Runs, above, theorem, within
 
 UNITS, ACCURACY, LOSS = "symmetry/effective_units", "train/accuracy", "train/loss"
+SLOPE = "activation.derivative_at_zero"
 FELT = 0.02  # accuracy, nats
 STARTS = ("W1 = 0", "W2 = 0", "both 0,\nb1 random")
 KINDS = ("sigmoid", "tanh", "ReLU, g'(0) = 0", "ReLU, g'(0) = 1", "leaky ReLU", "identity")
@@ -39,15 +40,14 @@ def _named(runs: Runs) -> Runs:
     """The runs with a zero matrix on unbalanced classes, with kind (activation and slope at zero) and start."""
 
     def kind(frame: pd.DataFrame) -> pd.Categorical:
-        slope = (
-            frame["activation.derivative_at_zero"].map(", g'(0) = {:g}".format).where(frame["activation"] == "relu", "")
-        )
+        slope = frame[SLOPE].map(", g'(0) = {:g}".format).astype(str).where(frame["activation"] == "relu", "")
         return pd.Categorical(frame["activation"].replace({"relu": "ReLU", "leaky_relu": "leaky ReLU"}) + slope, KINDS)
 
     def start(frame: pd.DataFrame) -> pd.Categorical:
         one = np.where(frame["init.scale"] > 0, STARTS[1], STARTS[0])
         return pd.Categorical(np.where(frame["init.bias"] > 0, STARTS[2], one), STARTS)
 
+    runs = runs.optional("data.positive_rate", "init.bias", SLOPE)
     return runs.where({"data.positive_rate": 0.3}).label(kind=kind, start=start)
 
 
@@ -80,12 +80,12 @@ def _counted(units: dict, start: str, kinds, holds: bool, text: str) -> Atom:
 
 def _slopes(runs: Runs) -> Iterator[Atom]:
     """What ReLU'(0) = 1 changes against 0: from random weights, then from W1 = 0."""
-    relu = runs.where(activation="relu").at(200)
+    relu = runs.optional("data.positive_rate", SLOPE).where(activation="relu").at(200)
     balanced = relu._replace(table=relu.table[relu.table["data.positive_rate"] != 0.3])
     random, zero = (balanced.where({"init.scale": scale}) for scale in (0.01, 0))
-    sides = ("activation.derivative_at_zero", 1, 0, ("data", "seed"))
+    sides = (SLOPE, 1, 0, ("data", "seed"))
     for measure, unit in ((ACCURACY, "accuracy"), (LOSS, "nats")):
-        yield from within(random.compare(measure, *sides), FELT, unit, "{data}: ReLU'(0) makes no difference", ["data"],
+        yield from within(random.compare(measure, *sides), FELT, unit, f"{{data}}: ReLU'(0) makes no difference in {measure}", ["data"],
                           statement="15", scope="{data}, random weights")  # fmt: skip
     yield from above(zero.compare(ACCURACY, *sides), FELT, "accuracy", "{data}: from W1 = 0 only ReLU'(0) = 1 learns",
                      ["data"], statement="15", role="extension", scope="{data}, W1 = 0")  # fmt: skip

@@ -36,6 +36,10 @@ class Runs(NamedTuple):
         """With a new column for each of these functions of a frame of runs."""
         return self._replace(table=self.table.assign(**labels), histories=self.histories.assign(**labels))
 
+    def optional(self, *columns: str) -> Runs:
+        """With these params, undefined where no run of this part of a sweep has them."""
+        return self.label(**{name: lambda frame, name=name: frame.get(name, np.nan) for name in columns})
+
     def at(self, step: int) -> Runs:
         """As the runs stood at exactly this logged step: undefined for a run without it, as after it diverged."""
         rows = self.histories[self.histories["step"] == step].set_index("fingerprint")

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import matplotlib
@@ -22,7 +23,7 @@ from matplotlib.figure import Figure
 from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
 from shallowexp.claims.replay import Replay
 from shallowexp.claims.statement import Atom, format_value
-from shallowexp.runs import Runs, require
+from shallowexp.runs import Lacking, Runs, require
 
 
 class Page:
@@ -62,8 +63,10 @@ class Page:
         self, panel: str, atoms: Iterable[Atom], row: Callable[[Atom], str] = lambda atom: atom.scope
     ) -> None:
         """A dot with its interval for each atom, downwards, on the band of its margin; filled where it holds."""
-        shown = [atom for atom in atoms if atom.value is not None]
-        ax = self[panel]
+        shown, ax = [], self[panel]
+        with suppress(Lacking):  # of a part of a sweep the atoms that are there, as of curves
+            for atom in atoms:
+                shown += [atom] if atom.value is not None else []
         with styled:
             for i, atom in enumerate(shown):
                 color = {"holds": "#1b7a3d", "inconclusive": "0.55"}.get(atom.outcome(), "#bd1f01")
