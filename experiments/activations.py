@@ -7,7 +7,7 @@ values around zero does not: it is odd only about z = 0. LeCun et al. (1998) ask
 over the samples; a hidden bias, or weights that have grown, moves a unit's mean away, so it is measured unit by unit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,10 @@ from shallowexp.claims.vocabulary import (
 from shallowexp.network.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 
 CURVES = {"sigmoid": Sigmoid(), "tanh": Tanh(), "relu": ReLU(), "leaky_relu": LeakyReLU()}
-BOUNDS = {"sigmoid": lambda z: np.exp(-np.abs(z)), "tanh": lambda z: 4 * np.exp(-2 * np.abs(z))}
+BOUNDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda z: np.exp(-np.abs(z)),
+    "tanh": lambda z: 4 * np.exp(-2 * np.abs(z)),
+}
 Z = np.arange(-4000, 4001) / 100
 OFFSET = "offset/A1"
 CENTRED, MARGIN, UNIT = 0.25, 0.1, "of rms"  # below CENTRED a unit's values count as centred

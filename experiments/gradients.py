@@ -8,6 +8,7 @@ not run, one shape does not fit, and a sum without keepdims makes b1 grow.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import backward, forward
 
 SAMPLES, SHIFT, CLOSE = 25, 1e-6, 1e-6  # of a run; of the central difference; relative deviation
-HIDDEN: dict[str, Callable] = {
+HIDDEN: dict[str, Callable[[Any], Any]] = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
     "relu": lambda z: np.where(z > 0, z, 0),
@@ -26,16 +27,14 @@ HIDDEN: dict[str, Callable] = {
 }
 
 
-def loss(output: str, z: np.ndarray, y: np.ndarray) -> np.longdouble:
+def loss(output: str, z: np.ndarray, y: np.ndarray) -> Any:
     """J as 6.3 has it, by the names of the output and from its logits."""
     if output == "sigmoid":
         a = 1 / (1 + np.exp(-z))
         return -(y * np.log(a) + (1 - y) * np.log(1 - a)).sum() / z.shape[1]
     if output == "softmax":
         return -(y * np.log(np.exp(z) / np.exp(z).sum(axis=0))).sum() / z.shape[1]
-    a = {"sigmoid_squared": lambda: 1 / (1 + np.exp(-z)), "identity": lambda: z, "relu": lambda: np.where(z > 0, z, 0)}[
-        output
-    ]()
+    a = 1 / (1 + np.exp(-z)) if output == "sigmoid_squared" else np.where((z > 0) | (output == "identity"), z, 0)
     return ((a - y) ** 2).sum() / (2 * z.shape[1])
 
 
@@ -56,7 +55,9 @@ def deviation(run: Replay, activation: str, output: str) -> float:
     return worst
 
 
-def _differences(X: np.ndarray, Y: np.ndarray, parameters: Parameters, i: int, g: Callable, output: str) -> np.ndarray:
+def _differences(
+    X: np.ndarray, Y: np.ndarray, parameters: Parameters, i: int, g: Callable[[Any], Any], output: str
+) -> np.ndarray:
     p = [a.astype(np.longdouble) for a in parameters]
     found = np.zeros(p[i].shape)
     for place in np.ndindex(found.shape):
@@ -75,7 +76,7 @@ def deviations(runs: Runs) -> pd.DataFrame:
         {
             "activation": row["activation"],
             "output": row["output"],
-            "deviation": deviation(replay(runs, f), row["activation"], row["output"]),
+            "deviation": deviation(replay(runs, str(f)), row["activation"], row["output"]),
         }
         for f, row in runs.table.iterrows()
         if f in runs.weights
@@ -139,7 +140,7 @@ Y, A2 = np.array([0.0, 1, 1, 0]), np.array([0.2, 0.6, 0.9, 0.3])  # any labels a
 
 
 def printed_dA2() -> np.ndarray:
-    return (A2 - Y) / (A2 * (1 - A2))
+    return np.asarray((A2 - Y) / (A2 * (1 - A2)))
 
 
 def derivative_of_J(shift: float = 1e-6) -> np.ndarray:

@@ -28,12 +28,12 @@ def figure(runs: Runs) -> Page:
         for fingerprint in with_weights(course, course.table, hidden_size=size)[:1]:
             run = replay(course, fingerprint)
             page.plane(f"{size}", run, int(run.steps[-1]))
-            page[f"{size}"].set_xlabel(f"{course.table.loc[fingerprint, 'train/accuracy']:.1%}")
+            page[f"{size}"].set_xlabel(f"{float(course.table['train/accuracy'][fingerprint]):.1%}")
     long = runs.table.melt(["hidden_size", "seed"], ["train/accuracy", "test/accuracy"], "set", "accuracy")
     names = {"train/accuracy": "training points", "test/accuracy": "fresh points"}
     page.curves("curves", runs._replace(table=long.replace({"set": names})), "accuracy", by="set", x="hidden_size")
     page["curves"].plot(
-        PUBLISHED.keys(), [value / 100 for value in PUBLISHED.values()], "k*", label="published, training"
+        list(PUBLISHED), [value / 100 for value in PUBLISHED.values()], "k*", label="published, training"
     )
     page["curves"].set(xscale="log", xlabel="hidden units", ylabel="accuracy", xticks=[1, 2, 3, 5, 20, 50])
     page["curves"].minorticks_off()

@@ -39,15 +39,16 @@ def linear_model(points: Dataset) -> tuple[np.ndarray, float]:
 
 def with_gap(runs: Runs) -> Runs:
     """With `gap`, the training loss above logistic regression's on the same data, and the network's name."""
-    best: dict[tuple, float] = {}
+    best: dict[tuple[str, int], float] = {}
     for fingerprint, row in runs.table.iterrows():
         key = row["data"], row["data.seed"]
         if key not in best and fingerprint in runs.weights:
-            best[key] = linear_model(replay(runs, fingerprint).data)[1]
+            best[key] = linear_model(replay(runs, str(fingerprint)).data)[1]
 
     def gap(frame: pd.DataFrame) -> pd.Series:
         keys = zip(frame["data"], frame["data.seed"], strict=True)
-        return frame["train/loss"] - np.array([best.get(key, np.nan) for key in keys])
+        excess: pd.Series = frame["train/loss"] - np.array([best.get(key, np.nan) for key in keys])
+        return excess
 
     def network(frame: pd.DataFrame) -> pd.Series:
         units = frame["hidden_size"].map("{:g} ".format) + frame["activation"]

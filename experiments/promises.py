@@ -60,4 +60,5 @@ def _arrival(runs: Runs, scale: float) -> pd.Series:
     mine = runs.where({"init.scale": scale})
     rows = mine.histories[mine.histories[LOSS] < bar]
     ends = mine.table.set_index("seed")[LOSS]
-    return rows.groupby("seed")["step"].min().reindex(ends.index).where(ends < bar).astype(float)
+    arrived: pd.Series = rows.groupby("seed")["step"].min().reindex(ends.index).where(ends < bar).astype(float)
+    return arrived

@@ -15,7 +15,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shallowexp.claims.vocabulary import Atom, Page, Replay, Runs, above, below, replay, with_weights, within
+from shallowexp.claims.vocabulary import (
+    Atom,
+    Comparison,
+    Page,
+    Replay,
+    Runs,
+    above,
+    below,
+    replay,
+    with_weights,
+    within,
+)
 from shallowexp.network.diagnostics import FLAT
 
 CURVED = ("sigmoid", "tanh")
@@ -85,7 +96,7 @@ def _inputs(runs: Runs) -> Iterator[Atom]:
                          ["activation"], statement="13", scope=f"{{activation}}, raw inputs, {step} steps")  # fmt: skip
 
 
-def _inputs_at(runs: Runs, step: int, measure: str):
+def _inputs_at(runs: Runs, step: int, measure: str) -> Comparison:
     return runs.at(step).compare(measure, "data.standardise", "False", "True", ("activation", "seed"))
 
 
@@ -95,7 +106,7 @@ def _slower(runs: Runs) -> Iterator[Atom]:
                          ["activation"], statement="35", scope=f"{{activation}} x 10, {step} steps")  # fmt: skip
 
 
-def _scales(runs: Runs, measure: str, large: float = LARGE, activation: str | tuple[str, ...] = CURVED):
+def _scales(runs: Runs, measure: str, large: float = LARGE, activation: str | tuple[str, ...] = CURVED) -> Comparison:
     return runs.where(activation=activation).compare(measure, "init.scale", large, SMALL, ("activation", "seed"))
 
 

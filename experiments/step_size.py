@@ -57,7 +57,7 @@ def figure(runs: Runs) -> Page:
     page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss", ylim=(-0.02, 0.62))
     step_axis(page["rises"])
     legend(page["rises"], title="learning rate")
-    page.add("rises", shown)
+    page.add("rises", pd.DataFrame(shown))
     return page
 
 
@@ -75,7 +75,7 @@ def sharpness(runs: Runs, steps: pd.DataFrame) -> pd.DataFrame:
     """Learning rate times sharpness at the start of each window, for the runs on DATA whose weights were kept."""
     starts, rows = set(steps["window"]), []
     for fingerprint in with_weights(runs, runs.table, data=DATA):
-        run, rate = replay(runs, fingerprint), runs.table.loc[fingerprint, "train.learning_rate"]
+        run, rate = replay(runs, fingerprint), float(runs.table["train.learning_rate"][fingerprint])
         for step, parameters in zip(run.steps, run.parameters, strict=True):
             if step in starts:
                 rows.append((fingerprint, step, rate, rate * largest_eigenvalue(run, parameters)))
@@ -95,7 +95,8 @@ def largest_eigenvalue(run: Replay, parameters: Parameters) -> float:
 
     def product(vector: np.ndarray) -> np.ndarray:
         shift = SHIFT * vector.ravel() / np.linalg.norm(vector)
-        return (gradient(center + shift) - gradient(center - shift)) * (np.linalg.norm(vector) / (2 * SHIFT))
+        scale = float(np.linalg.norm(vector)) / (2 * SHIFT)
+        return np.asarray(scale * (gradient(center + shift) - gradient(center - shift)))
 
     hessian = LinearOperator((len(center),) * 2, matvec=product, dtype=float)
     return float(eigsh(hessian, k=1, which="LA", v0=np.ones(len(center)), tol=1e-3, return_eigenvectors=False)[0])

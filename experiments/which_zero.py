@@ -9,7 +9,8 @@ line. Tanh and sigmoid bend them off it; ReLU with slope 1 at zero and leaky ReL
 sign of W2. W2 = 0 locks nothing. If both are zero, random b1 sets tanh and sigmoid free, but not the (leaky) ReLU.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,11 +40,11 @@ def figure(runs: Runs) -> Page:
 def _named(runs: Runs) -> Runs:
     """The runs with a zero matrix on unbalanced classes, with kind (activation and slope at zero) and start."""
 
-    def kind(frame: pd.DataFrame) -> pd.Categorical:
+    def kind(frame: pd.DataFrame) -> Any:
         slope = frame[SLOPE].map(", g'(0) = {:g}".format).astype(str).where(frame["activation"] == "relu", "")
         return pd.Categorical(frame["activation"].replace({"relu": "ReLU", "leaky_relu": "leaky ReLU"}) + slope, KINDS)
 
-    def start(frame: pd.DataFrame) -> pd.Categorical:
+    def start(frame: pd.DataFrame) -> Any:
         one = np.where(frame["init.scale"] > 0, STARTS[1], STARTS[0])
         return pd.Categorical(np.where(frame["init.bias"] > 0, STARTS[2], one), STARTS)
 
@@ -66,11 +67,11 @@ def atoms(runs: Runs) -> Iterator[Atom]:
     yield _counted(units, STARTS[2], FREE, _all_free(units, STARTS[2], FREE), "With both zero random b1 sets them free")
 
 
-def _all_free(units: dict, start: str, kinds: tuple[str, ...]) -> bool:
+def _all_free(units: Mapping[Any, pd.Series], start: str, kinds: tuple[str, ...]) -> bool:
     return all((units[start, kind] == 8).all() for kind in kinds if (start, kind) in units)
 
 
-def _counted(units: dict, start: str, kinds, holds: bool, text: str) -> Atom:
+def _counted(units: Mapping[Any, pd.Series], start: str, kinds: Iterable[str], holds: bool, text: str) -> Atom:
     found = {kind: units[start, kind].max() for kind in kinds if (start, kind) in units}
     detail = ", ".join(f"{kind}: {most:.0f}" for kind, most in found.items())
     return theorem(

@@ -43,8 +43,8 @@ class Runs(NamedTuple):
     def at(self, step: int) -> Runs:
         """As the runs stood at exactly this logged step: undefined for a run without it, as after it diverged."""
         rows = self.histories[self.histories["step"] == step].set_index("fingerprint")
-        metrics = [column for column in rows if "/" in column]
-        table = self.table.drop(columns=[column for column in self.table if "/" in column])
+        metrics = [column for column in rows if "/" in str(column)]
+        table = self.table.drop(columns=[column for column in self.table if "/" in str(column)])
         return self._replace(table=table.join(rows[metrics]).assign(outcome="finished"))
 
     def nearest(self, step: float) -> int:
@@ -80,7 +80,7 @@ class Comparison(NamedTuple):
         if not len(self.differences):
             raise Lacking(f"no runs that differ only in {self.by}")
         levels = levels or (self.by,)
-        found = self.differences.groupby(level=list(levels))
+        found: Any = self.differences.groupby(level=list(levels))
         return {key: part.groupby(level="seed").mean() if part.notna().any() else part for key, part in found}
 
 
@@ -101,9 +101,11 @@ def _side(table: pd.DataFrame, value: pd.Series, by: str, side: Any, pair: list[
     keys = table.loc[table[by] == side, pair]
     if keys.duplicated().any():
         raise ValueError(f"several runs have {by}={side} and the same {', '.join(pair)}: choose, or add to `pair`")
-    return value[keys.index].set_axis(pd.MultiIndex.from_frame(keys))
+    values: pd.Series = value[keys.index].set_axis(pd.MultiIndex.from_frame(keys))
+    return values
 
 
 def _difference(left: pd.Series, right: pd.Series) -> pd.Series:
     first, second = left.align(right, join="inner")
-    return first - second
+    difference: pd.Series = first - second
+    return difference

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +29,7 @@ from shallowexp.runs import Lacking, Runs, require
 class Page:
     """A matplotlib figure whose panels have names, as in `plt.subplot_mosaic`."""
 
-    def __init__(self, panels: Sequence[Sequence[str]] | str, size: tuple[float, float], **mosaic: Any):
+    def __init__(self, panels: Any, size: tuple[float, float], **mosaic: Any):
         with styled:
             self.figure = Figure(figsize=size)
             self.axes: dict[str, Axes] = self.figure.subplot_mosaic(panels, **mosaic)
@@ -74,7 +74,7 @@ class Page:
                 if atom.low is not None and atom.high is not None:
                     ax.hlines(i, atom.low, atom.high, color=color)
                 ax.plot(
-                    atom.value,
+                    atom.value or 0.0,
                     i,
                     "o",
                     color=color,
@@ -124,7 +124,7 @@ class Page:
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)
             ax.invert_yaxis()
-        self.add(panel, grid.stack().rename("value").reset_index())
+        self.add(panel, grid.reset_index().melt(y, value_name="value").dropna(subset="value"))
 
     def plane(self, panel: str, run: Replay, step: int, steep: float = 0.0) -> None:
         """The boundary over the training points, with each hidden unit's line (and the strip |z| < `steep`)."""

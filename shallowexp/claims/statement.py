@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -21,8 +21,8 @@ from shallowexp import EXPERIMENTS
 from shallowexp.claims.statistics import Effect, Fractions, effect, holm
 from shallowexp.runs import Comparison
 
-Role = Literal["stated", "reason", "control", "extension"]
-Expects = Literal["above", "below", "within", "at most"]
+ROLES = ("stated", "reason", "control", "extension")
+EXPECTS = ("above", "below", "within", "at most")
 ALPHA = 0.05
 
 HOLDS, CONTRADICTED, NO_DIFFERENCE, INCONCLUSIVE = "holds", "contradicted", "no difference", "inconclusive"
@@ -36,10 +36,10 @@ class Atom:
     """One hypothesis and what its runs found; plain values, so that a file can hold it."""
 
     statement: str  # its number in chapter.yaml; "" of an extension that belongs to none
-    role: Role
+    role: str
     scope: str  # where it was tried: "flower, 4 units"
     text: str  # the hypothesis in words
-    expects: Expects | None  # of the effect; None for a theorem
+    expects: str | None  # of the effect; None for a theorem
     found: str  # above, below, equal or open, before the correction for several tests; true or false for a theorem
     p: float = 0.0
     value: float | None = None  # in `unit`; None where there is no number
@@ -51,6 +51,10 @@ class Atom:
     lost: int = 0  # pairs that diverged or have no value, of
     pairs: int = 0
     detail: str = ""  # counts, deviations, steps: what the number alone does not say
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES or self.expects not in (None, *EXPECTS):
+            raise ValueError(f"{self.text!r}: role {self.role!r} of {ROLES}, expects {self.expects!r} of {EXPECTS}")
 
     def outcome(self, p: float | None = None) -> str:
         """With `p` corrected for the tests of the whole statement."""
@@ -64,8 +68,8 @@ class Atom:
 
 
 def atom(
-    measured: Effect | Fractions, expects: Expects, margin: float, unit: str, text: str, statement: str = "",
-    role: Role = "stated", scope: str = "", detail: str = "",
+    measured: Effect | Fractions, expects: str, margin: float, unit: str, text: str, statement: str = "",
+    role: str = "stated", scope: str = "", detail: str = "",
 ) -> Atom:  # fmt: skip
     """The hypothesis that `measured` lies above or below 0, within `margin` of it, or is at most `margin`.
 
@@ -83,7 +87,7 @@ def atom(
                 lost=lost, pairs=pairs, detail=detail)  # fmt: skip
 
 
-def _found(measured: Effect | Fractions, expects: Expects, margin: float) -> tuple[str, float]:
+def _found(measured: Effect | Fractions, expects: str, margin: float) -> tuple[str, float]:
     equal = (
         measured.p_below(margin) if expects == "at most" else max(measured.p_above(-margin), measured.p_below(margin))
     )
@@ -99,7 +103,7 @@ def _number(value: float) -> float | None:
 
 
 def theorem(
-    holds: bool, text: str, statement: str = "", role: Role = "stated", scope: str = "", detail: str = ""
+    holds: bool, text: str, statement: str = "", role: str = "stated", scope: str = "", detail: str = ""
 ) -> Atom:
     """Something that follows by mathematics, checked on what is there; `detail` says how closely."""
     return Atom(statement, role, scope, text, None, "true" if holds else "false", detail=detail)
@@ -132,8 +136,8 @@ def at_most(
 
 
 def _atoms(
-    comparison: Comparison, expects: Expects, margin: float, unit: str, text: str, by: Sequence[str], **more: Any
-):
+    comparison: Comparison, expects: str, margin: float, unit: str, text: str, by: Sequence[str], **more: Any
+) -> list[Atom]:
     levels = list(by) or [comparison.by]
     found = []
     for key, values in comparison.groups(*levels).items():
