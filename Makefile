@@ -2,13 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test lint bench build docs lock clean
+.PHONY: report test test-latest lint bench build docs lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
 	$(BIN)/shallowexp-report --train
 
 test: .venv/ready lint  ## linters and tests
 	$(BIN)/pytest -n auto --dist loadfile
+
+test-latest:  ## all tests with the newest versions that resolve, in .venv-latest; PIP_PRE=1 takes release candidates too
+	$(PYTHON) -m venv --clear .venv-latest
+	.venv-latest/bin/pip install -q --disable-pip-version-check 'pip>=25.1'  # it knows dependency groups
+	.venv-latest/bin/pip install -q -e . --group dev
+	.venv-latest/bin/pip list | grep -iE '^(hydra-core|mlflow|numba|numpy|omegaconf|pandas|scipy) '
+	.venv-latest/bin/pytest -n auto --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -37,4 +44,4 @@ lock:  ## exact versions with hashes, for every platform and Python that pyproje
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf .venv .cache build dist site
+	rm -rf .venv .venv-latest .cache build dist site
