@@ -17,9 +17,10 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 	.venv-latest/bin/pip list | grep -iE '^(hydra-core|mlflow|numba|numpy|omegaconf|pandas|scipy) '
 	.venv-latest/bin/pytest -n auto --dist loadfile
 
-lint: .venv/ready
+lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: .venv/ready  ## side by side with what a user would take instead
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[bench]' || echo "a peer is missing: its rows say so"

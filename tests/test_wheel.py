@@ -42,6 +42,11 @@ def test_the_package_comes_from_the_wheel(commands, tmp_path):
     assert all(path.startswith(str(commands.parent)) for path in paths)
 
 
+def test_the_wheel_says_that_it_has_types(commands, tmp_path):
+    code = "from importlib.resources import files; print((files('shallowexp') / 'py.typed').is_file())"
+    assert run(commands, "python", "-c", code, cwd=tmp_path) == "True\n"
+
+
 def test_the_wheel_offers_its_plugins_in_both_of_hydras_ways(commands, tmp_path):
     code = (
         "from importlib.metadata import entry_points\nfrom hydra.core.plugins import Plugins\n"
