@@ -1,5 +1,4 @@
-"""activations.py compiled: plain arithmetic, so that the compiler computes many samples at once; written once for both
-dtypes.
+"""activations.py compiled: plain arithmetic, so that the compiler computes many samples at once, for both dtypes.
 
 sigmoid and tanh come from one exponential: x = k log(2) / 2 + y with |y| <= log(2) / 4, so exp(2x) = 2^k exp(2y),
 where tanh(y) = p / q is Pade's approximant and exp(2y) = (q + p) / (q - p). Both curves are then one fraction, that
@@ -123,6 +122,8 @@ def power(shifted: Any) -> Any:
     return POWERS[shifted.dtype.name](shifted)
 
 
+# What compiled code takes in their place: for the type of x alone, found while it is compiled. Numba compares the
+# annotations of an overload with those of the function that it returns, so both are Any.
 @overload(constants)
 def _constants_of_type(x: Any) -> Callable[[Any], Constants]:
     found = CONSTANTS[str(x)]
