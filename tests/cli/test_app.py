@@ -16,8 +16,8 @@ from shallowexp import __version__
 from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
 from tests import held
+from tests.brand_new import add_experiment
 from tests.commands import FOLDER, PATIENCE, command, environment, process, start, until
-from tests.experiments.test_experiments import add_experiment
 
 SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
 
@@ -323,14 +323,15 @@ def test_basic_launcher_gives_the_same_results(workplace):
 
 
 def test_report_of_a_small_sweep(workplace):
-    done = command("shallowexp", "-m", "+experiment=symmetry", "seed=100,101", "hidden_size=8", cwd=workplace)
+    add_experiment(workplace)
+    done = command("shallowexp", "-m", "+experiment=brand_new", "hidden_size=8", cwd=workplace)
     assert done.returncode == 0, done.stderr
-    done = command("shallowexp-report", "symmetry", cwd=workplace)
+    done = command("shallowexp-report", "brand_new", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "runs are missing" in done.stdout
-    assert {path.suffix for path in (workplace / "report").glob("symmetry*")} >= {".png", ".svg", ".pdf", ".csv"}
-    (claim,) = json.loads((workplace / "report" / "claims.json").read_text())
-    assert claim["name"] == "symmetry"
+    assert {path.suffix for path in (workplace / "report").glob("brand_new*")} >= {".png", ".svg", ".pdf", ".csv"}
+    (claim,) = json.loads((workplace / "report" / "claims.json").read_text())["experiments"]
+    assert claim["name"] == "brand_new"
 
 
 def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):

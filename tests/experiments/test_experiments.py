@@ -1,8 +1,7 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
 import shutil
-import subprocess
-import sys
+from functools import cache
 from warnings import catch_warnings
 
 import numpy as np
@@ -14,11 +13,18 @@ from shallowexp.claims import figures
 from shallowexp.claims.claim import find, first_paragraph
 from shallowexp.claims.page import Page
 from shallowexp.claims.statement import Atom, chapter
+from shallowexp.config.runs import Run
 from shallowexp.report import plans
 from shallowexp.runs import Lacking, Runs
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.commands import command, environment
+from tests.brand_new import NEW, add_experiment, copy_of_the_project
+from tests.commands import command
+
+
+@cache
+def planned(name: str) -> list[Run]:
+    return plans.compose(name).runs
 
 
 @pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)
@@ -26,7 +32,7 @@ def small(request, tmp_path_factory, empty_store):
     """A claim, and a function from fingerprints to runs, those of its sweep's two lowest seeds, trained and tracked."""
     claim, database = request.param, tmp_path_factory.mktemp("sweep") / "mlflow.db"
     shutil.copy(empty_store, database)
-    runs = plans.compose(claim.name).runs
+    runs = planned(claim.name)
     seeds = sorted({run.job.seed for run in runs})[:2]
     runs = [run for run in runs if run.job.seed in seeds]
     tracked = ExperimentTracker.open(claim.name, Store.open(f"sqlite:///{database}"))
@@ -98,44 +104,8 @@ def test_a_part_of_the_sweep_is_drawn_and_has_the_same_atoms_or_says_what_it_lac
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_enough_seeds(claim):
-    cells = pd.Series([run.cell for run in plans.compose(claim.name).runs]).value_counts()
+    cells = pd.Series([run.cell for run in planned(claim.name)]).value_counts()
     assert cells.max() >= 20  # a theorem is checked with fewer
-
-
-NEW = '''"""Eight tanh units end below four.
-
-Section: 6.2
-
-Nobody (2026) has said so.
-"""
-
-from shallowexp.claims.vocabulary import Page, below
-
-
-def figure(runs):
-    """Nothing to see."""
-    page = Page("a", (4, 3))
-    page.strip("a", runs, "train/loss", "hidden_size")
-    return page
-
-
-def atoms(runs):
-    pairs = runs.compare("train/loss", "hidden_size", 8, 4)
-    yield from below(pairs, 0.01, "nats", "8 units end below 4", role="extension", scope="flower")
-'''
-YAML = """# @package _global_
-hydra:
-  mode: MULTIRUN
-  sweeper:
-    params: {hidden_size: "4,8", seed: range(3)}
-train: {steps: 20}
-"""
-
-
-def add_experiment(folder):
-    for name, text in (("experiments/brand_new.py", NEW), ("conf/experiment/brand_new.yaml", YAML)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
 
 
 def assert_found(run, workplace):
@@ -150,17 +120,7 @@ def assert_found(run, workplace):
 
 
 def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path_factory):
-    tree = tmp_path_factory.mktemp("tree")
-    for name in ("shallowexp", "conf", "experiments"):
-        shutil.copytree(CONF.parent / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    add_experiment(tree)
-
-    def run(program, *arguments):
-        code = f"from shallowexp.cli.{'report' if program.endswith('report') else 'app'} import main; main()"
-        here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
-        process = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
-
+    run = copy_of_the_project(tmp_path_factory.mktemp("project"), workplace)
     assert_found(run, workplace)
 
 
@@ -172,8 +132,7 @@ def test_a_users_own_experiment_is_two_files_in_the_working_directory(workplace)
 def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(workplace):
     add_experiment(workplace)
     broken = NEW.replace("return page", "return 1 / 0")
-    (workplace / "experiments" / "broken.py").write_text(broken)
-    (workplace / "conf" / "experiment" / "broken.yaml").write_text(YAML)
+    add_experiment(workplace, "broken", broken)
     (workplace / "experiments" / "unreadable.py").write_text("def figure(:\n")
     for name in ("brand_new", "broken"):
         command("shallowexp", "-m", f"+experiment={name}", cwd=workplace)

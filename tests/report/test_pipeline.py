@@ -2,7 +2,6 @@
 
 import ast
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,13 +12,12 @@ import mlflow
 import numpy as np
 import pytest
 
-from shallowexp import CONF
 from shallowexp.claims.claim import find
 from shallowexp.report import plans
 from shallowexp.report.pipeline import write_report
 from shallowexp.tracking.store import Store
+from tests.brand_new import NEW, YAML, add_experiment, copy_of_the_project
 from tests.commands import command, environment
-from tests.experiments.test_experiments import NEW, YAML, add_experiment
 
 
 def told(done: subprocess.CompletedProcess) -> str:
@@ -54,26 +52,16 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
 
 
 def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory):
-    tree = tmp_path_factory.mktemp("tree")
-    for name in ("shallowexp", "conf", "experiments"):
-        shutil.copytree(CONF.parent / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (tree / "experiments" / "brand_new.py").write_text(NEW)
-    (tree / "conf" / "experiment" / "brand_new.yaml").write_text(YAML.replace("steps: 20", "steps: 20, engine: numpy"))
-
-    def run(program, *arguments):
-        code = f"from shallowexp.cli.{program} import main; main()"
-        here = environment(PYTHONPATH=f"{tree}:{tree / 'shallowexp' / 'plugin'}")
-        process = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(process, cwd=workplace, env=here, capture_output=True, text=True, check=False)
-
-    assert "6 trained" in run("app", "-m", "+experiment=brand_new").stdout
-    with (tree / "shallowexp" / "network" / "activations.py").open("a") as module:
+    project = tmp_path_factory.mktemp("project")
+    run = copy_of_the_project(project, workplace)
+    assert "6 trained" in run("shallowexp", "-m", "+experiment=brand_new").stdout
+    with (project / "shallowexp" / "network" / "activations.py").open("a") as module:
         module.write("# another version\n")
-    done = run("report", "brand_new")
+    done = run("shallowexp-report", "brand_new")
     assert "6 of 6 runs are missing; 6 of another version" in done.stdout
     assert "no runs of these sweeps" in told(done)
-    assert "3 trained" in run("app", "-m", "+experiment=brand_new", "hidden_size=4").stdout
-    done = run("report", "brand_new")
+    assert "3 trained" in run("shallowexp", "-m", "+experiment=brand_new", "hidden_size=4").stdout
+    done = run("shallowexp-report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
     assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 3
@@ -95,11 +83,12 @@ def test_a_changed_module_of_the_users_own_is_seen_wherever_it_lies(workplace):
 
 def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_keep_the_chapters_order(workplace):
     add_experiment(workplace)
+    add_experiment(workplace, "another", NEW.replace("Section: 6.2", "Section: 6.4"))
     command("shallowexp", "-m", "+experiment=brand_new", cwd=workplace)
     # a newer sweep, none of its runs
     command("shallowexp", "-m", "+experiment=brand_new", "train.steps=10", cwd=workplace)
-    command("shallowexp", "-m", "+experiment=symmetry", "seed=100", "hidden_size=8", cwd=workplace)
-    for name in ("symmetry", "brand_new", "symmetry"):
+    command("shallowexp", "-m", "+experiment=another", cwd=workplace)
+    for name in ("another", "brand_new", "another"):
         done = command("shallowexp-report", name, cwd=workplace)
         assert done.returncode == 0, done.stderr
     client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
@@ -109,7 +98,7 @@ def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_ke
     assert not [path.path for path in client.list_artifacts(newer.info.run_id) if path.path.endswith(".png")]
     rows = json.loads((workplace / "report" / "claims.json").read_text())["experiments"]
     names = [row["name"] for row in rows]
-    assert names == [name for name in find() if name in names] == ["brand_new", "symmetry"]
+    assert names == [name for name in find() if name in names] == ["brand_new", "another"]
 
 
 def test_a_changed_file_behind_a_users_own_data_is_seen(workplace):

@@ -3,8 +3,8 @@
 from csv import DictReader
 from pathlib import Path
 
+from tests.brand_new import add_experiment
 from tests.commands import command
-from tests.experiments.test_experiments import add_experiment
 from tests.tracking.test_lost_stores import finished, sweeps
 
 

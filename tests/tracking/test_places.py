@@ -2,8 +2,8 @@
 
 import mlflow
 
+from tests.brand_new import add_experiment
 from tests.commands import command
-from tests.experiments.test_experiments import add_experiment
 
 
 def test_a_folder_of_any_name(tmp_path, monkeypatch):
