@@ -105,7 +105,8 @@ class Duplicate(Initializer):
 
     `repeat` says what is repeated: "both" rows of W1 and columns of W2 (the units stay together forever), or
     only "W1" or only "W2" (they separate). What repeats is jittered by randn * `noise`, drawn after the weights, W1
-    first. After Blumenfeld et al. 2020, "Beyond signal propagation".
+    first: with `unique=1` all units are equal but for noise of `noise / scale` times a weight.
+    After Blumenfeld et al. 2020, "Beyond signal propagation".
 
         >>> Duplicate(unique=2)(n_x=1, n_h=4, n_y=1, seed=0).W1.T.round(4)
         array([[0.0176, 0.004 , 0.0176, 0.004 ]])

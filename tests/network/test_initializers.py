@@ -104,3 +104,12 @@ def test_noise_jitters_what_repeats_and_nothing_else(repeat):
 def test_bad_values_are_named(initializer, fields, message):
     with pytest.raises(ValueError, match=message):
         initializer(**fields)
+
+
+@pytest.mark.parametrize("epsilon", [1e-2, 1e-6, 1e-10, 1e-14])
+def test_noise_far_below_a_weight_keeps_its_size_in_float64_alone(epsilon):
+    """Equal units plus relative noise, as the clock of the symmetry needs them."""
+    W1, _, W2, _ = Duplicate(0.01, unique=1, noise=0.01 * epsilon)(20, 50, 20, seed=3)
+    for units in (W1, W2.T):
+        assert (units[1:] - units[0]).std() == pytest.approx(0.01 * epsilon, rel=0.1)
+        assert (np.ptp(units.astype(np.float32), axis=0) == 0).all() == (epsilon < 1e-8)
