@@ -112,4 +112,5 @@ def test_noise_far_below_a_weight_keeps_its_size_in_float64_alone(epsilon):
     W1, _, W2, _ = Duplicate(0.01, unique=1, noise=0.01 * epsilon)(20, 50, 20, seed=3)
     for units in (W1, W2.T):
         assert (units[1:] - units[0]).std() == pytest.approx(0.01 * epsilon, rel=0.1)
-        assert (np.ptp(units.astype(np.float32), axis=0) == 0).all() == (epsilon < 1e-8)
+        lost = np.mean(np.ptp(units.astype(np.float32), axis=0) == 0)
+        assert lost > 0.9 if epsilon < 1e-8 else lost == 0
