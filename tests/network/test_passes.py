@@ -124,14 +124,33 @@ def test_the_chapter_s_3_4_1_network_and_its_printed_equations():
         np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
 
 
-def test_descent_yields_the_parameters_after_s_updates():
+def twice(A, B):
+    return 2 * exact(A, B)
+
+
+def test_every_product_is_the_one_asked_for():
+    """With products twice too large, and no rounding in it: dW1 has passed through two, dW2 and db1 through one."""
+    X, Y, parameters = problem((3, 4, 2, 7), seed=1)
+    parameters = parameters._replace(b1=np.zeros((4, 1)), b2=np.zeros((2, 1)))
+    g, output = activations.Identity(), outputs.Sigmoid()
+    cache = forward(X, parameters, g)
+    for found, right, factor in zip(forward(X, parameters, g, twice), cache, (2, 2, 4), strict=True):
+        assert np.array_equal(found, factor * right)
+    both = (backward(X, Y, parameters, cache, g, output, product) for product in (twice, exact))
+    for found, right, factor in zip(*both, (4, 2, 2, 1), strict=True):
+        assert np.array_equal(found, factor * right)
+
+
+@pytest.mark.parametrize("product", [exact, operator.matmul, twice])
+def test_descent_yields_the_parameters_after_s_updates(product):
     X, Y, parameters = problem((3, 4, 1, 7), seed=1)
     g, output = activations.Tanh(), outputs.Sigmoid()
-    descent = gradient_descent(X, Y, parameters, g, output, learning_rate=0.5)
+    descent = gradient_descent(X, Y, parameters, g, output, 0.5, product)
     for _ in range(3):
         reached, cache, gradients = next(descent)
         assert all(map(np.array_equal, reached, parameters))
-        assert all(map(np.array_equal, cache, forward(X, parameters, g)))
+        assert all(map(np.array_equal, cache, forward(X, parameters, g, product)))
+        assert all(map(np.array_equal, gradients, backward(X, Y, parameters, cache, g, output, product)))
         parameters = Parameters(*(p - 0.5 * d for p, d in zip(parameters, gradients, strict=True)))
     assert all(map(np.array_equal, update(reached, gradients, 0.5), parameters))
 
