@@ -40,7 +40,7 @@ def _lines(entries: Sequence[Entry], judged: Sequence[Judgement]) -> Iterator[st
         )
         names = [entry.claim.name for entry in entries if number in {atom.statement for atom in entry.atoms}]
         links = ", ".join(f"[{name}](../experiments/{name}.py)" for name in names)
-        yield f"| {number} | {statement.section} | **{statement.title}.** {statement.text} | {outcome} | {links} |"
+        yield f"| {number} | {statement.section} | **{statement.title}.** {_plain(statement.text)} | {outcome} | {links} |"
     corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
     for found in judged:
         if found.atoms:

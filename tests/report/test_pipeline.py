@@ -30,24 +30,26 @@ def told(done: subprocess.CompletedProcess) -> str:
 
 
 def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
-    part = ("seed=100", "init=random", "activation=tanh")
-    done = command("shallowexp", "-m", "+experiment=symmetry", *part, cwd=workplace)
-    assert done.returncode == 0, done.stderr
-    done = command("shallowexp-report", "symmetry", "saturation", cwd=workplace)
+    add_experiment(workplace)
+    for steps in (20, 10):
+        part = ("+experiment=brand_new", "hidden_size=4", "seed=0", f"train.steps={steps}")
+        done = command("shallowexp", "-m", *part, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    done = command("shallowexp-report", "brand_new", "saturation", cwd=workplace)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "symmetry: 1296 of 1300 runs are missing; 1 of another version or configuration" in done.stdout
-    assert "; to get them: shallowexp -m +experiment=symmetry\n" in done.stdout
+    assert "brand_new: 5 of 6 runs are missing; 1 of another version or configuration" in done.stdout
+    assert "; to get them: shallowexp -m +experiment=brand_new\n" in done.stdout
     assert "no runs of saturation; to get them: shallowexp-report --train [names]\n" in done.stdout
     report = workplace / "report"
     (claim,) = json.loads((report / "claims.json").read_text(), parse_constant=pytest.fail)["experiments"]
     assert claim["atoms"] == []
-    assert (claim["runs"], claim["missing"] > 1000) == (4, True)
-    assert (report / "symmetry.png").stat().st_size > 10_000
+    assert (claim["runs"], claim["missing"]) == (1, 5)
+    assert (report / "brand_new.png").stat().st_size > 10_000
     page = (report / "index.html").read_text()
-    assert f"{claim['missing']:,} of {claim['missing'] + 4:,} runs are missing" in page
+    assert "5 of 6 runs are missing" in page
     assert "Nothing can be said yet: no runs that differ only in hidden_size." in page
     assert "No runs at all of saturation." in page
-    again = command("shallowexp-report", "symmetry", cwd=workplace)
+    again = command("shallowexp-report", "brand_new", cwd=workplace)
     assert "no atoms yet of statements" in again.stdout, "the entry is read again from claims.json"
 
 
@@ -169,7 +171,9 @@ def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workp
 def test_an_output_that_is_a_file(workplace):
     command("shallowexp", "+experiment=symmetry", "seed=100", "init=zero", "activation=tanh", cwd=workplace)
     (workplace / "report").write_text("mine")
-    assert "report is a file" in told(command("shallowexp-report", "symmetry", cwd=workplace))
+    assert "--output report cannot be made a folder: File exists" in told(
+        command("shallowexp-report", "symmetry", cwd=workplace)
+    )
     assert (workplace / "report").read_text() == "mine"
 
 
