@@ -46,7 +46,7 @@ def figure(runs: Runs) -> Page:
     for (name, engine, dtype), part in found.groupby(["activation", "train.engine", "train.dtype"]):
         mean = part.groupby("decades")["time"].mean()
         label = f"{name}, {'@' if engine == 'chapter' else dtype}"
-        page["a"].plot(mean.index, mean, markers.get((engine, dtype), "d"), linestyle="-", markersize=5,
+        page["a"].plot(mean.index, mean, markers.get((str(engine), str(dtype)), "d"), linestyle="-", markersize=5,
                        color=styles_of([name])[name]["color"], alpha=1 if dtype == "float64" else 0.5, label=label)  # fmt: skip
     page["a"].set(
         xlabel="decades of relative noise below 1", ylabel=f"steps until rows are {APART:.0%} apart", ylim=(0, None)

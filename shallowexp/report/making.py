@@ -28,7 +28,8 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         "Commit": ", ".join(commits),
         "Command": command(claim.name),
     }
-    drawn = module.figure(runs)
+    with figures.styled:
+        drawn = module.figure(runs)
     output.mkdir(parents=True, exist_ok=True)
     figures.save(drawn.figure, output / claim.name, source)
     drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
