@@ -48,7 +48,7 @@ def _named(runs: Runs) -> Runs:
     def units(frame: pd.DataFrame) -> pd.Series:
         return frame["init.unique"].fillna(frame["hidden_size"]).astype(int)
 
-    return runs.label(kind=kind, units=units)
+    return runs.optional("init.noise", "init.repeat", "init.unique").label(kind=kind, units=units)
 
 
 def atoms(runs: Runs) -> Iterator[Atom]:

@@ -39,7 +39,7 @@ def figure(runs: Runs) -> Page:
     page["curves"].minorticks_off()
     page["curves"].xaxis.set_major_formatter("{x:g}")
     legend(page["curves"], loc="lower right")
-    page.intervals("gaps", [a for a in atoms(runs) if a.value is not None])
+    page.intervals("gaps", atoms(runs))
     return page
 
 

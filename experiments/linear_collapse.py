@@ -68,7 +68,7 @@ def figure(runs: Runs) -> Page:
         page["line"].set(title="identity units", xlim=reach, ylim=reach, xlabel="dashed: logistic regression")
     page.curves("paths", judged.where(data=SHOWN), "gap", by="network")
     page["paths"].set(title=f"{SHOWN}: nats above logistic regression")
-    page.intervals("gaps", [a for a in atoms(runs) if a.value is not None])
+    page.intervals("gaps", atoms(runs))
     page["gaps"].set(title="nats above logistic regression, at the end")
     return page
 

@@ -29,7 +29,7 @@ def figure(runs: Runs) -> Page:
     for data, title in (("flower", "ReLU, flower: cross-entropy"), ("diabetes", "ReLU, diabetes: squared error")):
         page.curves(data, runs.where(data=data, activation="relu"), LOSS, by=SCALE, label="x {:g}".format)
         page[data].set(title=title, ylabel="training loss", yscale="log", ylim=(0.1, 1000))
-    page.intervals("costs", [a for a in atoms(runs) if a.role == "stated"])
+    page.intervals("costs", (a for a in atoms(runs) if a.role == "stated"))
     page["costs"].set(title="loss from x 1 minus from x 0.01", xlabel="left: x 1 is better")
     page["costs"].set_xscale("symlog", linthresh=MARGIN)
     page["costs"].xaxis.set_major_formatter("{x:g}")

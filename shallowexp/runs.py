@@ -88,7 +88,7 @@ def require(frame: pd.DataFrame, *columns: str) -> None:
     """Say which columns are missing, before a computation fails on them."""
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise ValueError(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
+        raise Lacking(f"these runs have no {', '.join(missing)}: needed are {', '.join(columns)}")
 
 
 def _where(frame: pd.DataFrame, choices: Mapping[str, Any]) -> pd.DataFrame:
