@@ -57,7 +57,7 @@ def atoms(runs: Runs) -> Iterator[Atom]:
             scope=f"{{data}}, W2 x {scale:g}",
         )
 
-    positive = runs.where(output=OUTPUTS, data="diabetes")
+    positive = runs.optional(R2).where(output=OUTPUTS, data="diabetes")
     for hidden in HIDDEN:
         about = {"statement": "19", "role": "control", "scope": f"diabetes, {hidden} layer"}
         none, relu = (positive.where(output=output, activation=hidden).table[R2] for output in OUTPUTS)

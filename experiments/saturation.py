@@ -46,7 +46,7 @@ def figure(runs: Runs) -> Page:
     page["share"].annotate("ReLU: flat where z < 0, for half of all z\nat any scale", (0.002, 0.53), fontsize=8)
     page.curves("loss", flower.where(activation=CURVED).at(100), LOSS, by="activation", x="init.scale")
     page["loss"].set(title="flower: training loss after 100 steps", xscale="log", yscale="log", xlabel="scale of W")
-    cancer = runs.where(data="breast_cancer", activation="tanh")
+    cancer = runs.optional("data.standardise").where(data="breast_cancer", activation="tanh")
     page.curves("inputs", cancer, LOSS, by="data.standardise", label=lambda value: INPUTS[str(value)])
     page["inputs"].set(title="breast cancer, tanh x 0.01: training loss", ylim=(0, None))
     page.intervals("gaps", (atom for part in (_slower, _inputs) for atom in part(runs)))
