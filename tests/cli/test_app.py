@@ -173,7 +173,7 @@ def test_a_terminal_without_the_characters_gets_others_for_them(workplace):
     report = process("shallowexp-report", "--train", "brand_new", cwd=workplace, **ASCII)
     assert report.returncode == 0, report.stdout + report.stderr
     assert "6/6 runs trained" in report.stderr
-    assert "| brand_new" in report.stdout
+    assert "| no. | statement | outcome | atoms |" in report.stdout
     again = process("shallowexp-rerun", children(workplace).run_id[0], cwd=workplace, **ASCII)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "the same, to the bit"), again.stderr
 
