@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test test-latest lint bench build docs lock clean
+.PHONY: report check test test-latest lint bench build docs lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
 	$(BIN)/shallowexp-report --train
@@ -16,6 +16,9 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 	.venv-latest/bin/pip install -q -e . --group dev
 	.venv-latest/bin/pip list | grep -iE '^(hydra-core|mlflow|numba|numpy|omegaconf|pandas|scipy) '
 	.venv-latest/bin/pytest -n auto --dist loadfile
+
+check: .venv/ready lint  ## linters, types and the tests of pure modules, for every commit
+	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_runs.py tests/test_architecture.py
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
