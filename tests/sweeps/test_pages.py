@@ -53,7 +53,7 @@ def sweep_of(client):
 def test_the_table_lists_runs_under_readable_names(browser, client):
     experiment, _ = sweep_of(client)
     browser.open(f"experiments/{experiment}/runs")
-    browser.wait_for_text("Hidden units that start equal stay equal", "sweep · 130 runs")
+    browser.wait_for_text("Hidden units that start equal stay equal", "sweep · 370 runs")
     browser.open(f"experiments/{experiment}/runs?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
     browser.wait_for_text("tanh · random ×0.01 · 8 units · seed")
 
@@ -71,7 +71,7 @@ def test_a_sweeps_page_shows_description_and_figure(browser, client):
     experiment, sweep = sweep_of(client)
     browser.open(f"experiments/{experiment}/runs/{sweep.info.run_id}")
     browser.click("Show more")
-    browser.wait_for_text("random minus constant", "What was swept", "1, 2, 4, 8", "About this run")
+    browser.wait_for_text("random weights gain over equal ones", "What was swept", "1, 2, 3, 4, 5", "About this run")
     browser.wait("[...document.images].some(i => i.src.includes('symmetry-small.png') && i.naturalWidth == 720)")
 
 
@@ -104,10 +104,10 @@ def test_a_sweep_keeps_what_made_it(client):
     files = {file.path for file in client.list_artifacts(sweep.info.run_id)}
     assert files == {"config.yaml", "multirun.yaml", "overrides.yaml", "runs.csv", "symmetry.png"} | {
         "symmetry-small.png",
-        "verdict.json",
+        "atoms.json",
     }
     rows = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/runs.csv").splitlines()
-    assert len(rows) == 131
+    assert len(rows) == 371
     assert rows[0].startswith("run_id,name,outcome,fingerprint,activation,") and "train/loss" in rows[0]
     assert all(len(row.split(",")[0]) == 32 for row in rows[1:])
     assert len(sweep.data.tags["shallowexp.lock"]) == 64
@@ -138,7 +138,7 @@ def runs():
 
 
 def test_cells_are_told_apart_by_the_fewest_parameters(runs):
-    assert pages.cell_params(runs) == ["activation", "init", "hidden_size", "data.positive_rate"]
+    assert pages.cell_params(runs) == ["activation", "init", "hidden_size", "data.positive_rate", "train.engine"]
     assert pages.cell_params(runs[:1]) == []
 
 
@@ -154,7 +154,7 @@ def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
     assert state["searchFilter"] == (
         "params.activation LIKE '%' AND params.`data.positive_rate` = '0.3' AND params.`hidden_size` = '8'"
     )
-    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init"]
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init", "train.engine"]
     assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(pages.CHARTS)
     assert len(packed) < 5000  # the longest tag of an experiment
     monkeypatch.setattr(pages, "version", lambda name: "3.14.1")
