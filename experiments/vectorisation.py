@@ -11,13 +11,14 @@ because a figure must not depend on the machine that draws it.
 
 import json
 from collections.abc import Iterator
+from operator import matmul
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from shallowexp.claims.vocabulary import Atom, Effect, Page, Replay, Runs, atom, legend, replay, styles_of, theorem
-from shallowexp.network.passes import forward, forward_by_sample
+from shallowexp.network.passes import exact, forward, forward_by_sample
 
 ROUNDING = 1e-12  # largest difference, relative to the largest value, that counts as equal
 COMPARED = 40  # samples of each run that go through the loop
@@ -46,9 +47,14 @@ def figure(runs: Runs) -> Page:
 
 
 def difference(run: Replay) -> float:
-    """The largest difference of Z1, A1 and Z2 between loop and matrix form at the end, relative to the largest value."""
+    """The largest difference of Z1, A1 and Z2 between loop and matrix form at the end, relative to the largest value.
+
+    The matrix form with both products: exact and `@`.
+    """
     X, parameters = run.data.X[:, :COMPARED], run.parameters[-1]
-    pairs = zip(forward_by_sample(X, parameters, run.activation), forward(X, parameters, run.activation), strict=True)
+    loop = forward_by_sample(X, parameters, run.activation)
+    forms = [forward(X, parameters, run.activation, product) for product in (exact, matmul)]
+    pairs = [pair for form in forms for pair in zip(loop, form, strict=True)]
     return max(float(np.abs(a - b).max() / max(np.abs(b).max(), np.finfo(float).tiny)) for a, b in pairs)
 
 
