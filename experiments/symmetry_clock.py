@@ -72,8 +72,8 @@ def clock(found: pd.DataFrame, activation: str, engine: str = "compiled", dtype:
 
 def pace(arm: pd.DataFrame) -> pd.Series:
     """Steps a decade of noise, of each seed whose units part at every noise: the slope of a straight line through the loud ones."""
-    parted = arm.loc[:, arm.columns > 0].dropna()
-    loud = parted.loc[:, parted.columns >= LEAST]
+    parted = arm[[noise for noise in arm if noise > 0]].dropna()
+    loud = parted[[noise for noise in parted if noise >= LEAST]]
     if loud.empty or len(loud.columns) < 2:
         return pd.Series(dtype=float)
     return pd.Series(np.polyfit(-np.log10(loud.columns), loud.T, 1)[0], loud.index)
@@ -94,8 +94,8 @@ def atoms(runs: Runs) -> Iterator[Atom]:
             later = (its.get(AUDIBLE, pd.Series(dtype=float)) - exact.get(AUDIBLE, np.nan)).dropna()
             yield atom(effect(later), "within", SAME, "steps", f"{name}: where noise is louder than rounding, {arm} changes nothing",
                        "31", "extension", f"{name}, {arm}")  # fmt: skip
-        lost = clock(found, name, dtype="float32")
-        lost = lost.loc[:, lost.columns <= LOST]
+        quiet = clock(found, name, dtype="float32")
+        lost = quiet[[noise for noise in quiet if noise <= LOST]]
         yield theorem(bool(lost.size and lost.isna().all(axis=None)), f"{name}: noise that float32 rounds away parts nothing", "31",
                       "extension", f"{name}, float32", f"{lost.size} runs")  # fmt: skip
     for engine, text, parts in (

@@ -55,6 +55,8 @@ class Atom:
     def __post_init__(self) -> None:
         if self.role not in ROLES or self.expects not in (None, *EXPECTS):
             raise ValueError(f"{self.text!r}: role {self.role!r} of {ROLES}, expects {self.expects!r} of {EXPECTS}")
+        if self.statement and self.statement not in chapter():
+            raise ValueError(f"{self.text!r} is of statement {self.statement!r}, which is not in {CHAPTER}")
 
     def outcome(self, p: float | None = None) -> str:
         """With `p` corrected for the tests of the whole statement."""
@@ -161,6 +163,7 @@ class Statement:
     kind: str  # d definition, t theorem, e empirical, a advice, c code
     title: str
     text: str
+    line: int = 0  # of chapter.yaml
 
     @property
     def judged(self) -> bool:
@@ -228,8 +231,12 @@ CHAPTER = EXPERIMENTS / "chapter.yaml"
 @cache
 def chapter(path: Path = CHAPTER) -> Mapping[str, Statement]:
     """The chapter's statements by number, in its order."""
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {
-        str(row["number"]): Statement(**row | {"number": str(row["number"]), "section": str(row["section"])})
-        for row in rows
-    }
+    text, found = path.read_text(encoding="utf-8"), {}
+    for row, node in zip(yaml.safe_load(text), yaml.compose(text).value, strict=True):
+        line = node.start_mark.line + 1
+        try:
+            statement = Statement(**{key: str(value) for key, value in row.items()}, line=line)
+        except TypeError as error:
+            raise ValueError(f"{path}, line {line}: {error}") from error
+        found[statement.number] = statement
+    return found

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shallowexp.claims.statement import CONDITION, INCONCLUSIVE, OTHER_REASON, RIGHT, WRONG, Judgement
+from shallowexp.claims.statement import CHAPTER, CONDITION, INCONCLUSIVE, OTHER_REASON, RIGHT, WRONG, Judgement
 
 COLORS = {RIGHT: "green", OTHER_REASON: "blue", CONDITION: "yellow", WRONG: "red", INCONCLUSIVE: "dim"}
 console = Console(soft_wrap=True, highlight=False)
@@ -26,5 +26,8 @@ def show(judged: Iterable[Judgement]) -> None:
             number, title = found.statement.number, found.statement.title
             table.add_row(number, escape(title), f"[{color}]{found.outcome}[/]", str(len(found.atoms)))
     console.print(table)
-    if lacking := [found.statement.number for found in judged if not found.atoms]:
-        say(f"no atoms yet of statements {', '.join(lacking)}", "dim")
+    if lacking := [found.statement for found in judged if not found.atoms]:
+        numbers, lines = (
+            ", ".join(map(str, found)) for found in zip(*((one.number, one.line) for one in lacking), strict=True)
+        )
+        say(f"no atoms yet of statements {numbers}: lines {lines} of {CHAPTER}", "dim")

@@ -117,3 +117,18 @@ def test_the_chapter_is_whole_and_in_order():
     assert not statements["1"].judged
     assert statements["33"].judged
     assert len(yaml.safe_load(s.CHAPTER.read_text())) == len(statements)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"), [("{number: 1, section: 2, kind: d, title: x}", "text"), ("{nomber: 1}", "nomber")]
+)
+def test_a_mistaken_row_of_the_chapter_is_named_with_its_line(tmp_path, row, message):
+    path = tmp_path / "chapter.yaml"
+    path.write_text("# two lines\n# before\n- " + row + "\n")
+    with pytest.raises(ValueError, match=f"chapter.yaml, line 3: .*{message}"):
+        chapter(path)
+
+
+def test_a_statement_that_is_not_in_the_chapter_is_refused():
+    with pytest.raises(ValueError, match="'x' is of statement '99'"):
+        theorem(True, "x", "99")

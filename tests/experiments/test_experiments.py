@@ -145,6 +145,44 @@ def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(work
     assert "Traceback" not in done.stdout + done.stderr
 
 
+MISTAKES = {
+    "return page": ("return 'a page'", "figure(runs), line 11, returns str: a Page is needed"),
+    "yield from below": ("yield 'fine'; below", "atoms(runs), line 18, yields str: an Atom is needed"),
+    '0.01, "nats"': ('0.01, ""', "line 20: ValueError: the margin 0.01 of '8 units end below 4' needs a unit"),
+    'role="extension"': ('statement="99"', "line 20: ValueError: '8 units end below 4' is of statement '99', which is not in"),
+}  # fmt: skip
+
+
+def test_what_an_experiment_gets_wrong_is_named_with_its_line_and_the_others_come_out(workplace):
+    names = [f"wrong{i}" for i in range(len(MISTAKES))]
+    for name, (right, (wrong, _)) in zip(names, MISTAKES.items(), strict=True):
+        assert right in NEW
+        add_experiment(workplace, name, NEW.replace(right, wrong))
+    add_experiment(workplace)
+    add_experiment(workplace, "nothing", NEW[: NEW.index("    pairs")] + "    return None\n")
+    done = command("shallowexp-report", "--train", *names, "nothing", "brand_new", cwd=workplace)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    for name, (_, message) in zip(names, MISTAKES.values(), strict=True):
+        assert f"experiments/{name}.py" in done.stdout
+        assert message in done.stdout
+        assert not list((workplace / "report").glob(f"{name}.*"))
+    assert "atoms(runs), line 18, returns NoneType: Atoms are needed" in done.stdout
+    assert (workplace / "report" / "brand_new.png").is_file()
+
+
+def test_a_sweep_that_lacks_a_cell_says_what_it_lacks(workplace):
+    add_experiment(workplace)
+    command("shallowexp", "-m", "+experiment=brand_new", "hidden_size=8", cwd=workplace)
+    done = command("shallowexp-report", "brand_new", cwd=workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 6 runs are missing" in done.stdout
+    assert (
+        "Nothing can be said yet: no runs that differ only in hidden_size"
+        in (workplace / "report" / "index.html").read_text()
+    )
+
+
 def test_a_second_report_draws_nothing_and_a_redrawn_figure_has_the_same_bytes(workplace):
     add_experiment(workplace)
     command("shallowexp-report", "--train", "brand_new", cwd=workplace)
