@@ -65,18 +65,18 @@ def figure(runs: Runs) -> Page:
 
 
 def clock(found: pd.DataFrame, activation: str, engine: str = "compiled", dtype: str = "float64") -> pd.DataFrame:
-    """The times of one arm: a row for each seed, a column for each noise."""
+    """The times of one arm: a row for each noise, a column for each seed."""
     chosen = found[(found["activation"] == activation) & (found["train.engine"] == engine)]
-    return chosen[chosen["train.dtype"] == dtype].pivot(index="seed", columns=NOISE, values="time")
+    return chosen[chosen["train.dtype"] == dtype].pivot(index=NOISE, columns="seed", values="time")
 
 
 def pace(arm: pd.DataFrame) -> pd.Series:
     """Steps a decade of noise, of each seed whose units part at every noise: the slope of a straight line through the loud ones."""
-    parted = arm[[noise for noise in arm if noise > 0]].dropna()
-    loud = parted[[noise for noise in parted if noise >= LEAST]]
-    if loud.empty or len(loud.columns) < 2:
+    parted = arm[arm.index > 0].dropna(axis="columns")
+    loud = parted[parted.index >= LEAST]
+    if loud.empty or len(loud) < 2:
         return pd.Series(dtype=float)
-    return pd.Series(np.polyfit(-np.log10(loud.columns), loud.T, 1)[0], loud.index)
+    return pd.Series(np.polyfit(-np.log10(loud.index), loud, 1)[0], loud.columns)
 
 
 def atoms(runs: Runs) -> Iterator[Atom]:
@@ -91,11 +91,11 @@ def atoms(runs: Runs) -> Iterator[Atom]:
                "31", "extension", "sigmoid against tanh", f"ratio {ratio.mean():.2f}" if len(ratio) else "")  # fmt: skip
     for name, exact in clocks.items():
         for arm, its in {"float32": clock(found, name, dtype="float32"), "@": clock(found, name, "chapter")}.items():
-            later = (its.get(AUDIBLE, pd.Series(dtype=float)) - exact.get(AUDIBLE, np.nan)).dropna()
+            later = (its.reindex([AUDIBLE]) - exact.reindex([AUDIBLE])).iloc[0].dropna()
             yield atom(effect(later), "within", SAME, "steps", f"{name}: where noise is louder than rounding, {arm} changes nothing",
                        "31", "extension", f"{name}, {arm}")  # fmt: skip
         quiet = clock(found, name, dtype="float32")
-        lost = quiet[[noise for noise in quiet if noise <= LOST]]
+        lost = quiet[quiet.index <= LOST]
         yield theorem(bool(lost.size and lost.isna().all(axis=None)), f"{name}: noise that float32 rounds away parts nothing", "31",
                       "extension", f"{name}, float32", f"{lost.size} runs")  # fmt: skip
     for engine, text, parts in (
@@ -113,4 +113,4 @@ def atoms(runs: Runs) -> Iterator[Atom]:
 
 
 def _parted(steps: pd.Series, arm: pd.DataFrame) -> str:
-    return f"of the {len(steps)} in {len(arm)} seeds whose units part at every noise in the steps trained"
+    return f"of the {len(steps)} in {len(arm.columns)} seeds whose units part at every noise in the steps trained"

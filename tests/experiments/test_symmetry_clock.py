@@ -27,11 +27,11 @@ def test_the_step_is_found_between_logged_ones_by_the_logarithm():
 
 
 def test_a_seed_whose_units_stay_together_is_left_out_of_the_pace():
-    arm = pd.DataFrame([[40.0, 80.0, 120.0], [50.0, 120.0, np.nan]], index=[1, 2], columns=NOISES)
+    arm = pd.DataFrame({1: [40.0, 80.0, 120.0], 2: [50.0, 120.0, np.nan]}, index=NOISES)
     pace = CLOCK.pace(arm)
     assert pace.to_dict() == pytest.approx({1: 20.0})
     assert CLOCK._parted(pace, arm).startswith("of the 1 in 2 seeds")
 
 
 def test_of_one_noise_there_is_no_pace():
-    assert CLOCK.pace(pd.DataFrame([[40.0]], index=[1], columns=[1e-4])).empty
+    assert CLOCK.pace(pd.DataFrame({1: [40.0]}, index=[1e-4])).empty
