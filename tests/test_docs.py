@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shallowexp.claims.claim import find
-from shallowexp.report.chapter import render
+from shallowexp.report.chapter import key, render, stability
 from shallowexp.report.entries import read
 from shallowexp.report.reading import digest
 from shallowexp.report.registration import hypotheses
@@ -31,7 +31,12 @@ def test_relative_links(path):
 def test_the_chapter_is_what_the_command_makes_of_the_kept_report():
     entries = read(ROOT / "docs", find())
     assert set(entries) == set(find())
-    assert render(list(entries.values())) == (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
+    assert render(list(entries.values()), stability()) == (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
+
+
+def test_each_atom_of_the_kept_report_was_perturbed():
+    atoms = [atom for entry in read(ROOT / "docs", find()).values() for atom in entry.atoms]
+    assert {key(atom) for atom in atoms} == stability().keys()
 
 
 @pytest.mark.parametrize("name", sorted(find()))

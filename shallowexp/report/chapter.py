@@ -1,11 +1,13 @@
 """`python -m shallowexp.report.chapter [claims.json's folder]`: docs/chapter.md, every statement with its atoms, from a report.
 
-Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one.
+Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one. Digits that
+benchmarks/stability.py saw moving are not shown.
 """
 
+import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from shallowexp import CONF
@@ -15,19 +17,32 @@ from shallowexp.report.entries import CLAIMS, Entry, judge_all, read
 from shallowexp.report.page import interval
 
 DOCS = CONF.parent / "docs"
+STABILITY = "stability.json"  # experiment -> atom -> how far it moves when the initial weights do, by one part in 1e15
 KINDS = {"d": "definition", "a": "advice"}
 
 
-def render(entries: Sequence[Entry]) -> str:
+def key(atom: Atom) -> str:
+    """What tells the atoms of an experiment apart."""
+    return f"{atom.statement}: {atom.text} ({atom.scope})"
+
+
+def stability(folder: Path = DOCS) -> dict[str, float]:
+    """Atom -> how far it moves, where that was measured."""
+    found = json.loads((folder / STABILITY).read_text(encoding="utf-8"))
+    return {name: moved for atoms in found.values() for name, moved in atoms.items()}
+
+
+def render(entries: Sequence[Entry], moved: Mapping[str, float]) -> str:
     """Markdown; the same entries give the same text."""
-    return "\n".join(_lines(entries, judge_all(entries))) + "\n"
+    return "\n".join(_lines(entries, judge_all(entries), moved)) + "\n"
 
 
-def _lines(entries: Sequence[Entry], judged: Sequence[Judgement]) -> Iterator[str]:
+def _lines(entries: Sequence[Entry], judged: Sequence[Judgement], moved: Mapping[str, float]) -> Iterator[str]:
     runs, last = sum(entry.runs for entry in entries), max(entry.ended for entry in entries)
     yield "# The chapter, statement by statement\n"
     yield f"What {runs:,} trained networks say of each statement, in our words and the chapter's order (runs up to {last:%Y-%m-%d})."
-    yield "Made by `python -m shallowexp.report.chapter`; how atoms are judged: [statistics.md](statistics.md).\n"
+    yield "Made by `python -m shallowexp.report.chapter`; how atoms are judged: [statistics.md](statistics.md)."
+    yield "Digits that move with one part in 1e15 of the initial weights (`python -m benchmarks.stability`) are not shown.\n"
     yield "| no. | section | the chapter says | outcome | experiments |"
     yield "| --- | --- | --- | --- | --- |"
     outcomes = {found.statement.number: found for found in judged}
@@ -47,19 +62,19 @@ def _lines(entries: Sequence[Entry], judged: Sequence[Judgement]) -> Iterator[st
             yield f'\n<a id="{_anchor(found.statement.number)}"></a>\n'
             yield f"## {found.statement.number}. {found.statement.title}: {found.outcome}\n"
             yield f"{found.statement.text} {found.condition}".strip() + "\n"
-            yield from _table(found.atoms, corrected)
+            yield from _table(found.atoms, corrected, moved)
     beyond = [atom for entry in entries for atom in entry.atoms if not atom.statement]
     yield "\n## Beyond the chapter\n"
-    yield from _table(beyond, corrected)
+    yield from _table(beyond, corrected, moved)
     yield "\n## When the hypotheses were fixed\n"
     yield from (f"- `{entry.claim.name}`: {entry.registered}" for entry in entries)
 
 
-def _table(atoms: Sequence[Atom], corrected: dict[Atom, str]) -> Iterator[str]:
+def _table(atoms: Sequence[Atom], corrected: Mapping[Atom, str], moved: Mapping[str, float]) -> Iterator[str]:
     yield "| role | hypothesis | outcome | effect [95% interval] |"
     yield "| --- | --- | --- | --- |"
     for atom in atoms:
-        effect = interval(atom) + (f"; margin {atom.margin:g}" if atom.expects else "")
+        effect = interval(atom, moved.get(key(atom), 0.0)) + (f"; margin {atom.margin:g}" if atom.expects else "")
         detail = f" ({atom.detail})" if atom.detail else ""
         yield f"| {atom.role} | {_plain(atom.text)}{_plain(detail)} | {corrected.get(atom, atom.outcome())} | {_plain(effect)} |"
 
@@ -75,7 +90,7 @@ def _plain(text: str) -> str:
 def main() -> None:
     if sys.argv[1:]:
         shutil.copy(Path(sys.argv[1]) / CLAIMS, DOCS / CLAIMS)
-    (DOCS / "chapter.md").write_text(render(list(read(DOCS, find()).values())), encoding="utf-8")
+    (DOCS / "chapter.md").write_text(render(list(read(DOCS, find()).values()), stability()), encoding="utf-8")
 
 
 if __name__ == "__main__":

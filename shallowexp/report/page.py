@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,15 +145,19 @@ def background(claim: Claim) -> list[str]:
     return [text for text in paragraphs if text and not re.fullmatch(r"Section: .*", text)]
 
 
-def interval(atom: Atom) -> str:
-    """An atom's effect to the two digits that its interval's width warrants, with its unit and what was left out."""
+def interval(atom: Atom, moved: float = 0.0) -> str:
+    """An atom's effect to the two digits that its interval's width warrants, with its unit and what was left out.
+
+    Fewer where they would show what `moved`: the effect's change under rounding.
+    """
     if atom.value is None:
         return ""
     lost = f", {atom.lost} of {atom.pairs} pairs lost" if atom.lost else ""
     if atom.low is None or atom.high is None:
         return f"{signed(atom.value, '.4g')} {atom.unit}, no interval{lost}"
-    width = atom.high - atom.low
-    spec = f".{min(6, max(0, 1 - floor(log10(width))))}f" if width > 0 else ".4g"
+    digits = [1 - floor(log10(atom.high - atom.low))] if atom.high > atom.low else []
+    digits += [-ceil(log10(2 * moved))] if moved else []
+    spec = f".{min(6, max(0, min(digits)))}f" if digits else ".4g"
     value, low, high = (signed(number, spec) for number in (atom.value, atom.low, atom.high))
     return f"{value} [{low}, {high}] {atom.unit}{lost}"
 

@@ -373,6 +373,14 @@ def test_an_effect_has_the_digits_that_its_interval_warrants(effect, words):
     assert page.interval(atom(effect, "above", 0.1, "nats", "x")) == words
 
 
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [(0.0, "+0.50 [+0.41, +0.59] nats"), (0.004, "+0.50 [+0.41, +0.59] nats"), (0.006, "+0.5 [+0.4, +0.6] nats")],
+)  # fmt: skip
+def test_digits_that_moved_are_not_shown(moved, words):
+    assert page.interval(atom(Effect(0.5, 0.0435, 20), "above", 0.1, "nats", "x"), moved) == words
+
+
 def test_a_bar_shows_margin_zero_and_interval_in_proportion():
     found = page.bar(Atom("", "stated", "", "", "above", "above", 0.0, 2.0, 1.0, 3.0, 1.0, "nats"))
     assert found == page.Bar(left=3.0, width=47.0, zero=26.5, value=73.5, low=50.0, high=97.0)
