@@ -32,15 +32,20 @@ class Perturbed(Initializer):
     """The weights of `original`, each times 1 + 1e-15."""
 
     original: Initializer
+    kind: str  # of it, for the fingerprint: its fields alone do not tell zero from constant
 
     def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         W1, b1, W2, b2 = self.original(n_x, n_h, n_y, seed)
         return Parameters(FACTOR * W1, b1, FACTOR * W2, b2)
 
 
+def of(original: Initializer) -> Perturbed:
+    return Perturbed(original, type(original).__qualname__)
+
+
 def perturbed(claim: Claim, store: Store) -> list[Atom]:
     """The atoms of its sweep, trained from perturbed weights."""
-    runs = [replace(run, job=replace(run.job, init=Perturbed(run.job.init))) for run in compose(claim.name).runs]
+    runs = [replace(run, job=replace(run.job, init=of(run.job.init))) for run in compose(claim.name).runs]
     tracker = ExperimentTracker.open(claim.name, store)
     tracker.sweep(runs, runs, None)
     return list(claim.load().atoms(store.read(claim.name, [run.fingerprint for run in runs])))
