@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from itertools import product
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -17,7 +18,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
@@ -26,6 +27,7 @@ from shallowexp import CONF
 from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
 from shallowexp.errors import ConfigError
 
+MOST_RUNS = 1_000_000  # of a sweep: their names alone take 100 MB, writing them an hour
 Params = Mapping[str, Any]  # key -> values, as `hydra.sweeper.params` has them
 VERSION_BASE = {"version_base": "1.3"} if __version__.startswith("1.3.") else {}  # Hydra 1.4 has one behavior
 
@@ -77,27 +79,40 @@ def united_products(params: Params | Sequence[Params] | None, overrides: Sequenc
     """The jobs of a sweep: the product of each mapping of `params` with the command line's overrides, which win; united.
 
     `params` is one mapping from key to values (Hydra's `hydra.sweeper.params`) or a list of them. A job is there once.
+    Raises ConfigError for more than a million of them, before any is made.
     """
     mappings = [params or {}] if params is None or isinstance(params, Mapping) else params
-    command_line = dict(_values(override) for override in overrides)
+    swept = [[_parse(f"{key}={value}") for key, value in mapping.items()] + list(overrides) for mapping in mappings]
+    keyed = [{override.get_key_element(): override for override in found} for found in swept]
+    asked = sum(prod(map(_count, found.values())) for found in keyed)
+    if asked > MOST_RUNS:
+        raise ConfigError(f"the sweep asks for {asked:,} runs: at most {MOST_RUNS:,} are possible, in parts if need be")
     jobs: dict[tuple[str, ...], None] = {}
-    for mapping in mappings:
-        swept = dict(_values(_parse(f"{key}={value}")) for key, value in mapping.items()) | command_line
-        jobs |= dict.fromkeys(product(*swept.values()))
+    for found in keyed:
+        jobs |= dict.fromkeys(product(*map(_values, found.values())))
     return [list(job) for job in jobs]
 
 
-def _values(override: Override) -> tuple[str, list[str]]:
-    """The key, and an override for each value it takes."""
+def _count(override: Override) -> int:
+    """How many values it takes, without listing a range."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        start, stop, step = (float(number or 0) for number in (value.start, value.stop, value.step))
+        return max(0, ceil((stop - start) / step)) if step else 0
+    return len(value.list) if isinstance(value, ChoiceSweep) else 1
+
+
+def _values(override: Override) -> list[str]:
+    """An override for each value it takes."""
     key = override.get_key_element()
     if not override.is_sweep_override():
-        return key, [f"{key}={override.get_value_element_as_str()}" if not override.is_delete() else key]
+        return [f"{key}={override.get_value_element_as_str()}" if not override.is_delete() else key]
     if not override.is_discrete_sweep():
         raise HydraException(f"{override.input_line}: only lists and ranges of values can be swept")
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
         raise HydraException(f"{override.input_line} is an empty range: it gives no runs")
-    return key, values
+    return values
 
 
 @lru_cache(maxsize=65536)

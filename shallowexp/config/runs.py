@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from shallowexp.config import fingerprint
@@ -93,9 +94,21 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         log_steps=_log_steps(c["log"], train["steps"]),
         dtype=train["dtype"],
     )
+    _require_memory(job)
     train["engine"] = resolve_engine(job, train["engine"])
     log = c["log"]
     return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
+
+
+def _require_memory(job: Job) -> None:
+    """Before anything of that size is made: Z1, A1 and their gradients, for training and test samples."""
+    samples = getattr(job.data, "samples", 0) or (0 if job.data.fault() else job.data.load().X.shape[1])
+    needed, there = 4 * 2 * 8 * samples * job.hidden_size, psutil.virtual_memory().total
+    if needed > there:
+        asked = f"hidden_size={job.hidden_size} on {samples:,} samples"
+        raise ConfigError(
+            f"{asked} needs about {needed / 1e9:,.0f} GB of memory; this machine has {there / 1e9:,.0f} GB"
+        )
 
 
 def _params(c: dict[str, Any], names: Mapping[str, str]) -> dict[str, str]:

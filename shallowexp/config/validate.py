@@ -10,6 +10,8 @@ from shallowexp.config import schema
 from shallowexp.errors import ConfigError
 from shallowexp.training.engines import ENGINES
 
+MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
+
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
 
 
@@ -38,6 +40,11 @@ def check(c: dict[str, Any]) -> None:
     )
     require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
     require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")
+    points = train["steps"] // log["every"] if log["every"] else log["points"]
+    key = "log.every" if log["every"] else "log.points"
+    require(
+        key, log[key[4:]], points <= MOST_POINTS, f"what measures a run at most {MOST_POINTS:,} times, not {points:,}"
+    )
     steps = log["steps"] or ()
     require("log.steps", steps, all(0 <= s <= train["steps"] for s in steps), f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")

@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
 from shallowexp.claims.claim import find
-from shallowexp.config.composition import compose, config_loader, united_products
+from shallowexp.config.composition import _count, _parse, compose, config_loader, united_products
 from shallowexp.errors import ConfigError
 
 
@@ -100,3 +100,17 @@ def test_one_mapping_is_hydras_product():
 def test_what_cannot_be_swept_is_named(override):
     with pytest.raises(HydraException, match="seed="):
         united_products({}, parse(override))
+
+
+@pytest.mark.parametrize(
+    "swept", ["seed=range(1000000000)", "seed=range(2000) hidden_size=range(1,2000)", "seed=range(0,2e9,2)"]
+)
+def test_a_sweep_that_no_machine_trains_is_refused_before_it_is_listed(swept):
+    with pytest.raises(ConfigError, match="the sweep asks for .* runs: at most 1,000,000 are possible"):
+        united_products(None, [_parse(override) for override in swept.split()])
+
+
+def test_a_sweep_as_large_as_is_possible_is_counted_exactly():
+    assert [
+        _count(_parse(f"seed={values}")) for values in ("range(7)", "range(1,8,3)", "range(5,0,-2)", "1,2,3", "4")
+    ] == [7, 3, 3, 3, 1]

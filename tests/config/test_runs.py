@@ -202,6 +202,10 @@ REFUSED = {
     "+hiden_size=8": r"hiden_size is not a key \(did you mean hidden_size\?\)",
     "+data.balance=0.3": r"data\.balance is now called data\.positive_rate",
     "+data.positiv_rate=0.3": r"data\.positiv_rate is not a key \(did you mean positive_rate\?\); keys there: samples",
+    "train.steps=1000000000 log.every=1": "log.every=1 is not possible; allowed: .* at most 1,000,000 times, not 1,000,000,000",
+    "log.points=1000000000": "log.points=1000000000 is not possible",
+    "data.samples=1000000000": "hidden_size=4 on 1,000,000,000 samples needs about 256 GB of memory; this machine has",
+    "hidden_size=100000000": "hidden_size=100000000 on 400 samples needs about 2,560 GB of memory",
     "output=softmax": "choices: auto, sigmoid, sigmoid_squared",
     "data.positive_rate=1": "data.positive_rate=1",
     "data.samples=1": "data.samples=1",
@@ -213,4 +217,4 @@ REFUSED = {
 @pytest.mark.parametrize(("override", "message"), REFUSED.items())
 def test_what_cannot_be_run_is_named(override, message):
     with pytest.raises(ConfigError, match=message):
-        run(override)
+        run(*override.split())
