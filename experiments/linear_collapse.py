@@ -57,6 +57,9 @@ def with_gap(runs: Runs) -> Runs:
     return runs.label(gap=gap, network=network)
 
 
+CARD = ("line",)
+
+
 def figure(runs: Runs) -> Page:
     """Identity units end at logistic regression's straight line and loss; from zero they never get there."""
     judged, page = with_gap(runs), Page([["line", "paths", "gaps"]], size=(13, 4.2), width_ratios=[1, 1.2, 1.5])

@@ -29,6 +29,9 @@ def task(frame: pd.DataFrame) -> pd.Series:
     return frame["data"].str.replace("_", " ") + large.map({True: f", weights x {SATURATED}", False: ""})
 
 
+CARD = ("flower",)
+
+
 def figure(runs: Runs) -> Page:
     """ReLU learns faster than sigmoid, but than tanh only where |z| is large; on the flower it is the slower one."""
     page = Page([[*SHOWN, "gaps"]], size=(14, 4.4), width_ratios=[1, 1, 1.2])

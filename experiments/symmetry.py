@@ -37,6 +37,9 @@ ENGINES = {"chapter": "products by @", "compiled": "exact", "numpy": "exact"}
 WIDE = 8  # units, against one alone
 GAIN, LOWER = 0.02, 0.02  # training accuracy and nats that a reader would notice
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
+CARD = (*TITLES, "units")
+HEADLINE = """Hidden units that start equal stay equal, so that many are worth one; small random weights set them free. So does
+rounding: in ordinary NumPy (@) seven equal units come apart by themselves, where exact sums keep them equal for ever."""
 
 
 def figure(runs: Runs) -> Page:
@@ -55,7 +58,7 @@ def figure(runs: Runs) -> Page:
     legend(page["zero"])
     seven = runs.where({"data.positive_rate": 0.3}, init="constant", activation="tanh", hidden_size=7)
     page.curves("units", seven, UNITS, by="train.engine", label=ENGINES.__getitem__)
-    page["units"].set(title="7 equal units, tanh: effective", ylim=(0, 7.5))
+    page["units"].set(title="Effective units of 7 equal ones, tanh", ylim=(0, 7.5))
     page.intervals("gains", _gains(runs))
     page["gains"].set_title(f"Accuracy of {WIDE} units, random minus equal")
     page.intervals("worth", (atom for atom in _worth(runs) if atom.unit == "accuracy"))

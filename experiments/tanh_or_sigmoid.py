@@ -27,6 +27,9 @@ def arm(frame: pd.DataFrame) -> pd.Series:
     return frame["activation"].mask(matched, MATCHED)
 
 
+CARD = ("loss",)
+
+
 def figure(runs: Runs) -> Page:
     """At the same rate tanh is far ahead of sigmoid; a sigmoid that takes the same step all but catches up."""
     page = Page([["loss", "gaps"]], size=(11, 4.4), width_ratios=[1, 1.1])

@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from shallowexp.claims.palette import LINE_STYLES, OTHERS, STYLES
@@ -170,6 +171,15 @@ def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[
         for path, note in zip(paths, notes.values(), strict=True):
             figure.savefig(path, metadata=note)
     return paths
+
+
+def save_panels(figure: Figure, panels: Sequence[Axes], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write these panels of a saved figure alone, as a PNG."""
+    with styled:
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        around = Bbox.union([box for panel in panels if (box := panel.get_tightbbox(renderer))])
+        box = around.transformed(figure.dpi_scale_trans.inverted()).padded(0.08)
+        figure.savefig(path, metadata={"Software": None, **metadata}, bbox_inches=box)
 
 
 def save_animation(frames: Sequence[Figure], path: Path, metadata: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from shallowexp.claims.claim import Claim
 from shallowexp.claims.statement import Atom, Judgement, chapter, judge
 
 CLAIMS = "claims.json"
-SUFFIXES = (".png", ".svg", ".pdf", ".csv", "-runs.csv")
+SUFFIXES = (".png", "-card.png", ".svg", ".pdf", ".csv", "-runs.csv")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Entry:
     claim: Claim
     folder: Path
     caption: str
+    headline: str  # of a finding that the page opens with, else empty
     command: str
     atoms: list[Atom]
     lacks: str  # why there are no atoms, else empty

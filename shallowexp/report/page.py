@@ -32,10 +32,13 @@ from shallowexp.claims.statement import (
     WRONG,
     Atom,
     Judgement,
+    chapter,
 )
 from shallowexp.report.entries import Entry
 
 SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
+FEW = 5  # of sentences on what the chapter has wrong, or does not say
+DECIDING = ("stated", "reason")
 ROWS = 20  # of a table of numbers
 KINDS = {  # an outcome: its sign and colour
     **dict.fromkeys((RIGHT, HOLDS, CHECKED), "right"),
@@ -102,8 +105,10 @@ def write(
         "duration": duration,
         "effect": interval,
         "kind": lambda outcome: KINDS.get(outcome, "none"),
+        "said": said,
         "sentence": sentence,
         "sources": sources,
+        "strongest": strongest,
         "summary": summary,
         "tally": lambda outcomes: Counter(outcome for _, outcome in outcomes).most_common(),
         "thousands": "{:,}".format,
@@ -111,14 +116,16 @@ def write(
     corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
     counts = Counter(found.outcome for found in judged)
     page = templates.get_template("report.html.j2").render(
-        entries=entries,
+        entries=sorted(entries, key=place),
         judged=judged,
+        against=against(judged),
+        beyond=beyond(entries),
         about=about,
         absent=absent,
         counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
         outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
-        small=lambda name: picture(output / f"{name}.png", CARD),
+        small=lambda name: picture(output / f"{name}-card.png", CARD),
         there=lambda name: (output / name).is_file(),
     )
     path = output / "index.html"
@@ -164,14 +171,55 @@ def interval(atom: Atom, moved: float = 0.0) -> str:
 
 def sentence(found: Judgement) -> str:
     """Of a statement: its condition, and the strongest and the weakest of what decides it."""
-    deciding = [a for a in found.atoms if a.role in ("stated", "reason") and a.value is not None]
+    deciding = [a for a in found.atoms if a.role in DECIDING and a.value is not None]
     if not deciding:
         details = [a.detail or a.text for a in found.atoms if a.role == "stated"]
         return details[0] if details else "No runs yet."
-    ranked = sorted(deciding, key=lambda a: abs(a.value or 0) / a.margin)
-    strongest, weakest = ranked[-1], ranked[0]
-    words = [f"{found.condition} " if found.condition else "", f"Strongest: {strongest.scope} {interval(strongest)}"]
-    return "".join(words) + (f"; weakest: {weakest.scope} {interval(weakest)}." if weakest is not strongest else ".")
+    weakest, *_, most = [*sorted(deciding, key=strength), max(deciding, key=strength)]
+    words = [f"{found.condition} " if found.condition else "", f"Strongest: {most.scope} {interval(most)}"]
+    return "".join(words) + (f"; weakest: {weakest.scope} {interval(weakest)}." if weakest is not most else ".")
+
+
+def said(entry: Entry, judged: Sequence[Judgement]) -> list[Judgement]:
+    """The statements that it helps to decide."""
+    numbers = {atom.statement for atom in entry.atoms if atom.role in DECIDING}
+    return [found for found in judged if found.statement.number in numbers]
+
+
+def place(entry: Entry) -> int:
+    """Of an experiment in the chapter's order: that of the first statement it helps to decide, or else speaks of."""
+    numbers = list(chapter())
+    speaks = [atom for atom in entry.atoms if atom.statement]
+    decides = [atom for atom in speaks if atom.role in DECIDING]
+    return min((numbers.index(atom.statement) for atom in decides or speaks), default=len(numbers))
+
+
+def strength(atom: Atom) -> float:
+    """The effect in margins."""
+    return abs(atom.value or 0.0) / atom.margin if atom.margin else 0.0
+
+
+def strongest(entry: Entry) -> Atom | None:
+    """Of what it says of the chapter."""
+    return max((a for a in entry.atoms if a.role == "stated" and a.value is not None), key=strength, default=None)
+
+
+def against(judged: Sequence[Judgement]) -> list[tuple[Judgement, Atom]]:
+    """The strongest thing that speaks against each statement that is not simply right, wrong ones first."""
+    found = []
+    for one in sorted(judged, key=lambda one: -OUTCOMES.index(one.outcome)):
+        mine = [a for a, o in zip(one.atoms, one.outcomes, strict=True) if o == CONTRADICTED and a.role in DECIDING]
+        if mine and one.outcome in (WRONG, CONDITION, OTHER_REASON):
+            found.append((one, max(mine, key=strength)))
+    ranked = sorted(found, key=lambda pair: (pair[0].outcome != WRONG, -strength(pair[1])))
+    return ranked[:FEW]
+
+
+def beyond(entries: Sequence[Entry]) -> list[tuple[Entry, Atom]]:
+    """The strongest of each experiment's own findings, the strongest first."""
+    found = [(entry, a) for entry in entries for a in entry.atoms if a.role == "extension" and a.outcome() == HOLDS]
+    ranked = sorted(found, key=lambda pair: -strength(pair[1]))
+    return list({entry.claim.name: (entry, a) for entry, a in reversed(ranked)}.values())[::-1][:FEW]
 
 
 def sources(found: Judgement, entries: Sequence[Entry]) -> list[Claim]:

@@ -65,6 +65,7 @@ class Entry:
     animation: Path | None = None
     missing: int = 0
     diverged: int = 0
+    headline: str = ""
     caption: str = "One line rises & the other <stays>."
     lacks: str = ""
     registered: str = "Hypotheses <fixed> before the runs."
@@ -92,10 +93,12 @@ def entries(output: Path) -> list[Entry]:
             figure = Figure(figsize=(12, 6))
             figure.subplots().plot([0, 1, len(made)])
             figure.savefig(output / f"{name}.{kind}", dpi=200)
+        figure.savefig(output / f"{name}-card.png", dpi=200)
         made.append(Entry(Claim(name, output / f"{name}.py"), atoms, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
     (output / "moves.png").write_bytes((output / "plain.png").read_bytes())
+    made[0].headline = f"Units that start <equal> stay equal & {LONG}."
     made[0].animation = output / "moves.png"
     made[1].missing, made[1].diverged = 20, 3
     made[3].run_ids, made[3].started, made[3].seconds, made[3].lacks, made[3].caption = (
@@ -190,10 +193,17 @@ def test_every_figure_is_drawn_and_said(browser):
     )
     browser.set_script_timeout(TIMEOUT)
     widths = browser.execute_async_script(drawn)
-    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 4 + [2400]
+    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 5 + [2400]  # one finding
     assert all(all_of(browser, "img", "e.alt"))
-    said = all_of(browser, "figure img", "e.alt")[0]
+    said = all_of(browser, "figure img", "e.alt")[2]
     assert said.startswith("One line rises & the other <stays>.")
+
+
+def test_the_page_opens_with_the_findings_and_what_speaks_against_the_chapter(browser):
+    assert all_of(browser, ".headline", "e.textContent")[0].startswith("Units that start <equal> stay equal & Donau")
+    told = all_of(browser, ".told li", "e.textContent.replace(/\\s+/g, ' ')")
+    assert told[0].startswith(f"Title <16>. The text says & {LONG}. Against it: rises {LONG}? No, \u22123.00 [")
+    assert len(told) == 1  # the only extension holds nothing
 
 
 def test_every_link_leads_somewhere(browser, report):
@@ -219,7 +229,7 @@ def test_nothing_overflows(browser, width):
     show(browser, width)
     open_details(browser)
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
-    own = "e.closest('.scroll *, .plate *, pre *, .bar, .heard, .skip') || /auto/.test(getComputedStyle(e).overflowX)"
+    own = "e.closest('.scroll *, .plate *, .contents *, pre *, .bar, .heard, .skip') || /auto/.test(getComputedStyle(e).overflowX)"
     cut = "getComputedStyle(e).display != 'inline' && e.scrollWidth > e.clientWidth + 1"
     beyond = f"!({own}) && (e.getBoundingClientRect().right > {width} || {cut})"
     assert [html for html in all_of(browser, "body *", f"{beyond} && e.outerHTML.slice(0, 80)") if html] == []
@@ -272,7 +282,7 @@ def test_the_first_screen_has_the_score_in_the_chapters_order(browser):
 
 def test_a_section_has_each_atom_with_its_corrected_outcome_and_its_effect(browser):
     rows = "[...e.querySelectorAll('.atoms tbody tr')].map(r => [...r.cells].slice(0, 4).map(c => c.innerText.replace(/\\s+/g, ' ').trim()))"
-    plain, odd, third, bare = all_of(browser, ".claim", rows)
+    odd, third, plain, bare = all_of(browser, ".claim", rows)  # in the chapter's order
     assert plain[0] == ["31 stated", "gains <b>", "holds", "+0.128 [+0.111, +0.144] accuracy"]
     assert plain[1] == ["31 stated", "equal & equal most units: 1", "theorem, checked", ""]
     assert odd[0][2:] == ["contradicted", "−3.00 [−3.23, −2.77] nats, 2 of 11 pairs lost"]
@@ -317,7 +327,7 @@ def test_it_is_walked_by_keyboard(browser):
 def test_enter_on_a_figure_opens_it_at_full_size(browser):
     from selenium.webdriver import Keys
 
-    browser.find_elements("css selector", ".plate a")[1].send_keys(Keys.ENTER)
+    browser.find_elements("css selector", ".plate a")[0].send_keys(Keys.ENTER)
     assert unquote(browser.current_url).endswith("odd & <name> é#?.svg")
     assert browser.execute_script("return document.documentElement.tagName") == "svg"
 
@@ -342,7 +352,7 @@ def test_what_is_missing_is_owned_up_to(browser):
         "3 diverged; the history of such a run ends where it did.",
         "Nothing can be said yet: no runs <here>.",
     ]
-    assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[1]
+    assert "1,234 of 1,254 runs" in all_of(browser, ".card", "e.innerText")[0]
 
 
 def test_paper_is_white_and_nothing_on_it_scrolls(browser):
