@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +37,12 @@ class Page:
 
     def __getitem__(self, panel: str) -> Axes:
         return self.axes[panel]
+
+    def named(self, panels: Sequence[str]) -> list[Axes]:
+        """The panels with these names. Raises ValueError where one is not there."""
+        if absent := [panel for panel in panels if panel not in self.axes]:
+            raise ValueError(f"panel {', '.join(absent)} is not in the figure: choose among {', '.join(self.axes)}")
+        return [self[panel] for panel in panels]
 
     @property
     def numbers(self) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from inspect import getsourcelines
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from shallowexp.claims import figures
 from shallowexp.claims.claim import Experiment, first_paragraph
@@ -39,7 +38,8 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         raise _mistaken(module.figure, f"returns {type(drawn).__name__}: a Page is needed")
     output.mkdir(parents=True, exist_ok=True)
     figures.save(drawn.figure, output / claim.name, source)
-    figures.save_panels(drawn.figure, _card(module, drawn), beside(output, claim, "-card.png"), source)
+    card = drawn.named(getattr(module, "CARD", tuple(drawn.axes)))
+    figures.save_panels(drawn.figure, card, beside(output, claim, "-card.png"), source)
     drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
     animate(module, runs, beside(output, claim, ".gif"), source)
@@ -85,14 +85,6 @@ def state(module: Experiment, runs: Runs) -> tuple[list[Atom], str]:
 
 def _mistaken(function: Callable[..., object], what: str) -> TypeError:
     return TypeError(f"{function.__name__}(runs), line {getsourcelines(function)[1]}, {what}")
-
-
-def _card(module: Experiment, page: Page) -> list[Axes]:
-    """The panels that carry the idea: those that the experiment's CARD names, else all."""
-    named = getattr(module, "CARD", tuple(page.axes))
-    if absent := [name for name in named if name not in page.axes]:
-        raise ValueError(f"CARD names {', '.join(absent)}: the panels of its figure are {', '.join(page.axes)}")
-    return [page[name] for name in named]
 
 
 def animate(module: Experiment, runs: Runs, path: Path, source: Mapping[str, str]) -> None:
