@@ -50,11 +50,11 @@ def test_extending_to_the_letter(workplace):
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     pieces = re.split(r"```\w+\n(.*?)```\n", text, flags=re.DOTALL)
     for before, content in zip(pieces[::2], pieces[1::2], strict=False):
-        path = workplace / re.findall(r"`([\w/]+\.(?:py|yaml))`", before)[-1]
+        path = workplace / re.findall(r"`([\w/]+\.(?:py|yaml|csv))`", before)[-1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     commands = re.findall(r"^    (shallowexp.*)", text, re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for line in commands:
         done = command(*shlex.split(line), cwd=workplace)
         assert done.returncode == 0, done.stdout + done.stderr

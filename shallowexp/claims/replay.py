@@ -10,7 +10,7 @@ from shallowexp.network import activations, data, outputs
 from shallowexp.network.choices import rebuild
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import Forward, forward
-from shallowexp.runs import Runs
+from shallowexp.runs import Lacking, Runs
 
 
 class Replay(NamedTuple):
@@ -43,12 +43,18 @@ def with_weights(runs: Runs, table: pd.DataFrame, **choices: object) -> list[str
 
 
 def replay(runs: Runs, fingerprint: str) -> Replay:
-    """The data, the activation and the parameters at each logged step of one of `runs.weights`."""
+    """The data, the activation and the parameters at each logged step of one of `runs.weights`.
+
+    Raises Lacking where the data, read from a user's own file, are no longer those it was trained on.
+    """
     kept = runs.weights[fingerprint]
     parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
     choices = json.loads(str(kept["choices"]))
+    trained_on = rebuild(choices["data"]).load()
+    if trained_on.digest != choices["digest"]:
+        raise Lacking(f"the data of run {fingerprint} have changed since it was trained")
     return Replay(
-        rebuild(choices["data"]).load(),
+        trained_on,
         rebuild(choices["activation"]),
         rebuild(choices["output"]),
         kept["steps"],

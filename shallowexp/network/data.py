@@ -36,7 +36,7 @@ class Dataset(NamedTuple):
 class Data:
     """What a user's own data set inherits: `draw` returns a Dataset, `task` says what its Y means."""
 
-    task: ClassVar[str]
+    task: str
 
     def draw(self) -> Dataset:
         raise NotImplementedError
@@ -254,7 +254,7 @@ class Xor(Synthetic):
 
 
 class Real(Data):
-    """A table of scikit-learn, named by `loader`: split by `seed`; `standardise`d by the training part, or as measured."""
+    """A table, by default scikit-learn's, named by `loader`: split by `seed`; `standardise`d by the training part, or as measured."""
 
     loader: ClassVar[str]
     test_size: float
@@ -266,11 +266,10 @@ class Real(Data):
             raise ValueError(f"data.test_size={self.test_size} is not a fraction: choose a number between 0 and 1")
 
     def draw(self) -> Dataset:
-        from sklearn import datasets
         from sklearn.model_selection import train_test_split
         from sklearn.preprocessing import StandardScaler
 
-        X, y = getattr(datasets, self.loader)(return_X_y=True)
+        X, y = self.read()
         stratify = None if self.task == "regression" else y
         try:
             X, X_test, y, y_test = train_test_split(
@@ -286,11 +285,18 @@ class Real(Data):
         X, X_test = np.ascontiguousarray(X.T), np.ascontiguousarray(X_test.T)
         return Dataset(X, self.targets(y, y), X_test, self.targets(y_test, y), self.task, *measured)
 
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """All samples (m, n_x), a row each, and their labels or values (m,)."""
+        from sklearn import datasets
+
+        X, y = getattr(datasets, self.loader)(return_X_y=True)
+        return X, y
+
     def targets(self, y: np.ndarray, train: np.ndarray) -> np.ndarray:
-        """Y (n_y, m) of labels or values y (m,); `train` are the training ones."""
+        """Y (n_y, m) of labels or values y (m,); `train` are the training ones. Values are not centred, so they keep their sign."""
         if self.task == "multiclass":
             return (np.unique(train)[:, None] == y).astype(float)
-        return y[None].astype(float)
+        return y[None] / train.std() if self.task == "regression" else y[None].astype(float)
 
 
 @dataclass(frozen=True)
@@ -351,6 +357,3 @@ class Diabetes(Real):
 
     task = "regression"
     loader = "load_diabetes"
-
-    def targets(self, y: np.ndarray, train: np.ndarray) -> np.ndarray:
-        return y[None] / train.std()

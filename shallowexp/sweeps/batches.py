@@ -122,8 +122,8 @@ def _artifacts(run: Run, result: Result) -> dict[str, bytes]:
     """The weights, and the data, the activation and the output they belong to, in one file that holds all that a replay needs."""
     if result.weights is None:
         return {}
-    choices = {"data": describe(run.job.data), "activation": describe(run.job.activation)}
-    choices["output"] = describe(run.job.output)
+    choices: dict[str, object] = {"data": describe(run.job.data), "activation": describe(run.job.activation)}
+    choices |= {"output": describe(run.job.output), "digest": run.job.data.load().digest}
     buffer = io.BytesIO()
     np.savez(buffer, steps=result.steps, **result.weights._asdict(), choices=json.dumps(choices))
     return {"weights.npz": buffer.getvalue()}

@@ -44,6 +44,19 @@ def test_a_changed_file_is_trained_on_anew(own):
     assert " 0 already there, 2 trained" in command("shallowexp", *sweep, cwd=own).stdout
 
 
+def test_a_csv_file_needs_no_code(workplace):
+    rows = [f"{i % 7},{i % 5},{'no' if i % 3 else 'yes'}" for i in range(60)]
+    (workplace / "points.csv").write_text("\n".join(["a,b,label", *rows]))
+    sweep = ("-m", "data=csv", "data.path=points.csv", "data.target=label", "activation=tanh,relu", *SHORT)
+    assert " 2 trained" in command("shallowexp", *sweep, cwd=workplace).stdout
+    assert set(children(workplace)["params.data.task"]) == {"auto"}
+    (workplace / "points.csv").write_text("\n".join(["a,b,label", *rows[:50]]))
+    assert " 0 already there, 2 trained" in command("shallowexp", *sweep, cwd=workplace).stdout
+    wrong = command("shallowexp", *sweep, "data.target=lable", cwd=workplace)
+    assert wrong.returncode == 1
+    assert wrong.stderr == "shallowexp: data.target=lable is not a column of points.csv: did you mean label?\n"
+
+
 @pytest.mark.parametrize("arguments", [("data=mine",), ("-m", "data=mine", "seed=range(3)")], ids=["run", "sweep"])
 def test_a_file_that_is_gone_is_one_message_before_anything_is_written(arguments, own):
     (own / "mlflow.db").unlink()

@@ -21,6 +21,5 @@ ACTIVATIONS = {
 
 def choices(data: Data, activation: Activation | str) -> np.ndarray:
     activation = ACTIVATIONS.get(activation, activation)
-    return np.array(
-        json.dumps({"data": describe(data), "activation": describe(activation), "output": describe(OUTPUTS[data.task])})
-    )
+    kept = {"data": describe(data), "activation": describe(activation), "output": describe(OUTPUTS[data.task])}
+    return np.array(json.dumps(kept | {"digest": data.load().digest}))
