@@ -36,9 +36,9 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         drawn = module.figure(runs)
     if not isinstance(drawn, Page):
         raise _mistaken(module.figure, f"returns {type(drawn).__name__}: a Page is needed")
+    card = drawn.named(getattr(module, "CARD", tuple(drawn.axes)))
     output.mkdir(parents=True, exist_ok=True)
     figures.save(drawn.figure, output / claim.name, source)
-    card = drawn.named(getattr(module, "CARD", tuple(drawn.axes)))
     figures.save_panels(drawn.figure, card, beside(output, claim, "-card.png"), source)
     drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))

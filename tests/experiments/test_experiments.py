@@ -147,6 +147,7 @@ def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(work
 
 MISTAKES = {
     "return page": ("return 'a page'", "figure(runs), line 11, returns str: a Page is needed"),
+    "def figure": ("CARD = ('b',)\n\n\ndef figure", "panel b is not in the figure: choose among a"),
     "yield from below": ("yield 'fine'; below", "atoms(runs), line 18, yields str: an Atom is needed"),
     '0.01, "nats"': ('0.01, ""', "line 20: ValueError: the margin 0.01 of '8 units end below 4' needs a unit"),
     'role="extension"': ('statement="99"', "line 20: ValueError: '8 units end below 4' is of statement '99', which is not in"),
