@@ -18,7 +18,7 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 	.venv-latest/bin/pytest -n auto --dist loadfile
 
 check: .venv/ready lint  ## linters, types and the tests of pure modules, for every commit
-	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_runs.py tests/test_architecture.py
+	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_analysis.py tests/test_architecture.py
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .

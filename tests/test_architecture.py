@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMON = {"errors", "provenance", "runs"}  # modules beside the rooms, for all of them
+COMMON = {"analysis", "errors", "provenance"}  # modules beside the rooms, for all of them
 ROOMS = {  # a room: the rooms that it may import
     "network": set(),
     "training": {"network"},
@@ -44,7 +44,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "plugin": {"hydra"},
     "provenance": {"omegaconf"},
 }
-READABLE = {"claims", "network", "runs"}  # what an experiment may import, beside these
+READABLE = {"analysis", "claims", "network"}  # what an experiment may import, beside these
 TOOLS = {"numpy", "pandas", "matplotlib", "scipy"} | sys.stdlib_module_names
 
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from shallowexp import EXPERIMENTS
 
 if TYPE_CHECKING:
+    from shallowexp.analysis import Runs
     from shallowexp.claims.page import Page
     from shallowexp.claims.statement import Atom
-    from shallowexp.runs import Runs
 
 
 class Experiment(Protocol):

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from shallowexp.analysis import require
 from shallowexp.claims.palette import LINE_STYLES, OTHERS, STYLES
 from shallowexp.network import data
-from shallowexp.runs import require
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

@@ -20,10 +20,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shallowexp.analysis import Lacking, Runs, require
 from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
 from shallowexp.claims.replay import Replay
 from shallowexp.claims.statement import Atom, format_value
-from shallowexp.runs import Lacking, Runs, require
 
 
 class Page:

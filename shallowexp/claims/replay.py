@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from shallowexp.analysis import Lacking, Runs
 from shallowexp.network import activations, data, outputs
 from shallowexp.network.choices import rebuild
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import Forward, forward
-from shallowexp.runs import Lacking, Runs
 
 
 class Replay(NamedTuple):

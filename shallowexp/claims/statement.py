@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from shallowexp import EXPERIMENTS
+from shallowexp.analysis import Comparison
 from shallowexp.claims.statistics import Effect, Fractions, effect, holm
-from shallowexp.runs import Comparison
 
 ROLES = ("stated", "reason", "control", "extension")
 EXPECTS = ("above", "below", "within", "at most")

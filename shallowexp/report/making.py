@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from shallowexp.analysis import Lacking, Runs
 from shallowexp.claims import figures
 from shallowexp.claims.claim import Experiment, first_paragraph
 from shallowexp.claims.page import Page
@@ -15,7 +16,6 @@ from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
 from shallowexp.report.reading import Selection, digest
 from shallowexp.report.registration import hypotheses, registered
-from shallowexp.runs import Lacking, Runs
 
 MAKERS = "as below(), within() and theorem() make"
 

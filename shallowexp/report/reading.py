@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import Claim
 from shallowexp.report.plans import Plan, code
-from shallowexp.runs import Runs
 from shallowexp.tracking.store import Store
 
 

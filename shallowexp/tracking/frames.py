@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from shallowexp.runs import Runs
+from shallowexp.analysis import Runs
 from shallowexp.tracking.artifacts import load_arrays
 from shallowexp.tracking.errors import tracked
 from shallowexp.tracking.records import FINGERPRINT, PARENT, WEIGHTS, Frames

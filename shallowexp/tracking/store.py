@@ -11,8 +11,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from shallowexp.analysis import Runs
 from shallowexp.errors import TrackingError
-from shallowexp.runs import Runs
 from shallowexp.tracking import sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked

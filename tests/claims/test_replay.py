@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shallowexp.analysis import Lacking, Runs
 from shallowexp.claims.replay import replay, with_weights
 from shallowexp.network.activations import LeakyReLU
 from shallowexp.network.choices import describe, rebuild
 from shallowexp.network.data import Flower, _load
 from shallowexp.network.initializers import Random
 from shallowexp.network.table import Table
-from shallowexp.runs import Lacking, Runs
 from tests.experiments.kept import choices
 
 

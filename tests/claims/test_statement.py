@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from shallowexp.analysis import Comparison
 from shallowexp.claims import statement as s
 from shallowexp.claims.statement import Atom, above, atom, below, chapter, judge, theorem, within
 from shallowexp.claims.statistics import Effect, Fractions
-from shallowexp.runs import Comparison
 
 NUMBER = "16"
 

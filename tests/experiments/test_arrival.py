@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import find
-from shallowexp.runs import Runs
 
 LOSSES = {  # by seed, after 10, 100 and 1000 steps
     0: (0.5, 0.215, 0.2),  # the best; there after 100

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from shallowexp import CONF
+from shallowexp.analysis import Lacking, Runs
 from shallowexp.claims import figures
 from shallowexp.claims.claim import find, first_paragraph
 from shallowexp.claims.page import Page
 from shallowexp.claims.statement import Atom, chapter
 from shallowexp.config.runs import Run
 from shallowexp.report import plans
-from shallowexp.runs import Lacking, Runs
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from tests.brand_new import NEW, add_experiment, copy_of_the_project

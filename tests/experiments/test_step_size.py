@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import find
 from shallowexp.claims.replay import Replay
 from shallowexp.network.activations import Tanh
 from shallowexp.network.data import Moons
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.outputs import Sigmoid
-from shallowexp.runs import Runs
 
 
 def falling(*steps: int) -> Runs:

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import find
 from shallowexp.claims.statement import CHECKED, REFUTED
 from shallowexp.network.data import Circles
-from shallowexp.runs import Runs
 from tests.experiments.kept import choices
 
 SYMMETRY = find()["symmetry"].load()

@@ -5,9 +5,9 @@ from itertools import product
 import pandas as pd
 import pytest
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import find
 from shallowexp.claims.statement import CONDITION, OTHER_REASON, RIGHT, WRONG, chapter, judge
-from shallowexp.runs import Runs
 
 SEEDS = range(6)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shallowexp.runs import Lacking, Runs
+from shallowexp.analysis import Lacking, Runs
 
 LOSS = "train/loss"
 
