@@ -58,10 +58,11 @@ def figure(runs: Runs) -> Page:
     legend(page["zero"])
     seven = runs.where({"data.positive_rate": 0.3}, init="constant", activation="tanh", hidden_size=7)
     page.curves("units", seven, UNITS, by="train.engine", label=ENGINES.__getitem__)
-    page["units"].set(title="Effective units of 7 equal ones, tanh", ylim=(0, 7.5))
+    page["units"].set(title="7 equal units, tanh", ylabel="effective units", ylim=(0, 7.5))
     page.intervals("gains", _gains(runs))
     page["gains"].set_title(f"Accuracy of {WIDE} units, random minus equal")
-    page.intervals("worth", (atom for atom in _worth(runs) if atom.unit == "accuracy"))
+    worth = (atom for atom in _worth(runs) if atom.unit == "accuracy")
+    page.intervals("worth", worth, row=lambda atom: atom.scope.removesuffix(", all activations"))
     page["worth"].set_title(f"Accuracy, {WIDE} units minus one")
     return page
 
