@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+SEEDS = ("seed", "data.seed")  # what runs of one cell differ in
+POOLED = (*SEEDS, "sweep")  # what a cell's runs may differ in: more seeds may come from another sweep
+
 
 class Lacking(ValueError):
     """What the runs that are there lack; the report says it in the place of what needs it."""
@@ -24,6 +27,20 @@ class Runs(NamedTuple):
     table: pd.DataFrame
     histories: pd.DataFrame
     weights: Mapping[str, Mapping[str, np.ndarray]]
+
+    @property
+    def params(self) -> list[str]:
+        """The names of the params, as the overrides that set them, and of what `label` added."""
+        return [name for name in map(str, self.histories) if "/" not in name and name not in ("fingerprint", "step")]
+
+    @property
+    def metrics(self) -> list[str]:
+        return [name for name in map(str, self.histories) if "/" in name]
+
+    def varied(self) -> dict[str, list[Any]]:
+        """The params that differ between runs, each with its values in rising order; undefined values last."""
+        values = {name: self.table[name].drop_duplicates().sort_values().tolist() for name in self.params}
+        return {name: found for name, found in values.items() if len(found) > 1}
 
     def where(self, choices: Mapping[str, Any] | None = None, **more: Any) -> Runs:
         """The runs with these params: a value or a collection of values for each key; a key with a dot goes into `choices`."""
@@ -82,6 +99,23 @@ class Comparison(NamedTuple):
         levels = levels or (self.by,)
         found: Any = self.differences.groupby(level=list(levels))
         return {key: part.groupby(level="seed").mean() if part.notna().any() else part for key, part in found}
+
+
+def cell_params(table: pd.DataFrame, given: Iterable[str] = (), pooled: Iterable[str] = ()) -> list[str]:
+    """The fewest columns that, beside those `given`, tell the cells apart: init.scale is left out where it follows from init.
+
+    `table` has a row for each run and only params as columns; runs may differ in what is `pooled`, as in their seed.
+    """
+    chosen, found = [*given], []
+    for name in sorted({*table} - {*chosen, *pooled, *POOLED}, key=lambda name: ("." in name, [*table].index(name))):
+        if _count(table, [*chosen, name]) > _count(table, chosen):
+            chosen.append(name)
+            found.append(name)
+    return found
+
+
+def _count(table: pd.DataFrame, names: list[str]) -> int:
+    return len(table[names].drop_duplicates()) if names else 1
 
 
 def require(frame: pd.DataFrame, *columns: str) -> None:

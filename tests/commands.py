@@ -20,9 +20,9 @@ from pkgutil import resolve_name
 
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
-MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}:main" for name in ("", "-report", "-rerun")}
+MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}:main" for name in ("", "-plot", "-report", "-rerun")}
 IMPORTED = (
-    "shallowexp.cli.app", "shallowexp.cli.report", "shallowexp.cli.rerun",
+    "shallowexp.cli.app", "shallowexp.cli.plot", "shallowexp.cli.report", "shallowexp.cli.rerun",
     "shallowexp.report.making", "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",
     "matplotlib.pyplot", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
     "sklearn.datasets", "sklearn.model_selection", "sqlalchemy.dialects.sqlite",

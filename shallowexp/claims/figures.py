@@ -156,20 +156,22 @@ def _grid(points: data.Dataset, size: int) -> tuple[np.ndarray, np.ndarray]:
     return line, np.stack(np.meshgrid(line, line)).reshape(2, -1)
 
 
-def save(figure: Figure, stem: Path | str, metadata: Mapping[str, str]) -> list[Path]:
-    """Write stem.pdf, .svg and .png with `metadata` in each; returns the three paths."""
+def save(
+    figure: Figure, stem: Path | str, metadata: Mapping[str, str], kinds: Sequence[str] = ("pdf", "svg", "png")
+) -> list[Path]:
+    """Write stem.pdf, .svg and .png, or some of them, with `metadata` in each; returns the paths."""
     text = "; ".join(f"{key}: {value}" for key, value in metadata.items())
     notes = {
         "pdf": {"CreationDate": None, "Keywords": text},
         "svg": {"Date": None, "Description": text},
         "png": {"Software": None, **metadata},
     }
-    paths = [Path(f"{stem}.{kind}") for kind in notes]
+    paths = [Path(f"{stem}.{kind}") for kind in kinds]
     with styled:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # a layout found again at the next call could differ in the last bit
-        for path, note in zip(paths, notes.values(), strict=True):
-            figure.savefig(path, metadata=note)
+        for path, kind in zip(paths, kinds, strict=True):
+            figure.savefig(path, metadata=notes[kind])
     return paths
 
 

@@ -25,6 +25,9 @@ from shallowexp.claims.figures import boundary, legend, median_and_band, step_ax
 from shallowexp.claims.replay import Replay
 from shallowexp.claims.statement import Atom, format_value
 
+Colors = matplotlib.colors.Normalize
+WRITTEN, TICKS = 12, 6  # values of an axis up to which a heat map writes its numbers; ticks of a larger one
+
 
 class Page:
     """A matplotlib figure whose panels have names, as in `plt.subplot_mosaic`."""
@@ -99,37 +102,64 @@ class Page:
             ),
         )
 
-    def strip(self, panel: str, runs: Runs, y: str, by: str, label: Callable[[Any], str] = format_value) -> None:
-        """A dot for each run, side by side within its value of `by`: what a mean would hide stays visible."""
-        require(runs.table, y, by)
-        ax, styles = self[panel], styles_of(runs.table[by])
+    def strip(
+        self, panel: str, runs: Runs, y: str, by: str, label: Callable[[Any], str] = format_value, color: str = ""
+    ) -> None:
+        """A dot for each run, side by side within its value of `by`, in the color of its value of `color` (or of `by` itself):
+        what a mean would hide stays visible.
+        """
+        require(runs.table, y, by, color or by)
+        ax, places = self[panel], styles_of(runs.table[by])
+        colors = styles_of(runs.table[color or by])
         with styled:
-            for i, (value, style) in enumerate(styles.items()):
-                values = np.sort(runs.table.loc[runs.table[by] == value, y].dropna().to_numpy(float))
-                x = i + (np.arange(len(values)) % 5 - 2) * 0.08
-                ax.plot(x, values, "o", color=style["color"], markersize=3.5, alpha=0.75)
-            ax.set_xticks(range(len(styles)), [label(value) for value in styles])
+            for j, (shade, style) in enumerate(colors.items()):
+                for i, value in enumerate(places):
+                    chosen = (runs.table[by] == value) & (runs.table[color or by] == shade)
+                    values = np.sort(runs.table.loc[chosen, y].dropna().to_numpy(float))
+                    middle, room = (i + (j + 0.5) / len(colors) - 0.5, 1 / len(colors)) if color else (i, 1.0)
+                    x = middle + (np.arange(len(values)) % 5 - 2) * 0.08 * room
+                    ax.plot(x, values, "o", color=style["color"], markersize=3.5, alpha=0.75,
+                            label=label(shade) if color and not i else None)  # fmt: skip
+            ax.set_xticks(range(len(places)), [label(value) for value in places])
             ax.set_ylabel(y)
-        self.add(panel, runs.table[[by, y]].rename(columns={y: "value"}).assign(measure=y))
+        self.add(panel, runs.table[[by, *filter(None, [color]), y]].rename(columns={y: "value"}).assign(measure=y))
 
-    def heat(self, panel: str, table: pd.DataFrame, x: str, y: str, z: str, form: str = "{:.2f}") -> None:
-        """The mean of `z` for each pair of values of `x` and `y`, written into its cell; a cell without runs is hatched."""
+    def heat(
+        self,
+        panel: str,
+        table: pd.DataFrame,
+        x: str,
+        y: str,
+        z: str,
+        form: str = "{:.2f}",
+        colors: Colors | None = None,
+    ) -> None:
+        """The mean of `z` for each pair of values of `x` and `y`, written into its cell while there are few.
+
+        A cell without a value is hatched. `colors` is what panels have in common; else they are this panel's own.
+        """
         require(table, x, y, z)
-        grid = table.pivot_table(z, y, x, aggfunc="mean", observed=True, sort=False)
-        ax = self[panel]
+        grid = table.pivot_table(z, y, x, aggfunc="mean", observed=True, sort=False, dropna=False)
+        ax, values = self[panel], grid.to_numpy(float)
         with styled:
             ax.patch.set(hatch="///", edgecolor="0.8")
-            ax.pcolormesh(np.ma.masked_invalid(grid.to_numpy(float)), cmap="viridis", edgecolors="white", linewidth=1)
-            colors = matplotlib.colors.Normalize(grid.min().min(), grid.max().max())
-            for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
+            colors = colors or color_scale(values)
+            few = max(grid.shape) <= WRITTEN
+            edges: dict[str, Any] = {"edgecolors": "white", "linewidth": 1} if few else {"rasterized": True}
+            mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="viridis", norm=colors, **edges)
+            for (i, j), value in np.ndenumerate(values if few else np.empty((0, 0))):
                 if np.isfinite(value):
                     ax.text(j + 0.5, i + 0.5, form.format(value), ha="center", va="center", fontsize=8,
                             color="white" if colors(value) < 0.6 else "black")  # fmt: skip
-            ax.set_xticks(np.arange(grid.shape[1]) + 0.5, [format_value(v) for v in grid.columns])
-            ax.set_yticks(np.arange(grid.shape[0]) + 0.5, [format_value(v) for v in grid.index])
+            if not few:
+                self.figure.colorbar(mesh, ax=ax, label=z)
+            for axis, labels in ((ax.xaxis, grid.columns), (ax.yaxis, grid.index)):
+                shown = np.unique(np.linspace(0, len(labels) - 1, WRITTEN if few else TICKS).round().astype(int))
+                axis.set_ticks(shown + 0.5, [format_value(labels[i]) for i in shown])
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)
-            ax.invert_yaxis()
+            if not pd.api.types.is_numeric_dtype(grid.index):
+                ax.invert_yaxis()  # words are read downwards
         self.add(panel, grid.reset_index().melt(y, value_name="value").dropna(subset="value"))
 
     def plane(self, panel: str, run: Replay, step: int, steep: float = 0.0) -> None:
@@ -150,3 +180,10 @@ class Page:
         rows = [{"step": s, "unit": u, "w1": w[0], "w2": w[1], "run": label}
                 for s, W1 in zip(run.steps, paths, strict=True) for u, w in enumerate(W1)]  # fmt: skip
         self.add(panel, pd.DataFrame(rows))
+
+
+def color_scale(values: np.ndarray) -> Colors:
+    """Logarithmic where the values span decades."""
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    return (matplotlib.colors.LogNorm if 0 < 100 * low < high else matplotlib.colors.Normalize)(low, high)

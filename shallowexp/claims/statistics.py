@@ -127,6 +127,22 @@ def effect(differences: pd.Series) -> Effect:
     return Effect.of(defined, len(differences) - len(defined), len(differences))
 
 
+def ranked_cells(table: pd.DataFrame, cells: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """A row for each cell, the lowest mean of the first measure first: its params, how many runs it has and how many diverged, and of
+    those that finished the mean of each measure, with the first one's t interval.
+
+    `table` has a row for each run: `cells`, `measures`, outcome.
+    """
+    rows, (first, *others) = [], measures
+    for key, part in table.assign(all="").groupby([*cells] or ["all"], sort=False):
+        finished = part[part["outcome"] == "finished"]
+        mean = Effect.of(finished[first].dropna())
+        row = dict(zip(cells, key, strict=False)) | {"runs": len(part), "diverged": len(part) - len(finished)}
+        row |= {f"mean {first}": mean.value, "95% from": mean.low, "to": mean.high}
+        rows.append(row | {f"mean {name}": finished[name].mean() for name in others})
+    return pd.DataFrame(rows).sort_values(f"mean {first}", kind="stable")
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """Adjusted p values of one family (Holm 1979), in the given order."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])

@@ -59,6 +59,7 @@ class Command:
         config = composed[0].config
         require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
         runs = plan((job.config, job.choices) for job in composed)
+        from shallowexp.sweeps import pages
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
@@ -72,6 +73,8 @@ class Command:
         files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
         summary = tracked.sweep(runs, missing, threads, files)
         print(f"{summary}. {tracked}")
+        if summary.results:
+            print(pages.best_cell(runs, summary.results, summary.parent))
         if summary.failures:
             raise RunsFailed(summary.failures.values())
 

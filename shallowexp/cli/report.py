@@ -26,7 +26,11 @@ def _report() -> int:
     parser.add_argument(
         "names", nargs="*", metavar="experiment", help=f"one or more of {', '.join(found)} (default: all)"
     )
-    parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write (default: report)")
+    parser.add_argument("--output", type=Path, help="folder to write (default: report, or one below it for a sweep)")
+    parser.add_argument(
+        "--sweep", action="append", metavar="SWEEP",
+        help="a page of any sweep instead: latest, a run id or an experiment; may be repeated",
+    )  # fmt: skip
     parser.add_argument(
         "--train", action="store_true", help="first train the runs that are missing from the experiments' sweeps"
     )
@@ -40,9 +44,16 @@ def _report() -> int:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
     sys.path.append(os.getcwd())
+    if arguments.sweep:
+        if arguments.names or arguments.train:
+            parser.error("--sweep stands alone: it is of any sweep's runs, the names are of experiments")
+        from shallowexp.report import sweep_page
+
+        print(f"written: {sweep_page.write(arguments.sweep, arguments.output)}")
+        return 0
     asked = list(dict.fromkeys(arguments.names)) or list(found)
     if not arguments.train:
         require_runs(asked)
     from shallowexp.report.pipeline import write_report
 
-    return write_report(found, asked, arguments.output, arguments.train)
+    return write_report(found, asked, arguments.output or Path("report"), arguments.train)

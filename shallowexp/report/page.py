@@ -91,13 +91,7 @@ def write(
     Of the files only the PNG must be there. `judged` are the chapter's statements with their atoms; `about` is shown last, a
     line for each key; `absent` names experiments that have no runs at all.
     """
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment()
     templates.filters |= {
         "anchor": lambda claim: "claim-" + re.sub(r"[^\w-]", "-", claim.name),
         "background": background,
@@ -131,6 +125,17 @@ def write(
     path = output / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
+
+
+def environment() -> Environment:
+    """The templates of pages: what is put into them is text, and what is missing an error."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def picture(path: Path, width: int) -> Picture:

@@ -13,8 +13,13 @@ from importlib.metadata import version
 from typing import Any
 from zlib import compress
 
+import pandas as pd
+
+from shallowexp import analysis
+from shallowexp.analysis import SEEDS
 from shallowexp.claims.claim import Claim, find
 from shallowexp.claims.palette import color
+from shallowexp.claims.statistics import ranked_cells
 from shallowexp.config.runs import Run
 from shallowexp.provenance import command
 from shallowexp.tracking.store import RunResult
@@ -22,7 +27,6 @@ from shallowexp.tracking.store import RunResult
 NOTE, RUN_COLOR, VIEW = "mlflow.note.content", "mlflow.runColor", "mlflow.sharedViewState."
 OVERVIEW = "shallowexp-overview"
 VIEWS_SINCE = (3, 15)  # of MLflow
-SEEDS = ("seed", "data.seed")
 CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
 GROUPS = 20  # nobody can read more lines than these, and MLflow draws no more at once
@@ -90,6 +94,21 @@ def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Conta
         values = [run.params.get(name, "") for name in names] + [ended.metrics.get(name, "") for name in metrics]
         rows.writerow([ended.run_id, run.name, outcome, run.fingerprint, *values])
     return file.getvalue()
+
+
+def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str) -> str:
+    """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
+    ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
+    table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
+    drawn = f"see it: shallowexp-report --sweep {parent[:8]}"
+    if "train/loss" not in table:
+        return drawn
+    cells = cell_params(runs)
+    best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, ["train/loss"]).iloc[0]
+    words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
+    seeds = best["runs"] - best["diverged"]
+    interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
+    return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs\n{drawn}"
 
 
 def _listed(values: Sequence[str]) -> str:
@@ -173,13 +192,8 @@ def _where(runs: Sequence[Run], held: Mapping[str, str]) -> list[Run]:
 
 
 def cell_params(runs: Sequence[Run]) -> list[str]:
-    """The fewest varied parameters that tell the cells apart: init.scale is left out where it follows from init."""
-    chosen: list[str] = []
-    names = [name for name in varied(runs) if name not in SEEDS]
-    for name in sorted(names, key=lambda name: "." in name):
-        if _count(runs, [*chosen, name]) > _count(runs, chosen):
-            chosen.append(name)
-    return chosen
+    """The fewest varied parameters that tell the cells apart."""
+    return analysis.cell_params(pd.DataFrame([run.params for run in runs]))
 
 
 def _count(runs: Sequence[Run], names: Sequence[str]) -> int:

@@ -40,6 +40,7 @@ class SweepSummary:
     diverged: int = 0
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)  # fingerprint -> name, error
     best: Best = field(default_factory=Best)
+    parent: str = ""  # run id of the sweep, once something was trained
     results: Mapping[str, RunResult] | None = None  # fingerprint -> of each finished run, once something was trained
 
     def count(self, run: Run, result: Result | Failure) -> None:
@@ -130,7 +131,7 @@ class ExperimentTracker:
         note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
         self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
         parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
-        status = "FAILED"
+        summary.parent, status = parent.run_id, "FAILED"
         try:
             parent.log_artifacts(artifacts)
             with _interruptible():

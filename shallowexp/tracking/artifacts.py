@@ -1,5 +1,6 @@
 """Files into MLflow's artifact stores and out of them."""
 
+import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +27,19 @@ def put_artifacts(artifact_uri: str, uri: str, artifacts: dict[str, bytes]) -> N
             _repository(artifact_uri, uri).log_artifacts(temporary)
 
 
-def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz artifact."""
+def read_artifact(artifact_uri: str, uri: str, path: str) -> bytes:
+    """The content of an artifact."""
     with explained_artifacts(artifact_uri), tempfile.TemporaryDirectory() as temporary:
         folder = _folder(artifact_uri)
         file = folder / path if folder else _repository(artifact_uri, uri).download_artifacts(path, temporary)
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return Path(file).read_bytes()
+
+
+def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz artifact."""
+    content = read_artifact(artifact_uri, uri, path)
+    with explained_artifacts(artifact_uri), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _folder(artifact_uri: str) -> Path | None:

@@ -360,7 +360,7 @@ def test_paper_is_white_and_nothing_on_it_scrolls(browser):
     assert all_of(browser, "body", "getComputedStyle(e).backgroundColor") == ["rgb(255, 255, 255)"]
     assert set(all_of(browser, ".scroll, .plate", "getComputedStyle(e).overflowX")) == {"visible"}
     assert set(all_of(browser, "details, .skip", "getComputedStyle(e).display")) == {"none"}
-    assert set(all_of(browser, ".claim", "getComputedStyle(e).breakBefore")) == {"page"}
+    assert set(all_of(browser, "h2, h3", "getComputedStyle(e).breakAfter")) == {"avoid"}
 
 
 def test_the_same_entries_give_the_same_bytes(told, report):

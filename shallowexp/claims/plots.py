@@ -1,0 +1,223 @@
+"""Figures of any runs without code: what is not an axis, a color, a panel or a seed is a panel too, or is named as pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from math import ceil
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from shallowexp.analysis import POOLED, Runs, cell_params
+from shallowexp.claims.figures import legend, styled
+from shallowexp.claims.page import Colors, Page, color_scale
+from shallowexp.claims.statement import format_value
+from shallowexp.errors import UserError
+
+KINDS = ("curves", "final", "dots", "heat")
+WIDTHS = {"page": 11.0, "paper": 3.5, "wide": 7.2, "slides": 6.7}  # inches: one column, two, and half a slide's 13.3
+LINES, PANELS = 8, 12  # that a reader tells apart
+PANEL = 2.9, 2.6  # inches, at least this wide, and so high
+FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
+FAR = 1000  # times the median: what lies above is cut off, and the caption says so
+APART = 30  # times the smallest: from here on a scale is logarithmic
+
+
+class Choice(NamedTuple):
+    """What to draw, as `shallowexp-plot` is told; what is empty is chosen by what varies."""
+
+    x: str = "step"
+    y: str = "train/loss"
+    z: str = ""  # of a heat map
+    by: str = ""  # a color each
+    panel: str = ""  # a panel each
+    kind: str = ""
+    pool: Sequence[str] = ()  # what medians are taken over, besides seeds
+    where: Mapping[str, Any] = {}
+
+
+@styled
+def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = PANELS) -> Page:
+    """The figure, `width` inches wide, of at most so many panels.
+
+    Raises UserError for a metric or a param that these runs do not have, and where too much varies for one figure.
+    """
+    runs = narrowed(runs, choice.where)
+    kind = choice.kind or _kind(runs, choice)
+    _check(runs, choice, kind)
+    used = [name for name in (choice.x, choice.y, choice.by, choice.panel) if name in runs.params]
+    left = cell_params(runs.table[runs.params], used, choice.pool)
+    by = choice.by or ("" if kind == "heat" else _color(runs, left))
+    facets = [name for name in (choice.panel, *left) if name and name != by]
+    panels = list(islice(_panels(runs, facets), most + 1))
+    if len(panels) > most:
+        raise UserError(
+            f"one figure cannot show all of {', '.join(facets)}: more than {most} panels. Choose with where.<key>=<value>, "
+            f"give one of them by=, or take medians over it with pool={facets[-1]}"
+        )
+    page = _paged(len(panels), runs.table[facets[-1]].nunique(dropna=False) if facets else 1, width)
+    colors = _colors([part for _, part in panels], choice) if kind == "heat" else None
+    for number, (title, part) in enumerate(panels):
+        _draw(page, str(number), part, kind, choice, by, colors)
+        page[str(number)].set_title(title)
+    if by:
+        legend(max(page.axes.values(), key=lambda ax: len(ax.get_legend_handles_labels()[0])), title=by)
+    page.figure.suptitle(_caption(runs, kind, choice), fontsize=7, color="0.35", x=0.01, ha="left")
+    return page
+
+
+def narrowed(runs: Runs, where: Mapping[str, Any]) -> Runs:
+    """The runs with these params. Raises UserError for a param or a value that no run has."""
+    for key, wanted in where.items():
+        _require("where", key, runs.params)
+        there = set(runs.table[key].dropna())
+        for value in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
+            if value not in there:
+                few = ", ".join(map(format_value, sorted(there)[:20]))
+                raise UserError(f"where.{key}={format_value(value)}: no run has it; values there: {few or 'none'}")
+    chosen = runs.where(where)
+    if chosen.table.empty:
+        raise UserError("no run has all of " + ", ".join(f"{k}={v}" for k, v in where.items()))
+    return chosen
+
+
+def _kind(runs: Runs, choice: Choice) -> str:
+    if choice.z:
+        return "heat"
+    if choice.x == "step":
+        return "curves"
+    numeric = choice.x in runs.table and pd.api.types.is_numeric_dtype(runs.table[choice.x])
+    return "final" if numeric else "dots"
+
+
+def _check(runs: Runs, choice: Choice, kind: str) -> None:
+    if kind not in KINDS:
+        raise UserError(f"kind={kind} is not a choice; choices: {', '.join(KINDS)}")
+    axes = {"x": choice.x, "y": choice.y} if kind == "heat" else {"x": choice.x}
+    for name, key in axes.items():
+        if kind != "curves":
+            _require(name, key, runs.params)
+        elif key != "step":
+            raise UserError(f"kind=curves is drawn over x=step, not x={key}")
+        if kind == "heat" and runs.table[key].nunique() < 2:
+            raise UserError(f"{name}={key} has one value in these runs: a heat map needs two axes that varied")
+    _require("z" if kind == "heat" else "y", _measure(choice, kind), runs.metrics)
+    for name, key in [("by", choice.by), ("panel", choice.panel), *(("pool", key) for key in choice.pool)]:
+        if key:
+            _require(name, key, runs.params)
+
+
+def _require(name: str, key: str, there: Sequence[str]) -> None:
+    if key not in there:
+        near = get_close_matches(key, there, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UserError(f"{name}={key}: these runs have no such thing{hint}; choices: {', '.join(there)}")
+
+
+def _measure(choice: Choice, kind: str) -> str:
+    return choice.z or "train/loss" if kind == "heat" else choice.y
+
+
+def _color(runs: Runs, left: Sequence[str]) -> str:
+    """Of what varies the one to tell apart by color."""
+    few = [name for name in left if runs.table[name].nunique(dropna=False) <= LINES]
+    return next((name for name in FIRST if name in few), few[0] if few else "")
+
+
+def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[str, Runs]]:
+    """A title and the runs of each combination of values that is there."""
+    if not facets:
+        yield "", runs
+        return
+    shown = runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in facets})
+    for row in runs.table[list(facets)].drop_duplicates().sort_values(list(facets)).itertuples(index=False):
+        values = dict(zip(facets, (filled(pd.Series([value]))[0] for value in row), strict=True))
+        yield ", ".join(f"{name} {format_value(value)}" for name, value in values.items()), shown.where(values)
+
+
+def filled(column: pd.Series) -> pd.Series:
+    """Where a param is undefined, a dash; its numbers are then words as well."""
+    return column if column.notna().all() else column.map(lambda v: "–" if pd.isna(v) else format_value(v))
+
+
+def _paged(panels: int, apart: int, width: float) -> Page:
+    """Panels in rows: of `apart` each, the values of the last facet, where that fits."""
+    most = max(1, int(width // PANEL[0]))
+    columns = apart if 1 < apart <= most and panels % apart == 0 else min(panels, most)
+    names = [str(i) if i < panels else "." for i in range(ceil(panels / columns) * columns)]
+    mosaic = [names[i : i + columns] for i in range(0, len(names), columns)]
+    height = PANEL[1] * max(1.0, min(1.4, width / columns / PANEL[0] / 1.3))
+    return Page(mosaic, (width, len(mosaic) * height + 0.25), sharey=True)
+
+
+def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str, colors: Colors | None) -> None:
+    measure, x = _measure(choice, kind), choice.x
+    if kind == "heat":
+        page.heat(panel, _cells(runs, choice), x, choice.y, measure, "{:.3g}", colors)
+        return
+    runs = runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in {by, x} & {*runs.params}})
+    runs = runs._replace(table=runs.table.assign(**{measure: _ended(runs.table, measure)}))
+    if kind == "dots":
+        page.strip(panel, runs, measure, x, color=by)
+        page[panel].tick_params(axis="x", labelrotation=30 if runs.table[x].nunique() > 4 else 0)
+    else:
+        page.curves(panel, runs if by else runs.label(runs=lambda _: "all"), measure, by or "runs", x)
+        page[panel].set_ylabel(measure)
+    if drawn := page[panel].get_legend():
+        drawn.remove()  # one is enough for all panels
+    if kind == "final" and _spread(runs.table[x]):
+        page[panel].set_xscale("log")
+    values = runs.histories[measure] if kind == "curves" else runs.table[measure]
+    if _spread(values):
+        page[panel].set_yscale("log")
+    if (top := _top(values)) < values.max():
+        page[panel].set_ylim(values.min(), top)
+
+
+def _ended(table: pd.DataFrame, measure: str) -> pd.Series:
+    """The last value of each run; undefined where it diverged."""
+    return table[measure].where(table["outcome"] == "finished")
+
+
+def _cells(runs: Runs, choice: Choice) -> pd.DataFrame:
+    """A row for each pair of the axes' values: the median of its finished runs, undefined where most have diverged."""
+    measure = _measure(choice, "heat")
+    table = runs.table.assign(**{measure: _ended(runs.table, measure)})
+    cells = table.groupby([choice.x, choice.y])[measure]
+    return cells.median().where(cells.count() * 2 >= cells.size()).reset_index()
+
+
+def _colors(parts: Sequence[Runs], choice: Choice) -> Colors:
+    """The same for all panels."""
+    values = pd.concat([_cells(part, choice)[_measure(choice, "heat")] for part in parts])
+    return color_scale(values.clip(upper=_top(values)).to_numpy(float))
+
+
+def _spread(values: pd.Series) -> bool:
+    found = values[np.isfinite(values)]
+    return len(found) > 0 and found.min() > 0 and found.max() > APART * found.min()
+
+
+def _top(values: pd.Series) -> float:
+    """Up to where values are shown: what is on its way to infinity would leave no room for the others."""
+    return FAR * float(values.abs().median())
+
+
+def _caption(runs: Runs, kind: str, choice: Choice) -> str:
+    """What a point stands for: nothing is pooled that is not said here."""
+    varied = runs.varied()
+    pooled = [f"{name} ({len(varied[name])})" for name in (*POOLED, *choice.pool) if name in varied]
+    diverged = int((runs.table["outcome"] == "diverged").sum())
+    if kind == "dots":
+        point = "A dot a run"
+    elif pooled:
+        point = f"Median over {', '.join(pooled)}" + ("" if kind == "heat" else "; band: eight of ten runs")
+    else:
+        point = "One run each"
+    lost = f"; {diverged} diverged, hatched where most did" if kind == "heat" else f"; {diverged} diverged"
+    cut = runs.histories[_measure(choice, kind)] if kind == "curves" else _ended(runs.table, _measure(choice, kind))
+    beyond = f"; cut off at {_top(cut):,.3g}" if _top(cut) < cut.max() else ""
+    return f"{point}. {len(runs.table)} runs{lost if diverged else ''}{beyond}."

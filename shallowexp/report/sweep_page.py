@@ -1,0 +1,165 @@
+"""A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import combinations
+from os import environ
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from shallowexp import provenance
+from shallowexp.analysis import POOLED, Lacking, Runs, cell_params
+from shallowexp.claims import figures
+from shallowexp.claims.page import Page
+from shallowexp.claims.plots import PANEL, Choice, filled, plot
+from shallowexp.claims.replay import replay
+from shallowexp.claims.statement import format_value
+from shallowexp.claims.statistics import ranked_cells
+from shallowexp.errors import UserError
+from shallowexp.report import sweeps
+from shallowexp.report.page import SCREEN, cell, environment, picture
+from shallowexp.tracking.sweeps import TrackedSweep
+
+LOSS = "train/loss"
+SHOWN = (LOSS, "train/accuracy", "test/accuracy", "train/r2", "test/r2")
+MEASURED = {  # what is drawn where it varies: the words for it
+    "symmetry/effective_units": "How many hidden units differ",
+    "saturation/fraction": "How much of the hidden layer is saturated",
+}
+CELLS, ROWS, PANELS, NUMERIC, PLANES = 12, 500, 6, 3, 6  # at most, on the page
+SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` serves a local store
+
+
+class Figure(NamedTuple):
+    name: str  # of its files
+    title: str
+    page: Page
+
+
+def write(references: Sequence[str], output: Path | None) -> Path:
+    """Write <output>/index.html with its figures, their numbers and runs.csv beside it; a folder below report/ is the default."""
+    found, runs = sweeps.read(references)
+    folder = output or Path("report") / "-".join(["sweep", *(sweep.name for sweep in found)])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be made a folder: {error.strerror}") from error
+    drawn = list(draw(runs))
+    for figure in drawn:
+        figures.save(figure.page.figure, folder / figure.name, sweeps.source(runs, figure.title))
+        figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
+    runs.table.to_csv(folder / "runs.csv")
+    path = folder / "index.html"
+    path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
+    return path
+
+
+def draw(runs: Runs) -> Iterator[Figure]:
+    """What there is to see, by what varied."""
+    cells = cell_params(runs.table[runs.params])
+    numeric = [
+        name for name in cells if pd.api.types.is_numeric_dtype(runs.table[name]) and runs.table[name].nunique() > 2
+    ]
+    measures = [name for name in SHOWN if name in runs.table and name != LOSS][:1]
+    yield Figure("loss", "The loss while training", _fitting(runs, Choice(), cells))
+    for name in measures:
+        yield Figure("score", f"{name} while training", _fitting(runs, Choice(y=name), cells))
+    for name in numeric[:NUMERIC]:
+        yield Figure(f"final-{name}", f"The last loss against {name}", _fitting(runs, Choice(x=name), cells))
+    for x, y in combinations(numeric[:NUMERIC], 2):
+        yield Figure(f"map-{x}-{y}", f"The last loss over {x} and {y}", _fitting(runs, Choice(x=x, y=y, z=LOSS), cells))
+    if cells and not numeric:
+        most = max(cells, key=lambda name: runs.table[name].nunique())
+        yield Figure(f"final-{most}", f"The last loss of each run, by {most}", _fitting(runs, Choice(x=most), cells))
+    for name, title in MEASURED.items():
+        if name in runs.table and runs.table[name].round(3).nunique() > 1:
+            yield Figure(name.replace("/", "-"), title, _fitting(runs, Choice(y=name), cells))
+    if planes := _planes(runs, cells):
+        yield Figure("planes", "Boundary and hidden units of the best cells whose weights were kept", planes)
+
+
+def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:
+    """With medians over what has most values, until one figure can show the rest; the figure names what it pools."""
+    own = {choice.x, choice.y}
+    largest = sorted(set(cells) - own, key=lambda name: -runs.table[name].nunique(dropna=False))
+    for pooled in range(len(largest) + 1):
+        try:
+            return plot(runs, choice._replace(pool=largest[:pooled]), most=PANELS)
+        except UserError:
+            if pooled == len(largest):
+                raise
+    raise AssertionError
+
+
+def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
+    """One run of each of the best cells, where inputs are points of the plane."""
+    kept = runs.table[runs.table.index.isin(set(runs.weights)) & (runs.table["outcome"] == "finished")]
+    replays = []
+    for fingerprint in kept.sort_values(LOSS).drop_duplicates(cells or None).index[:PLANES] if len(kept) else ():
+        try:
+            found = replay(runs, fingerprint)
+        except (Lacking, ImportError, AttributeError):  # of a user's own data or module that is no longer what it was
+            continue
+        if found.in_plane:
+            replays.append((fingerprint, found))
+    if not replays:
+        return None
+    width = PANEL[1] * len(replays)
+    page = Page([[str(i) for i in range(len(replays))]], (max(width, 2 * PANEL[0]), PANEL[1] + 0.6))
+    for i, (fingerprint, found) in enumerate(replays):
+        page.plane(str(i), found, int(found.steps[-1]))
+        words = [format_value(filled(kept[name])[fingerprint]) for name in cells]
+        page[str(i)].set_title("\n".join(words), fontsize=8)
+    return page
+
+
+def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path) -> str:
+    cells = cell_params(runs.table[runs.params])
+    filled_in = runs.table.assign(**{name: filled(runs.table[name]) for name in cells})
+    ranked = ranked_cells(filled_in, cells, [name for name in SHOWN if name in runs.table])
+    lost = ranked.loc[ranked["diverged"] > 0, [*cells, "runs", "diverged"]]
+    varied = runs.varied()
+    told = [*cells, *(name for name in POOLED if name in varied)]
+    columns = [*told, "outcome", *(name for name in SHOWN if name in runs.table)]
+    rows = runs.table.sort_values(LOSS)[:ROWS]
+    script = (Path(__file__).parent / "templates" / "sweep.js").read_text(encoding="utf-8")
+    return environment().get_template("sweep.html.j2").render(
+        sweeps=found,
+        counts=_counts(found, runs),
+        varied={name: [cell(v) for v in found if not pd.isna(v)] for name, found in varied.items() if name in told},
+        figures=[(figure, picture(folder / f"{figure.name}.png", SCREEN)) for figure in drawn],
+        kinds=("png", "svg", "pdf", "csv"),
+        best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),
+        more=max(0, len(ranked) - CELLS),
+        lost=_words(lost.sort_values("diverged", ascending=False, kind="stable")[:CELLS]),
+        table=_words(rows[columns]),
+        links=[_link(run_id, found) for run_id in rows["run_id"]],
+        total=len(runs.table),
+        command=provenance.command(),
+        about=provenance.about(),
+        script=script,
+        digest=b64encode(sha256(script.encode()).digest()).decode(),
+    )  # fmt: skip
+
+
+def _counts(found: Sequence[TrackedSweep], runs: Runs) -> dict[str, int]:
+    """How the runs ended; those that failed are not among them, but counted by their sweep."""
+    ended = runs.table["outcome"].value_counts()
+    failed = sum(int(sweep.tags.get("shallowexp.failed", 0)) for sweep in found)
+    return {"runs": len(runs.table), "diverged": int(ended.get("diverged", 0)), "failed": failed}
+
+
+def _words(table: pd.DataFrame) -> Mapping[str, object]:
+    numbers = {str(name) for name in table if pd.api.types.is_numeric_dtype(table[name])}
+    rows = [[cell(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    return {"columns": [str(name) for name in table], "numbers": numbers, "rows": rows}
+
+
+def _link(run_id: str, found: Sequence[TrackedSweep]) -> str:
+    """The run's page in MLflow, in its model-training mode."""
+    server = environ.get("MLFLOW_TRACKING_URI", "")
+    server = server.rstrip("/") if server.startswith("http") else SERVER
+    return f"{server}/#/experiments/{found[0].experiment_id}/runs/{run_id}?workflowType=machine_learning"

@@ -1,0 +1,49 @@
+"""Any sweep, without a claim: its runs, a figure of them, and where both come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shallowexp.analysis import Runs
+from shallowexp.claims import figures
+from shallowexp.claims.plots import WIDTHS, Choice, plot
+from shallowexp.errors import UserError
+from shallowexp.provenance import command
+from shallowexp.report.reading import digest
+from shallowexp.report.terminal import say
+from shallowexp.tracking import sweeps
+from shallowexp.tracking.store import Store
+from shallowexp.tracking.sweeps import TrackedSweep
+
+DRAWN = (".pdf", ".svg", ".png")
+
+
+def read(references: Sequence[str], store: Store | None = None) -> tuple[list[TrackedSweep], Runs]:
+    """The sweeps that these words name and their finished runs. Raises TrackingError, and UserError where there are no runs."""
+    store = store or Store.open(create=False)
+    found = [sweeps.find(store, reference) for reference in references]
+    runs = sweeps.read(store, found)
+    if runs.table.empty:
+        raise UserError(f"no finished runs in {', '.join(sweep.name for sweep in found)}")
+    return found, runs
+
+
+def source(runs: Runs, title: str) -> dict[str, str]:
+    """A figure's metadata: what it is made from, and by which command."""
+    commits = sorted({*runs.table["commit"].dropna()} if "commit" in runs.table else ())
+    return {"Title": title, "Runs": digest(runs.table.index), "Commit": ", ".join(commits), "Command": command()}
+
+
+def draw(references: Sequence[str], choice: Choice, output: Path, width: float = WIDTHS["page"]) -> None:
+    """Write one figure, or as CSV what it draws, by the suffix of `output`."""
+    if output.suffix not in (*DRAWN, ".csv"):
+        raise UserError(f"-o {output}: a name that ends in {', '.join(DRAWN)} or .csv is needed")
+    if not output.parent.is_dir():
+        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    found, runs = read(references)
+    page = plot(runs, choice, width)
+    if output.suffix == ".csv":
+        page.numbers.to_csv(output, index=False)
+    else:
+        title = f"{choice.z or choice.y} of {', '.join(sweep.name for sweep in found)}"
+        figures.save(page.figure, output.with_suffix(""), source(runs, title), [output.suffix[1:]])
+    say(f"written: {output}")

@@ -1,0 +1,124 @@
+"""The sweeps that a store holds, and the runs of any of them: by id, by experiment, or the latest."""
+
+import io
+import re
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from shallowexp.analysis import Runs
+from shallowexp.errors import TrackingError
+from shallowexp.tracking.artifacts import read_artifact
+from shallowexp.tracking.client import search
+from shallowexp.tracking.errors import explained
+from shallowexp.tracking.parents import DIGEST
+from shallowexp.tracking.records import FINGERPRINT, PARENT
+from shallowexp.tracking.store import Store
+
+TABLE = "runs.csv"  # among a closed sweep's artifacts
+COUNTED = "shallowexp.runs"  # tag of a sweep that was closed
+SHORT = 8  # letters of a run id that tell sweeps apart
+SHOWN = 10  # sweeps that a message names
+
+
+@dataclass(frozen=True)
+class TrackedSweep:
+    """A sweep as it stands in MLflow; without a run id, all finished runs of an experiment."""
+
+    run_id: str
+    experiment: str
+    experiment_id: str
+    status: str
+    started: datetime
+    artifact_uri: str
+    tags: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.run_id[:SHORT] or self.experiment
+
+    @property
+    def command(self) -> str:
+        return self.tags.get("shallowexp.command", "")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.experiment}, {self.tags.get(COUNTED, '?')} runs, {self.started:%Y-%m-%d %H:%M} UTC)"
+
+
+def sweeps(store: Store) -> list[TrackedSweep]:
+    """Every sweep of every experiment, newest first."""
+    with explained(store.uri):
+        found = [
+            TrackedSweep(
+                run.info.run_id,
+                experiment.name,
+                experiment.experiment_id,
+                run.info.status,
+                datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+                run.info.artifact_uri,
+                run.data.tags,
+            )
+            for experiment in store.client.search_experiments()
+            for run in search(store.client, experiment.experiment_id, f"tags.`{DIGEST}` LIKE '%'")
+        ]
+    return sorted(found, key=lambda sweep: sweep.started, reverse=True)
+
+
+def find(store: Store, reference: str) -> TrackedSweep:
+    """The `latest` sweep, the one whose run id begins so, or all runs of the experiment of this name.
+
+    Raises TrackingError where there is none, naming those that are there.
+    """
+    there = sweeps(store)
+    if reference == "latest" and there:
+        return there[0]
+    if experiment_id := store.find(reference):
+        return TrackedSweep("", reference, experiment_id, "", datetime.now(UTC), "", {})
+    matching = [sweep for sweep in there if re.match("[0-9a-f]{4}", reference) and sweep.run_id.startswith(reference)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ["latest", *dict.fromkeys(sweep.experiment for sweep in there), *(sweep.name for sweep in there)]
+    near = get_close_matches(reference, names, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    listed = "".join(f"\n  {sweep}" for sweep in there[:SHOWN]) or " none: launch one with shallowexp -m"
+    raise TrackingError(f"there is no sweep {reference!r}{hint} in {store.uri}; sweeps there, newest first:{listed}")
+
+
+def run_ids(store: Store, sweep: TrackedSweep) -> dict[str, str]:
+    """Fingerprint -> run id of its finished runs, those that it found and reused included."""
+    if not sweep.run_id:
+        return store.finished(sweep.experiment_id)
+    found: dict[str, str] = {}
+    with explained(store.uri):
+        if COUNTED in sweep.tags:  # it was closed, at least once
+            table = pd.read_csv(io.BytesIO(read_artifact(sweep.artifact_uri, store.uri, TABLE)), dtype=str)
+            there = table.dropna(subset="run_id")
+            found |= dict(zip(there["fingerprint"], there["run_id"], strict=True))
+        if sweep.status != "FINISHED":
+            condition = f"attributes.status = 'FINISHED' AND tags.`{PARENT}` = '{sweep.run_id}'"
+            children = search(store.client, sweep.experiment_id, condition)
+            found |= {run.data.tags[FINGERPRINT]: run.info.run_id for run in children}
+    return found
+
+
+def read(store: Store, found: Sequence[TrackedSweep]) -> Runs:
+    """The finished runs of these sweeps, those of each under its name in the column `sweep`."""
+    parts = [_named(store.runs(sweep.experiment_id, [*run_ids(store, sweep).values()]), sweep.name) for sweep in found]
+    tables, histories = pd.concat([part.table for part in parts]), pd.concat([part.histories for part in parts])
+    weights = ChainMap(
+        *(cast("dict[str, Mapping[str, np.ndarray]]", part.weights) for part in parts)
+    )  # reads as it is asked
+    return Runs(tables, histories.reset_index(drop=True), weights)
+
+
+def _named(runs: Runs, name: str) -> Runs:
+    """Of runs with the same params the newest: an experiment may hold them as trained by another version."""
+    table = runs.table.sort_values("start_time", kind="stable").drop_duplicates(runs.params, keep="last").sort_index()
+    histories = runs.histories[runs.histories["fingerprint"].isin(table.index)]
+    return runs._replace(table=table, histories=histories).label(sweep=lambda _: name)

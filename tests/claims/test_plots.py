@@ -1,0 +1,124 @@
+"""Figures of any runs: what varies is an axis, a color, a panel or named as pooled; what cannot be drawn is one message."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shallowexp.analysis import Runs
+from shallowexp.claims.plots import Choice, plot
+from shallowexp.errors import UserError
+
+LOSS = "train/loss"
+KEYS = {"activation": ("tanh", "relu"), "init.scale": (0.01, 0.1, 1.0), "hidden_size": (2, 4), "seed": range(5)}
+
+
+def swept(**more) -> Runs:
+    """A run for each combination; its loss says which one it is."""
+    keys = KEYS | more
+    rows = [dict(zip(keys, values, strict=True)) for values in itertools.product(*keys.values())]
+    table = pd.DataFrame(rows)
+    table[LOSS] = 1.0 + np.arange(len(table)) % 5 + 10 * table["init.scale"]
+    table = table.assign(outcome="finished", run_id=[f"r{i}" for i in range(len(table))])
+    table.index = pd.Index([f"{i:03}" for i in range(len(table))], name="fingerprint")
+    plain = table[[*keys, LOSS]].reset_index()
+    return Runs(table, pd.concat([plain.assign(step=step) for step in (0, 10)], ignore_index=True), {})
+
+
+def titles(page) -> set[str]:
+    return {ax.get_title(loc="left") for ax in page.axes.values()}
+
+
+def caption(page) -> str:
+    return page.figure.get_suptitle()
+
+
+def test_what_has_no_place_gets_a_panel_for_each_combination_and_seeds_are_named_as_pooled():
+    page = plot(swept(), Choice())
+    assert titles(page) == {f"hidden_size {n}, init.scale {s}" for n in (2, 4) for s in ("0.01", "0.1", "1")}
+    assert "seed (5)" in caption(page)
+    assert set(page.numbers["activation"]) == {"tanh", "relu"}
+    assert set(page.numbers["runs"]) == {5}  # no more than the seeds of one cell in any point
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(x="init.scale"), Choice(x="init.scale", by="hidden_size"), Choice(x="activation")]
+)
+def test_no_point_pools_over_what_was_swept(choice):
+    page = plot(swept(), choice)
+    drawn = page.numbers
+    counts = drawn["runs"] if "runs" in drawn else drawn.groupby(["panel", "activation", "hidden_size"]).size()
+    assert set(counts) == {5}
+
+
+def test_what_goes_with_the_seed_is_no_seed():
+    """Two sweeps, the second with other seeds and another start: they are not one cell."""
+    runs = swept(**{"init.scale": (0.01,), "hidden_size": (2,)}).label(
+        sweep=lambda f: np.where(f["seed"] < 3, "a", "b")
+    )
+    runs = runs.label(init=lambda f: np.where(f["seed"] < 3, "zero", "random"))
+    assert titles(plot(runs, Choice(by="activation"))) == {"init random", "init zero"}
+
+
+def test_what_is_pooled_is_named():
+    page = plot(swept(), Choice(pool=["hidden_size"], x="init.scale"))
+    assert "hidden_size (2)" in caption(page)
+    assert set(page.numbers["runs"]) == {10}
+
+
+def test_a_heat_map_holds_the_median_of_each_cell_and_nothing_where_most_runs_diverged():
+    runs = swept()
+    lost = (runs.table["init.scale"] == 1.0) & (runs.table["seed"] < 3) & (runs.table["hidden_size"] == 4)
+    runs = runs._replace(table=runs.table.assign(outcome=np.where(lost, "diverged", "finished")))
+    page = plot(runs, Choice(kind="heat", x="init.scale", y="hidden_size", z=LOSS, panel="activation"))
+    drawn = page.numbers.query("panel == '0'").set_index(["init.scale", "hidden_size"])["value"]
+    finished = runs.table.query("activation == 'relu' and outcome == 'finished'")
+    expected = finished.groupby(["init.scale", "hidden_size"])[LOSS].median().drop((1.0, 4))
+    assert drawn.to_dict() == expected.to_dict()
+    assert titles(page) == {"activation relu", "activation tanh"}
+    assert "6 diverged" in caption(page)
+
+
+def test_undefined_params_are_a_value_of_their_own():
+    runs = swept()
+    runs = runs._replace(table=runs.table.assign(**{"init.scale": runs.table["init.scale"].replace(1.0, np.nan)}))
+    assert "init.scale –" in titles(plot(runs, Choice(by="activation", pool=["hidden_size"])))
+
+
+def test_losses_on_their_way_to_infinity_leave_room_for_the_others():
+    runs = swept()
+    runs.histories.loc[0, LOSS] = 1e300
+    page = plot(runs, Choice(pool=["init.scale", "hidden_size"]))
+    assert page["0"].get_ylim()[1] < 1e5
+    assert "cut off" in caption(page)
+    page.figure.draw_without_rendering()  # axes of 300 decades overflow
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (Choice(y="train/los"), r"y=train/los.*did you mean train/loss"),
+        (Choice(by="activatoin"), r"by=activatoin.*did you mean activation"),
+        (Choice(x="data"), r"x=data: these runs have no such thing"),
+        (Choice(pool=["nothing"]), r"pool=nothing"),
+        (Choice(kind="pie"), r"kind=pie is not a choice; choices: curves, final, dots, heat"),
+        (Choice(kind="heat", x="train.steps", y="activation"), r"x=train.steps"),
+        (Choice(where={"hidden_size": [3.0]}), r"where.hidden_size=3: no run has it; values there: 2, 4"),
+        (Choice(where={"hidden": [3.0]}), r"where=hidden: .*did you mean hidden_size"),
+        (Choice(kind="curves", x="init.scale"), r"drawn over x=step"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(choice, words):
+    with pytest.raises(UserError, match=words):
+        plot(swept(), choice)
+
+
+def test_an_axis_that_did_not_vary_is_named():
+    with pytest.raises(UserError, match="data has one value"):
+        plot(swept(data=("flower",)), Choice(kind="heat", x="data", y="activation", z=LOSS))
+
+
+def test_too_many_panels_are_refused_with_what_helps():
+    with pytest.raises(UserError, match=r"more than 12 panels.*where.<key>.*pool="):
+        plot(swept(data=tuple("abcdefg")), Choice())

@@ -1,0 +1,101 @@
+"""An own sweep to its end: its best cell, its page, its figures; nothing is trained again."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shallowexp.tracking.store import Store
+from tests.commands import command
+
+SWEEP = ("activation=tanh,relu", "init.scale=0.01,1,100", "seed=0,1", "train.steps=20", "log.points=5", "hidden_size=2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, empty_store):
+    import shutil
+
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(empty_store, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def swept(folder):
+    done = command("shallowexp", "-m", *SWEEP, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_sweep_ends_with_its_best_cell_and_the_command_that_draws_it(swept, folder):
+    runs = pd.read_csv(next(folder.glob("mlruns/*/*/artifacts/runs.csv")))
+    means = runs.groupby(["activation", "init.scale"])["train/loss"].mean()
+    name, scale = means.idxmin()
+    best = next(line for line in swept.stdout.splitlines() if line.startswith("best cell"))
+    assert f"activation={name} init.scale={scale:g}" in best
+    assert f"{means.min():.4g} [" in best and "over 2 runs" in best
+    assert re.search(r"shallowexp-report --sweep [0-9a-f]{8}$", swept.stdout, re.MULTILINE)
+
+
+def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, folder):
+    before = (folder / "mlflow.db").read_bytes()
+    made = command("shallowexp-report", "--sweep", "latest", cwd=folder)
+    assert made.returncode == 0, made.stderr
+    assert (folder / "mlflow.db").read_bytes() == before
+    page = (folder / made.stdout.split()[1]).read_text(encoding="utf-8")
+    for word in ("init.scale", "relu", "The last loss against init.scale", "shallowexp -m activation=tanh,relu"):
+        assert word in page
+    assert page.count("<tr><td>") == 6 + 12  # cells, runs
+    kinds = {path.suffix for path in (folder / made.stdout.split()[1]).parent.glob("loss.*")}
+    assert kinds == {".png", ".svg", ".pdf", ".csv"}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".csv"])
+def test_a_figure_is_one_file_that_says_where_it_comes_from(swept, folder, suffix):
+    asked = ["kind=heat", "x=init.scale", "y=activation", "z=train/loss", "-o", f"map{suffix}"]
+    made = command("shallowexp-plot", *asked, cwd=folder)
+    assert made.returncode == 0, made.stderr
+    assert [path.name for path in folder.glob("map.*")] == [f"map{suffix}"]
+    path = folder / f"map{suffix}"
+    if suffix == ".png":
+        assert "shallowexp-plot kind=heat" in Image.open(path).text["Command"]
+    if suffix == ".csv":
+        store = Store.open(f"sqlite:///{folder}/mlflow.db")
+        table = store.read("shallowexp", store.finished(store.find("shallowexp"))).table
+        medians = table.groupby(["activation", "init.scale"])["train/loss"].median()
+        drawn = pd.read_csv(path).set_index(["activation", "init.scale"])["value"]
+        pd.testing.assert_series_equal(drawn.sort_index(), medians, check_names=False)
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["shallowexp-plot", "nonsense"], "nonsense: key=value is needed"),
+        (["shallowexp-plot", "yy=train/loss"], "did you mean y"),
+        (["shallowexp-plot", "--sweep", "lates"], "did you mean latest"),
+        (["shallowexp-plot", "-o", "loss.bmp"], ".pdf, .svg, .png or .csv"),
+        (["shallowexp-plot", "-o", "nowhere/loss.png"], "no folder nowhere"),
+        (["shallowexp-plot", "where.init.scale=7"], "values there: 0.01, 1, 100"),
+        (["shallowexp-report", "--sweep", "nothing"], "there is no sweep 'nothing'"),
+        (["shallowexp-report", "--sweep", "latest", "--train"], "--sweep stands alone"),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(swept, folder, arguments, words):
+    before = {*folder.rglob("*")}
+    refused = command(*arguments, cwd=folder)
+    assert refused.returncode != 0
+    assert words in refused.stderr and "Traceback" not in refused.stderr
+    assert {*folder.rglob("*")} == before
+
+
+def test_hostile_names_are_text(folder, swept, tmp_path):
+    store = Store.open(f"sqlite:///{folder}/mlflow.db")
+    sweep = store.client.search_runs(["1"], "tags.`shallowexp.digest` LIKE '%'")[0]
+    store.client.set_tag(sweep.info.run_id, "shallowexp.command", "<script>alert(1)</script>")
+    made = command("shallowexp-report", "--sweep", "latest", "--output", str(tmp_path / "page"), cwd=folder)
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in page and json.dumps("<script>alert") not in page
