@@ -1,6 +1,16 @@
 """shallowexp: how a shallow neural network starts to learn, one testable claim at a time."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shallowexp.api import Page as Page
+    from shallowexp.api import Trained as Trained
+    from shallowexp.api import plot as plot
+    from shallowexp.api import runs as runs
+    from shallowexp.api import sweep as sweep
+    from shallowexp.api import train as train
 
 __version__ = "0.1.0"
 
@@ -13,3 +23,17 @@ def _folder(name: str) -> Path:
 
 CONF = _folder("conf")
 EXPERIMENTS = _folder("experiments")
+PUBLIC = (
+    "Page",
+    "Trained",
+    "plot",
+    "runs",
+    "sweep",
+    "train",
+)  # of shallowexp.api, which is imported once one is asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name in PUBLIC:
+        return getattr(import_module("shallowexp.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,14 @@ class Runs(NamedTuple):
         """The params that differ between runs, each with its values in rising order; undefined values last."""
         values = {name: self.table[name].drop_duplicates().sort_values().tolist() for name in self.params}
         return {name: found for name, found in values.items() if len(found) > 1}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many runs, what varied, the first of them."""
+        varied = {name: len(values) for name, values in self.varied().items()}
+        told = ", ".join(f"{name} ({n})" for name, n in varied.items()) or "nothing"
+        ended = [name for name in ("outcome", "train/loss", "train/accuracy", "test/accuracy") if name in self.table]
+        shown = self.table[[*(name for name in varied if name in self.table), *ended]].head(10)
+        return f"<p>{len(self.table):,} runs; what varied: {escape(told)}</p>{shown.to_html(index=False)}"
 
     def where(self, choices: Mapping[str, Any] | None = None, **more: Any) -> Runs:
         """The runs with these params: a value or a collection of values for each key; a key with a dot goes into `choices`."""

@@ -28,8 +28,9 @@ ROOMS = {  # a room: the rooms that it may import
     "report": {"config", "tracking", "claims", "sweeps"},
     "cli": {"config", "claims", "sweeps", "report"},
     "plugin": {"config"},
+    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report", "cli"},
 }
-DOORS = {"__init__": set(), "__main__": {"cli"}}  # files beside the rooms that nobody imports
+DOORS = {"__init__": {"api"}, "__main__": {"cli"}}  # files beside the rooms that nobody imports
 FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn"}
 MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the standard library are for all
     "network": {"sklearn"},
@@ -42,6 +43,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "report": {"omegaconf"},
     "cli": {"hydra", "omegaconf"},
     "plugin": {"hydra"},
+    "api": {"omegaconf"},
     "provenance": {"omegaconf"},
 }
 READABLE = {"analysis", "claims", "network"}  # what an experiment may import, beside these

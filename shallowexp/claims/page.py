@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 import matplotlib
@@ -46,6 +47,13 @@ class Page:
         if absent := [panel for panel in panels if panel not in self.axes]:
             raise ValueError(f"panel {', '.join(absent)} is not in the figure: choose among {', '.join(self.axes)}")
         return [self[panel] for panel in panels]
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        content = BytesIO()
+        with styled:
+            self.figure.savefig(content, format="png")
+        return content.getvalue()
 
     @property
     def numbers(self) -> pd.DataFrame:

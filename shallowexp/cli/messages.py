@@ -39,7 +39,7 @@ def one_message() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CLOSED_PIPE)
     except Exception as error:
-        message, status = _explain(error)
+        message, status = explain(error)
         if message is None:
             raise
         if FULL_ERROR:
@@ -48,7 +48,7 @@ def one_message() -> Iterator[None]:
         sys.exit(status)
 
 
-def _explain(error: Exception) -> tuple[str | None, int]:
+def explain(error: Exception) -> tuple[str | None, int]:
     """The message for the user, and the exit status; no message for what is a bug."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:

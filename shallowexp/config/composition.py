@@ -150,10 +150,17 @@ def config_loader() -> Iterator[ConfigLoader]:
 
 def compose_experiment(name: str, overrides: Sequence[str] = ()) -> tuple[DictConfig, list[Composed]]:
     """Hydra's tree and every job of conf/experiment/<name>.yaml, as `shallowexp -m +experiment=<name> <overrides>` has."""
-    command_line = [f"+experiment={name}", *overrides]
+    return compose_sweep([f"+experiment={name}", *overrides])
+
+
+def compose_sweep(
+    command_line: Sequence[str], params: Sequence[Params] | None = None
+) -> tuple[DictConfig, list[Composed]]:
+    """Hydra's tree and every job of `shallowexp -m <command_line>`, with `params` in the place of the tree's own."""
     with config_loader() as loader:
-        master = loader.load_configuration("config", command_line, RunMode.MULTIRUN)
-        jobs = united_products(master.hydra.sweeper.params, [_parse(override) for override in command_line])
+        master = loader.load_configuration("config", list(command_line), RunMode.MULTIRUN)
+        swept = master.hydra.sweeper.params if params is None else params
+        jobs = united_products(swept, [_parse(override) for override in command_line])
         return master, compose(loader, master, jobs)
 
 
@@ -161,10 +168,13 @@ def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
     """The configuration and the groups' choices of the run that these params describe: they are named as the overrides that
     set them. Raises Hydra's errors.
     """
-    overrides = [f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()]
+    return compose_one([f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()])
+
+
+def compose_one(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The configuration and the groups' choices of `shallowexp <overrides>`. Raises Hydra's errors."""
     with config_loader() as loader:
-        config = loader.load_configuration("config", overrides, RunMode.RUN)
-    return _without_hydra(config)
+        return _without_hydra(loader.load_configuration("config", list(overrides), RunMode.RUN))
 
 
 def _without_hydra(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:

@@ -21,9 +21,9 @@ def read(references: Sequence[str], store: Store | None = None) -> tuple[list[Tr
     """The sweeps that these words name and their finished runs. Raises TrackingError, and UserError where there are no runs."""
     store = store or Store.open(create=False)
     found = [sweeps.find(store, reference) for reference in references]
-    runs = sweeps.read(store, found)
-    if runs.table.empty:
-        raise UserError(f"no finished runs in {', '.join(sweep.name for sweep in found)}")
+    runs = sweeps.read(store, found) if found else None
+    if runs is None or runs.table.empty:
+        raise UserError(f"no finished runs in {', '.join(sweep.name for sweep in found) or store.uri}")
     return found, runs
 
 

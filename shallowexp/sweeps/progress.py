@@ -18,7 +18,9 @@ class Progress:
         self.console = console or Console(stderr=True, highlight=False)
         failures, left = TextColumn("{task.fields[failed]} failed"), TimeRemainingColumn()
         columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), failures, left
-        self.bar = Bar(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.bar = Bar(
+            *columns, console=self.console, disable=not (self.console.is_terminal or self.console.is_jupyter)
+        )
         self.task = self.bar.add_task("training", total=total, failed=0)
         self.start = self.said = time.monotonic()
 

@@ -1,0 +1,215 @@
+"""shallowexp from Python and in notebooks: `import shallowexp`, then `runs`, `train`, `sweep`, `plot` and `Page`.
+
+Keys are those of the command line, with a dot where it has one: `train("train.steps=1000", activation="tanh")`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from shallowexp import provenance
+from shallowexp.analysis import Runs
+from shallowexp.claims.page import Page as Page
+from shallowexp.claims.plots import Choice
+from shallowexp.claims.plots import plot as _plot
+from shallowexp.cli.messages import explain
+from shallowexp.config import runs as planning
+from shallowexp.config.composition import compose_one, compose_sweep
+from shallowexp.config.runs import Run
+from shallowexp.errors import ConfigError, RunsFailed
+from shallowexp.network.diagnostics import metric_names
+from shallowexp.network.initializers import Parameters
+from shallowexp.network.passes import forward
+from shallowexp.training.engines import Failure
+from shallowexp.training.engines import train as train_jobs
+from shallowexp.training.job import Result
+
+EXPERIMENT = "shallowexp"  # the MLflow experiment of sweeps that belong to no claim
+
+
+def runs(
+    experiment: str | None = None,
+    *,
+    sweep: str | Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    uri: str | None = None,
+) -> Runs:
+    """Tracked runs as frames: all finished ones of an experiment, those of a sweep (`latest`, or how its run id begins), else of the store.
+
+    `where` chooses among them by params, a value or a list of values each. `uri` is the store's, by default MLflow's own.
+    Raises TrackingError for what is not there, and UserError where no run has these params.
+    """
+    from shallowexp.claims.plots import narrowed
+    from shallowexp.report.sweeps import read
+    from shallowexp.tracking.store import Store
+
+    store = Store.open(uri, create=False)
+    named = [sweep] if isinstance(sweep, str) else [*(sweep or ())]
+    asked = named or ([experiment] if experiment else store.experiments())
+    _, found = read(asked, store)
+    return narrowed(found, where or {})
+
+
+def plot(chosen: Runs, **choices: Any) -> Page:
+    """The figure that `shallowexp-plot` draws of these choices: x, y, z, by, panel, kind, pool, where. Raises UserError."""
+    return _plot(chosen, Choice(**choices))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained network."""
+
+    run: Run
+    result: Result
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row for each logged step (the index), a column for each metric."""
+        steps = pd.Index(self.result.steps, name="step")
+        names = [*metric_names(self.run.job.data.task)]
+        return pd.DataFrame(self.result.metrics, index=steps, columns=names).dropna(axis="columns", how="all")
+
+    @property
+    def parameters(self) -> Parameters:
+        """W1 (n_h, n_x), b1 (n_h, 1), W2 (n_y, n_h), b2 (n_y, 1), at the last logged step."""
+        return self.result.final
+
+    @property
+    def diverged_at(self) -> int | None:
+        return self.result.diverged_at
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The output A2 for the rows of X (m, n_x), in the units in which its features were measured: (m, n_y)."""
+        data, W1 = self.run.job.data.load(), self.parameters.W1
+        columns = np.asarray(X, dtype=float).T
+        if columns.ndim != 2 or len(columns) != W1.shape[1]:
+            raise ConfigError(f"X has shape {np.shape(X)}: a row a sample and {W1.shape[1]} columns are needed")
+        scaled: np.ndarray = np.ascontiguousarray((columns - data.mean) / data.scale, dtype=W1.dtype)
+        output = self.run.job.output(forward(scaled, self.parameters, self.run.job.activation).Z2)
+        return np.ascontiguousarray(output.T)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Classes, counted from 0 in sorted order, or values in standard deviations of the training targets: (m,)."""
+        outputs = self.predict_proba(X)
+        task = self.run.job.data.task
+        if task == "regression":
+            return outputs[:, 0]
+        classes: np.ndarray = outputs.argmax(axis=1) if task == "multiclass" else (outputs[:, 0] > 0.5).astype(int)
+        return classes
+
+    def _repr_html_(self) -> str:
+        ended = f"diverged at step {self.diverged_at}" if self.diverged_at is not None else "finished"
+        return f"<p>{escape(self.run.name)}: {ended}</p>{self.history.tail(3).to_html()}"
+
+
+def train(*overrides: str, data: Any = None, experiment: str | None = None, **choices: Any) -> Trained:
+    """Train one network: `train("train.steps=1000", activation="tanh", hidden_size=4, seed=2)`.
+
+    `data` is the name of a set or (X, y): rows of X (m, n_x) are samples, y (m,) holds labels or values. Nothing is stored, unless
+    `experiment` names the MLflow experiment for it. Raises ConfigError, RunsFailed, and TrackingError where it is stored.
+    """
+    if data is None or isinstance(data, str):
+        return _train([*overrides, *_words(choices | ({"data": data} if data else {}))], experiment)
+    if experiment:
+        raise ConfigError(
+            f"experiment={experiment}: arrays cannot be stored; write them to a file, data=csv data.path=<file>"
+        )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "data.parquet"
+        X, y = data
+        return _train(["data=csv", *_words(_table(X, y, path)), *overrides, *_words(choices)], None)
+
+
+def _train(overrides: Sequence[str], experiment: str | None) -> Trained:
+    with _one_message():
+        (run,) = planning.plan([compose_one(overrides)])
+    (result,) = train_jobs([run.job])
+    if isinstance(result, Failure):
+        raise RunsFailed([(run.name, result.error)])
+    if experiment:
+        _track(experiment, [run])
+    return Trained(run, result)
+
+
+def _track(experiment: str, found: Sequence[Run]) -> None:
+    from shallowexp.sweeps.sweep import ExperimentTracker
+
+    tracker = ExperimentTracker.open(experiment)
+    tracker.one(found[0], tracker.missing(found))
+
+
+def _table(X: Any, y: Any, path: Path) -> dict[str, str]:
+    """Arrays as a file, and the keys that name it."""
+    frame = pd.DataFrame(X).rename(columns=lambda name: f"x{name + 1}" if isinstance(name, int) else str(name))
+    if len(frame) != len(y):
+        raise ConfigError(f"data: X has {len(frame)} rows and y {len(y)} values; a row is a sample")
+    frame.assign(target=np.asarray(y)).to_parquet(path)
+    return {"data.path": str(path), "data.target": "target"}
+
+
+def sweep(
+    params: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    *overrides: str,
+    experiment: str = EXPERIMENT,
+    threads: int | None = None,
+) -> Runs:
+    """Launch a multirun: `sweep({"activation": ["tanh", "relu"], "seed": range(10)}, "train.steps=1000")`.
+
+    A mapping is a product of its values; several mappings are united. What is tracked already is not trained again. Returns
+    all of its runs. Raises ConfigError, RunsFailed (the others are tracked), TrackingError and Interrupted.
+    """
+    from shallowexp.sweeps.sweep import ExperimentTracker
+
+    asked = [params] if isinstance(params, Mapping) else [*params]
+    swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
+    with _one_message():
+        tree, composed = compose_sweep(overrides, swept)
+        planned = planning.plan((job.config, job.choices) for job in composed)
+    tracker = ExperimentTracker.open(experiment)
+    files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
+    summary = tracker.sweep(planned, tracker.missing(planned), threads, files)
+    if summary.failures:
+        raise RunsFailed(summary.failures.values())
+    return tracker.store.read(experiment, [run.fingerprint for run in planned])
+
+
+def _listed(values: Any) -> list[Any]:
+    return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
+def _words(choices: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={_value(value)}" for key, value in choices.items()]
+
+
+def _value(value: Any) -> str:
+    """As Hydra's command line has it."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_value, value))}]"
+    if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
+        return "'" + re.sub(r"(\\*)(')", r"\1\1\\'", value) + "'"
+    return str(value.item() if isinstance(value, np.generic) else value)
+
+
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Hydra's errors in the words of the command line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        message, _ = explain(error)
+        if message is None:
+            raise
+        raise ConfigError(message) from None

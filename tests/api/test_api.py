@@ -1,0 +1,101 @@
+"""shallowexp from Python: the same runs as on the command line, read, trained, swept and drawn."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+import shallowexp
+from shallowexp.errors import ConfigError, RunsFailed, TrackingError, UserError
+from tests.commands import command
+
+SMALL = ("train.steps=20", "log.points=4", "hidden_size=2")
+
+
+def test_importing_it_is_light():
+    heavy = "import sys, shallowexp; print([name for name in ('numpy', 'pandas', 'hydra', 'mlflow') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_all_that_is_public_is_there_and_nothing_else():
+    assert all(callable(getattr(shallowexp, name)) for name in shallowexp.PUBLIC)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        shallowexp.trian  # noqa: B018
+
+
+def test_a_network_is_the_one_that_the_command_trains(workplace):
+    trained = shallowexp.train(*SMALL, activation="relu", seed=3)
+    assert not list(workplace.glob("mlruns/*/*"))  # nothing is stored
+    done = command("shallowexp", *SMALL, "activation=relu", "seed=3", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    (tracked,) = shallowexp.runs().histories.groupby("fingerprint")
+    pd.testing.assert_series_equal(
+        trained.history["train/loss"], tracked[1].set_index("step")["train/loss"], check_exact=True
+    )
+    assert "relu" in trained._repr_html_() and "train/loss" in trained._repr_html_()
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_data_of_ones_own_is_trained_on_and_predicted_in_its_own_units(task):
+    random = np.random.RandomState(1)
+    X = 5 + 100 * random.randn(120, 3)
+    score = (X[:, 0] - X[:, 1]) / 100
+    y = {
+        "binary": score > 0,
+        "multiclass": np.array(["a", "b", "c"])[np.digitize(score, (-0.7, 0.7))],
+        "regression": score,
+    }[task]
+    trained = shallowexp.train("train.steps=2000", "train.learning_rate=0.3", data=(X, y), hidden_size=8, init="xavier")
+    found = trained.predict(X)
+    if task == "regression":
+        assert np.corrcoef(found, y)[0, 1] > 0.99
+    else:
+        expected = np.unique(y, return_inverse=True)[1]
+        assert (found == expected).mean() > 0.9
+        peer = MLPClassifier((8,), activation="tanh", max_iter=3000, random_state=0).fit((X - 5) / 100, expected)
+        assert (found == peer.predict((X - 5) / 100)).mean() > 0.9
+    outputs = trained.predict_proba(X[:7])
+    assert outputs.shape == (7, 3 if task == "multiclass" else 1)
+
+
+def test_a_sweep_from_python_is_the_command_s_and_trains_nothing_twice(workplace):
+    found = shallowexp.sweep({"activation": ["tanh", "relu"], "seed": range(2)}, *SMALL)
+    assert len(found.table) == 4
+    done = command("shallowexp", "-m", "activation=tanh,relu", "seed=range(2)", *SMALL, cwd=workplace)
+    assert "4 runs: 4 already there, 0 trained" in done.stdout
+    assert {*shallowexp.runs(sweep="latest").table.index} == {*found.table.index}
+    assert [*shallowexp.runs("shallowexp", where={"activation": "relu"}).table["activation"]] == ["relu"] * 2
+    assert "4 runs; what varied: activation (2)" in found._repr_html_()
+    united = shallowexp.sweep([{"init": "zero", "seed": [0]}, {"init": "random", "init.scale": [0.1, 1.0]}], *SMALL)
+    assert sorted(united.table["init"]) == ["random", "random", "zero"]
+
+
+def test_a_figure_shows_itself(workplace):
+    found = shallowexp.sweep({"activation": ["tanh", "relu"], "seed": range(2)}, *SMALL)
+    page = shallowexp.plot(found, x="seed", by="activation")
+    assert page._repr_png_().startswith(b"\x89PNG")
+    assert set(page.numbers["activation"]) == {"tanh", "relu"}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: shallowexp.train(activation="tanhh"), ConfigError, "did you mean tanh"),
+        (lambda: shallowexp.train(hidden=3), ConfigError, "did you mean hidden_size"),
+        (lambda: shallowexp.train("train.lr=1"), ConfigError, "train.lr is not a key"),
+        (lambda: shallowexp.train(data=(np.ones((3, 2)), [0, 1])), ConfigError, "X has 3 rows and y 2 values"),
+        (lambda: shallowexp.train(data=([[1.0], [np.nan]], [0, 1])), ConfigError, "no value in row 2 of column x1"),
+        (lambda: shallowexp.train(data=(np.ones((4, 2)), [0, 1, 0, 1]), experiment="x"), ConfigError, "arrays cannot be stored"),
+        (lambda: shallowexp.sweep({"seed": []}), ConfigError, "seed"),
+        (lambda: shallowexp.runs("nothing"), TrackingError, "no sweep 'nothing'"),
+        (lambda: shallowexp.runs(where={"seed": 0}), UserError, "no finished runs in sqlite"),
+        (lambda: shallowexp.train("train.steps=3", data=(np.eye(20), [0, 1] * 10)).predict([1]), ConfigError, "X has shape"),
+        (lambda: shallowexp.train("data.test_size=0.99", data="wine"), (ConfigError, RunsFailed), "test_size=0.99"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message(workplace, call, error, words):
+    with pytest.raises(error, match=words):
+        call()
