@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from io import BytesIO
 from math import ceil, floor, isfinite, log10
 from pathlib import Path
@@ -18,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from shallowexp.claims.claim import Claim
+from shallowexp.claims.live import ingredients
 from shallowexp.claims.statement import (
     CHECKED,
     CONDITION,
@@ -36,6 +38,7 @@ from shallowexp.claims.statement import (
 )
 from shallowexp.report.entries import Entry
 
+TEMPLATES = Path(__file__).parent / "templates"
 SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
 FEW = 5  # of sentences on what the chapter has wrong, or does not say
 DECIDING = ("stated", "reason")
@@ -121,6 +124,8 @@ def write(
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
         small=lambda name: picture(output / f"{name}-card.png", CARD),
         there=lambda name: (output / name).is_file(),
+        live=ingredients(),
+        **script("network.js", "live.js"),
     )
     path = output / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")
@@ -130,12 +135,18 @@ def write(
 def environment() -> Environment:
     """The templates of pages: what is put into them is text, and what is missing an error."""
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def script(*names: str) -> dict[str, str]:
+    """A page's script, and the digest by which its content security policy allows this script and no other."""
+    text = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    return {"script": text, "digest": b64encode(sha256(text.encode()).digest()).decode()}
 
 
 def picture(path: Path, width: int) -> Picture:

@@ -1,8 +1,6 @@
 """A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import combinations
 from os import environ
 from pathlib import Path
@@ -20,7 +18,7 @@ from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
 from shallowexp.errors import UserError
 from shallowexp.report import sweeps
-from shallowexp.report.page import SCREEN, cell, environment, picture
+from shallowexp.report.page import SCREEN, cell, environment, picture, script
 from shallowexp.tracking.sweeps import TrackedSweep
 
 LOSS = "train/loss"
@@ -125,7 +123,6 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
     told = [*cells, *(name for name in POOLED if name in varied)]
     columns = [*told, "outcome", *(name for name in SHOWN if name in runs.table)]
     rows = runs.table.sort_values(LOSS)[:ROWS]
-    script = (Path(__file__).parent / "templates" / "sweep.js").read_text(encoding="utf-8")
     return environment().get_template("sweep.html.j2").render(
         sweeps=found,
         counts=_counts(found, runs),
@@ -140,8 +137,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         total=len(runs.table),
         command=provenance.command(),
         about=provenance.about(),
-        script=script,
-        digest=b64encode(sha256(script.encode()).digest()).decode(),
+        **script("sweep.js"),
     )  # fmt: skip
 
 
