@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report check test test-latest lint bench build docs lock clean
+.PHONY: report check test test-latest coverage lint bench build docs lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
 	$(BIN)/shallowexp-report --train
@@ -19,6 +19,12 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 
 check: .venv/ready lint  ## linters, types and the tests of pure modules, for every commit
 	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_analysis.py tests/test_architecture.py
+
+coverage: .venv/ready  ## lines and branches of the package that the tests run; those of the kernel without its compiler
+	mkdir -p .cache && $(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -W ignore::RuntimeWarning tests/training/test_kernel.py -k "diagnostics or diverges or path or softmax"
+	$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 lint: .venv/ready  ## style and types
 	$(BIN)/ruff check .
