@@ -20,7 +20,10 @@ from pkgutil import resolve_name
 
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
-MAINS = {f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}:main" for name in ("", "-plot", "-report", "-rerun")}
+MAINS = {
+    f"shallowexp{name}": f"shallowexp.cli.{name[1:] or 'app'}:main"
+    for name in ("", "-plot", "-report", "-rerun", "-runs", "-ui")
+}
 IMPORTED = (
     "shallowexp.cli.app", "shallowexp.cli.plot", "shallowexp.cli.report", "shallowexp.cli.rerun",
     "shallowexp.report.making", "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",

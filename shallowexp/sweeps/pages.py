@@ -76,7 +76,7 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     rows = [f"| `{name}` | {_listed(values)} |" for name, values in varied(runs).items() if len(values) > 1]
     table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
-    place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
+    place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART&workflowType=machine_learning"
     link = f"[Charts of its cells]({place}) · " if saved_views() else ""
     return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n    {command()}"
 
@@ -100,7 +100,7 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
     ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
     table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
-    drawn = f"see it: shallowexp-report --sweep {parent[:8]}"
+    drawn = f"see it: shallowexp-report --sweep {parent[:8]}, or in MLflow: shallowexp-ui {parent[:8]}"
     if "train/loss" not in table:
         return drawn
     cells = cell_params(runs)

@@ -1,6 +1,7 @@
 """Files into MLflow's artifact stores and out of them."""
 
 import io
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,16 @@ def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]
     content = read_artifact(artifact_uri, uri, path)
     with explained_artifacts(artifact_uri), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def delete_artifacts(artifact_uri: str, uri: str) -> None:
+    """All artifacts of a run; there may be none."""
+    with explained_artifacts(artifact_uri):
+        folder = _folder(artifact_uri)
+        if folder is None:
+            _repository(artifact_uri, uri).delete_artifacts()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _folder(artifact_uri: str) -> Path | None:

@@ -7,20 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from shallowexp.analysis import Runs
 from shallowexp.errors import TrackingError
-from shallowexp.tracking.artifacts import read_artifact
+from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
 from shallowexp.tracking.parents import DIGEST
 from shallowexp.tracking.records import FINGERPRINT, PARENT
 from shallowexp.tracking.store import Store
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+LOSS = "train/loss"
 TABLE = "runs.csv"  # among a closed sweep's artifacts
 COUNTED = "shallowexp.runs"  # tag of a sweep that was closed
 SHORT = 8  # letters of a run id that tell sweeps apart
@@ -96,15 +100,45 @@ def run_ids(store: Store, sweep: TrackedSweep) -> dict[str, str]:
         return store.finished(sweep.experiment_id)
     found: dict[str, str] = {}
     with explained(store.uri):
-        if COUNTED in sweep.tags:  # it was closed, at least once
-            table = pd.read_csv(io.BytesIO(read_artifact(sweep.artifact_uri, store.uri, TABLE)), dtype=str)
-            there = table.dropna(subset="run_id")
+        if COUNTED in sweep.tags:
+            there = _table(store, sweep).dropna(subset="run_id")
             found |= dict(zip(there["fingerprint"], there["run_id"], strict=True))
         if sweep.status != "FINISHED":
-            condition = f"attributes.status = 'FINISHED' AND tags.`{PARENT}` = '{sweep.run_id}'"
-            children = search(store.client, sweep.experiment_id, condition)
-            found |= {run.data.tags[FINGERPRINT]: run.info.run_id for run in children}
+            finished = [run for run in children(store, sweep) if run.info.status == "FINISHED"]
+            found |= {run.data.tags[FINGERPRINT]: run.info.run_id for run in finished}
     return found
+
+
+def _table(store: Store, sweep: TrackedSweep) -> pd.DataFrame:
+    """What a sweep that was closed, at least once, keeps of its runs."""
+    return pd.read_csv(io.BytesIO(read_artifact(sweep.artifact_uri, store.uri, TABLE)), dtype={"run_id": str})
+
+
+def lowest_loss(store: Store, sweep: TrackedSweep) -> float | None:
+    """The lowest last training loss of its finished runs; None where there is none, or the sweep's table is gone."""
+    try:
+        table = _table(store, sweep) if COUNTED in sweep.tags else pd.DataFrame()
+    except TrackingError:
+        return None
+    losses = table.loc[table["outcome"] == "finished", LOSS].dropna() if LOSS in table else pd.Series(dtype=float)
+    return float(losses.min()) if len(losses) else None
+
+
+def children(store: Store, sweep: TrackedSweep) -> list["Run"]:
+    """The runs that it trained, in any status."""
+    with explained(store.uri):
+        return list(search(store.client, sweep.experiment_id, f"tags.`{PARENT}` = '{sweep.run_id}'"))
+
+
+def delete(store: Store, sweep: TrackedSweep, runs: Sequence["Run"]) -> None:
+    """Delete these runs of the sweep, then the sweep, each with its artifacts; the database keeps their rows, marked."""
+    with explained(store.uri):
+        for run_id, artifact_uri in [
+            *((run.info.run_id, run.info.artifact_uri) for run in runs),
+            (sweep.run_id, sweep.artifact_uri),
+        ]:
+            store.client.delete_run(run_id)
+            delete_artifacts(artifact_uri, store.uri)
 
 
 def read(store: Store, found: Sequence[TrackedSweep]) -> Runs:

@@ -1,0 +1,27 @@
+"""`shallowexp-runs`: the sweeps that are tracked; `shallowexp-runs delete SWEEP` deletes one."""
+
+import argparse
+
+from shallowexp import __version__
+from shallowexp.cli.messages import one_message
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="shallowexp-runs", description="The sweeps that are tracked, newest first.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="delete")
+    delete = commands.add_parser(
+        "delete",
+        help="delete a sweep with its runs and artifacts",
+        description="Runs that it reused stay: they are other sweeps'.",
+    )
+    delete.add_argument("sweep", help="latest, or the beginning of its run id")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    with one_message():
+        arguments = parser.parse_args()
+        from shallowexp.report import tracked_sweeps
+
+        if arguments.command == "delete":
+            tracked_sweeps.delete(arguments.sweep, arguments.yes)
+        else:
+            tracked_sweeps.show()

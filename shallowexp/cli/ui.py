@@ -1,0 +1,22 @@
+"""`shallowexp-ui [SWEEP]`: MLflow's pages of the store that is used, opened at a sweep's charts."""
+
+import argparse
+
+from shallowexp import __version__
+from shallowexp.cli.messages import one_message
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="shallowexp-ui",
+        description="Start MLflow's own server for this store, on this machine only, and open it at a sweep.",
+    )
+    parser.add_argument("sweep", nargs="?", default="latest", help="latest (default), a run id or an experiment")
+    parser.add_argument("--port", type=int, help="default: a free one")
+    parser.add_argument("--no-browser", action="store_true", help="only say the address")
+    parser.add_argument("--version", action="version", version=__version__)
+    with one_message():
+        arguments = parser.parse_args()
+        from shallowexp.report.browsing import browse
+
+        browse(arguments.sweep, arguments.port, not arguments.no_browser)

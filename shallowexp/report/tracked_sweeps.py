@@ -1,0 +1,70 @@
+"""The sweeps of a store as a table, and a sweep deleted."""
+
+from datetime import UTC, datetime, timedelta
+
+from rich.markup import escape
+from rich.table import Column, Table
+
+from shallowexp.errors import UserError
+from shallowexp.report.terminal import console, say
+from shallowexp.tracking import sweeps
+from shallowexp.tracking.store import Store
+from shallowexp.tracking.sweeps import TrackedSweep
+
+COUNTS = ("reused", "diverged", "failed")
+
+
+def show() -> None:
+    """A row for each sweep: its name for other commands, how its runs ended, its lowest loss, its age and its command."""
+    store = Store.open(create=False)
+    short = [Column(name, no_wrap=True) for name in ("sweep", "experiment", "status", "runs", "train/loss", "age")]
+    table = Table(*short, Column("command", overflow="fold", min_width=24))
+    found = sweeps.sweeps(store)
+    for sweep in found:
+        best = sweeps.lowest_loss(store, sweep)
+        told = "" if best is None else f"{best:.4g}"
+        table.add_row(
+            sweep.name, escape(sweep.experiment), sweep.status, _counts(sweep), told, _age(sweep), escape(sweep.command)
+        )
+    if not found:
+        return say(f"no sweeps in {store.uri}: launch one with shallowexp -m")
+    console.print(table)
+
+
+def delete(reference: str, sure: bool) -> None:
+    """Raises UserError for a sweep that is running, and where the user does not want it after all."""
+    store = Store.open(create=False)
+    sweep = sweeps.find(store, reference)
+    if not sweep.run_id:
+        raise UserError(
+            f"{reference} is an experiment: delete it with `mlflow experiments delete`, or name one of its sweeps"
+        )
+    if sweep.status == "RUNNING":
+        raise UserError(f"sweep {sweep.name} is running: end it first")
+    children = sweeps.children(store, sweep)
+    if not sure and _answer(f"delete sweep {sweep} with {len(children)} runs and their artifacts? [y/N] ") != "y":
+        raise UserError("nothing was deleted")
+    sweeps.delete(store, sweep, children)
+    say(f"deleted: sweep {sweep.name}, {len(children)} runs; `mlflow gc` frees their rows in the database")
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question).strip().lower()
+    except EOFError:
+        return ""
+
+
+def _counts(sweep: TrackedSweep) -> str:
+    few = [f"{n} {name}" for name in COUNTS if (n := sweep.tags.get(f"shallowexp.{name}", "0")) != "0"]
+    listed = f" ({', '.join(few)})" if few else ""
+    return sweep.tags.get(sweeps.COUNTED, "?") + listed
+
+
+def _age(sweep: TrackedSweep) -> str:
+    """In its largest unit."""
+    age = datetime.now(UTC) - sweep.started
+    for unit, size in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
+        if age >= size:
+            return f"{age // size} {unit}"
+    return f"{age.seconds} s"

@@ -1,0 +1,96 @@
+"""shallowexp-runs lists sweeps and deletes one; shallowexp-ui serves MLflow's pages and ends with its command."""
+
+import os
+import shutil
+import signal
+import subprocess
+from urllib.request import urlopen
+
+import pytest
+
+from shallowexp.tracking.store import Store
+from tests.commands import PATIENCE, command, start
+
+SMALL = ("train.steps=5", "log.points=2", "hidden_size=2")
+
+
+@pytest.fixture
+def twice(workplace):
+    """A sweep, and one that reuses a run of it."""
+    for seeds in ("1,2", "1,3"):
+        assert command("shallowexp", "-m", f"seed={seeds}", *SMALL, cwd=workplace).returncode == 0
+    return workplace
+
+
+def seeds(folder) -> list[str]:
+    store = Store.open(f"sqlite:///{folder}/mlflow.db")
+    runs = store.client.search_runs(["1"], "tags.`shallowexp.fingerprint` LIKE '%'")
+    return sorted(run.data.params["seed"] for run in runs)
+
+
+def test_sweeps_are_listed_and_one_is_deleted_with_its_own_runs_and_artifacts(twice):
+    listed = command("shallowexp-runs", cwd=twice)
+    assert listed.returncode == 0, listed.stderr
+    newest, oldest = [line.split("│")[1].strip() for line in listed.stdout.splitlines() if " 2 " in line]
+    assert "(1 reused)" in listed.stdout and "seed=1,3" in listed.stdout.replace("\n", "")
+
+    refused = command("shallowexp-runs", "delete", newest, cwd=twice)  # nobody answers the question
+    assert refused.returncode == 1 and "nothing was deleted" in refused.stderr
+    assert seeds(twice) == ["1", "2", "3"]
+
+    folders = {path.parent for path in twice.glob("mlruns/*/*/artifacts")}
+    done = command("shallowexp-runs", "delete", newest, "--yes", cwd=twice)
+    assert done.returncode == 0, done.stderr
+    assert seeds(twice) == ["1", "2"]  # seed 1 is the other sweep's
+    gone = folders - {path.parent for path in twice.glob("mlruns/*/*/artifacts")}
+    assert any(path.name.startswith(newest) for path in gone) and not any(p.name.startswith(oldest) for p in gone)
+    again = command("shallowexp", "-m", "seed=1,3", *SMALL, cwd=twice)
+    assert "1 already there, 1 trained" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["delete", "nothing", "--yes"], "there is no sweep 'nothing'"),
+        (["delete", "shallowexp", "--yes"], "is an experiment"),
+        (["delete"], "required: sweep"),
+        (["remove"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_deleted_is_named(twice, arguments, words):
+    refused = command("shallowexp-runs", *arguments, cwd=twice)
+    assert refused.returncode != 0 and words in refused.stderr and "Traceback" not in refused.stderr
+    assert seeds(twice) == ["1", "2", "3"]
+
+
+def test_a_store_without_sweeps_says_so(workplace):
+    assert "no sweeps in sqlite" in command("shallowexp-runs", cwd=workplace).stdout
+    shutil.rmtree(workplace / "mlruns", ignore_errors=True)
+    (workplace / "mlflow.db").unlink()
+    assert "There is no MLflow store" in command("shallowexp-runs", cwd=workplace).stderr
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_is_of_this_machine_alone_and_ends_with_its_command(twice, end):
+    with start("shallowexp-ui", "--no-browser", cwd=twice, stdout=subprocess.PIPE) as ui:
+        address = ui.stdout.readline().strip()
+        try:
+            url, _, page = address.partition("/#/")
+            assert url.startswith("http://127.0.0.1:") and "workflowType=machine_learning" in page
+            assert urlopen(f"{url}/health", timeout=PATIENCE).read() == b"OK"
+        finally:
+            os.kill(ui.pid, end)
+        assert ui.wait(PATIENCE) == 0
+    with pytest.raises(OSError, match="refused"):
+        urlopen(url, timeout=PATIENCE)
+
+
+def test_a_port_that_is_taken_is_one_message(twice):
+    with start("shallowexp-ui", "--no-browser", cwd=twice, stdout=subprocess.PIPE) as ui:
+        try:
+            port = ui.stdout.readline().split("/")[2].split(":")[1]
+            refused = command("shallowexp-ui", "--no-browser", "--port", port, cwd=twice)
+        finally:
+            ui.terminate()
+    assert refused.returncode == 1
+    assert f"--port {port}: Address already in use" in refused.stderr and "Traceback" not in refused.stderr
