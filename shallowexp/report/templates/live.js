@@ -135,8 +135,8 @@ function drawPlane({ parameters: p }) {
   context.clearRect(0, 0, size, size);
   shade(context, size, grid, [colour("class0"), colour("class1")]);
   context.drawImage(points, 0, 0);
-  context.strokeStyle = colour("ink");
-  context.lineWidth = 1.6 * dot;
+  context.setLineDash([]);
+  [context.strokeStyle, context.lineWidth] = [colour("ink"), 1.6 * dot];
   contour(context, size / GRID, grid);
   drawUnits(context, p, ...places(size), dot);
 }
@@ -170,18 +170,24 @@ function contour(context, cell, grid) {  // marching squares
 
 function drawUnits(context, p, right, up, dot) {
   const { n, activation } = network, kinds = classes(p, n, activation.invariance);
-  context.strokeStyle = context.fillStyle = colour("unit");
+  const [ink, ground] = ["unit", "ground"].map(colour);
   context.font = `600 ${14 * dot}px system-ui, sans-serif`;
+  const write = (words, x, y) => {
+    context.setLineDash([]);
+    [context.strokeStyle, context.fillStyle, context.lineWidth] = [ground, ink, 4 * dot];
+    context.strokeText(words, x, y);
+    context.fillText(words, x, y);
+  };
   for (const j of new Set(kinds)) {
     const [w1, w2, b] = [p[2 * j], p[2 * j + 1], p[3 * n + j]], norm = Math.hypot(w1, w2);
     const count = kinds.filter(kind => kind === j).length, units = `${count} ${count > 1 ? "units" : "unit"}`;
-    if (!norm) { context.fillText(`${units} without a line: w = 0`, 10 * dot, 20 * dot); continue; }
+    if (!norm) { write(`${units} without a line: w = 0`, 10 * dot, 20 * dot); continue; }
     const [u1, u2] = [w1 / norm, w2 / norm];
     const line = (z, dash, width) => {
       const away = (z - b) / norm, far = Math.sqrt(2 * reach ** 2 - away ** 2);  // from the middle, and along the line to the corners' circle
       if (!(far > 0)) return;
       context.setLineDash(dash.map(length => length * dot));
-      context.lineWidth = width * dot;
+      [context.strokeStyle, context.lineWidth] = [ink, width * dot];
       context.beginPath();
       context.moveTo(right(away * u1 - far * u2), up(away * u2 + far * u1));
       context.lineTo(right(away * u1 + far * u2), up(away * u2 - far * u1));
@@ -189,10 +195,8 @@ function drawUnits(context, p, right, up, dot) {
     };
     line(0, [], 2.2);
     for (const z of activation.steep ? [-activation.steep, activation.steep] : []) line(z, [1.5, 4], 1.1);
-    const [x, y] = [right(-b / norm * u1) + 8 * dot, up(-b / norm * u2) - 8 * dot];
-    if (count > 1) context.fillText(units, x, y);
+    if (count > 1) write(units, right(-b / norm * u1) + 8 * dot, up(-b / norm * u2) - 8 * dot);
   }
-  context.setLineDash([]);
 }
 
 function choose(query) {  // returns what it could not take
