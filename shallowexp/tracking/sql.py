@@ -10,12 +10,16 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from getpass import getuser
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pandas as pd
 
+from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.client import CHUNK
 from shallowexp.tracking.records import (
@@ -32,7 +36,7 @@ from shallowexp.tracking.records import (
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from sqlalchemy import Column, MetaData
+    from sqlalchemy import URL, Column, MetaData
     from sqlalchemy.orm import Session
 
 Rows = dict[type[Any], list[dict[str, Any]]]  # table -> rows
@@ -105,15 +109,49 @@ def create_tables(uri: str) -> None:
     Raises at once if nobody answers there; MLflow alone would go on trying for 100 s.
     """
     from mlflow.store.db import utils
+    from sqlalchemy.engine import make_url
 
     if not is_database(uri):
         return
-    utils._make_parent_dirs_if_sqlite(uri)
+    url = make_url(uri)
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise TrackingError(
+                f"MLflow store {uri} is in memory: its runs would vanish with the command. Name a file."
+            )
+        utils._make_parent_dirs_if_sqlite(uri)
+        _create_file(url)
     engine = utils.create_sqlalchemy_engine(uri)
     try:
         utils._safe_initialize_tables(engine)
     finally:
         engine.dispose()
+
+
+def _create_file(url: "URL") -> None:
+    """A SQLite store is made beside its place and moved there whole: an interruption leaves none rather than half of one."""
+    from mlflow.store.db import utils
+    from mlflow.utils.file_utils import ExclusiveFileLock
+
+    path = Path(url.database or "")
+    if _holds_something(path) or str(path).startswith("file:"):
+        return
+    lock = sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    with ExclusiveFileLock(f"{gettempdir()}/shallowexp-{getuser()}-{lock}.lock"):
+        new = path.with_name(f".{path.name}.new")
+        for left in (new, Path(f"{new}-journal")):  # of a command that was killed: a living one has the lock
+            left.unlink(missing_ok=True)
+        if not _holds_something(path):
+            engine = utils.create_sqlalchemy_engine(url.set(database=str(new)).render_as_string(hide_password=False))
+            try:
+                utils._initialize_tables(engine)
+            finally:
+                engine.dispose()
+            new.replace(path)
+
+
+def _holds_something(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 class SqlBackend:
