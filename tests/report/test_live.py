@@ -152,6 +152,8 @@ def test_nothing_plays_unless_asked(open_page):
     assert text(browser, "status").startswith("Step 0: loss 0.693 nats")
     assert text(browser, "play") == "Play"
     assert browser.get_log("browser") == []
+    aloud = "return [...document.querySelectorAll('output, [role=status], [aria-live]')].map(e => e.id)"
+    assert browser.execute_script(aloud) == ["live-hint", "live-status"]  # what moves while it plays is not read out
 
 
 def test_it_is_worked_by_keyboard(open_page):
@@ -210,6 +212,15 @@ def test_the_address_keeps_the_choice(open_page):
     open_page()
     browser.get(address)
     assert choices(browser) == asked | {"scale": "0.01", "rate": "1.2", "activation": "sigmoid", "units": "12"}
+
+
+def test_who_comes_back_finds_what_was_trained(open_page):
+    browser = open_page("#live&init=constant")
+    press(browser, "#live-once")
+    browser.execute_script("location.hash = 'primer'")
+    browser.back()
+    assert browser.current_url.endswith("#live&init=constant")
+    assert text(browser, "status").startswith("Step 1: ")
 
 
 def test_what_an_address_asks_for_and_is_not_there_is_named(open_page):

@@ -199,8 +199,11 @@ function drawUnits(context, p, right, up, dot) {
   }
 }
 
+const chosen = () => `${new URLSearchParams(new FormData(form))}`;
+
 function choose(query) {  // returns what it could not take
   const refused = [];
+  form.reset();
   for (const [name, value] of new URLSearchParams(query)) {
     const select = form.elements[name];
     if ([...select?.options ?? []].some(option => option.value === value)) select.value = value;
@@ -211,16 +214,16 @@ function choose(query) {  // returns what it could not take
 
 function fromAddress() {
   if (!location.hash.startsWith("#live&")) return;
-  const refused = choose(location.hash.slice(6));
-  change();
+  const earlier = chosen(), refused = choose(location.hash.slice(6));
+  if (chosen() !== earlier) change();  // else the reader comes back to what was trained
   hint.textContent = refused.length ? `The address asks for ${refused.join(", ")}, which is not offered here.` : "";
   byId("title").scrollIntoView();
 }
 
 form.addEventListener("change", () => { hint.textContent = ""; change(); toAddress(); });
-const toAddress = () => history.replaceState(null, "", `#live&${new URLSearchParams(new FormData(form))}`);
+const toAddress = () => history.replaceState(null, "", `#live&${chosen()}`);
 for (const button of document.querySelectorAll("[data-preset]"))
-  button.addEventListener("click", () => { form.reset(); choose(button.dataset.preset); change(); hint.textContent = button.dataset.hint; toAddress(); });
+  button.addEventListener("click", () => { choose(button.dataset.preset); change(); hint.textContent = button.dataset.hint; toAddress(); });
 byId("play").addEventListener("click", () => playing ? pause() : play());
 byId("once").addEventListener("click", () => { train(1); pause(); });
 byId("rewind").addEventListener("click", () => { start(); pause(); });
