@@ -40,7 +40,8 @@ build: .venv/ready  ## wheel and source archive in dist/, checked
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 
-docs: .venv/ready  ## the docs and the API pages, in site/; a broken link fails
+docs: .venv/ready  ## the docs, the report and the API pages, in site/; a broken link fails
+	test -f report/index.html || $(MAKE) report
 	$(BIN)/python docs/pages.py build/docs
 	$(BIN)/zensical build --clean --strict
 

@@ -19,6 +19,9 @@ MOVED = {
     f"{name}.md": f"{page}.md"
     for name, page in (("README", "index"), ("CONTRIBUTING", "contributing"), ("CHANGELOG", "changelog"))
 }
+NO_REPORT = (
+    "<!doctype html><title>No report</title><p>Made by <code>make report</code>, then <code>make docs</code>.</p>\n"
+)
 LINK = re.compile(r"\[([^]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -30,6 +33,11 @@ def write(target: Path) -> None:
         source = path.relative_to(ROOT).as_posix()
         text = LINK.sub(lambda link, source=source: on_site(link, source), path.read_text(encoding="utf-8"))
         (target / page(source)).write_text(text, encoding="utf-8")
+    (target / "report").mkdir()
+    made = ROOT / "report" / "index.html"
+    (target / "report" / "index.html").write_text(
+        made.read_text(encoding="utf-8") if made.exists() else NO_REPORT, encoding="utf-8"
+    )
     (target / "api").mkdir()
     for room, modules in rooms().items():
         entries = [f"# {room}", *(f"::: {module}" for module in modules)]
