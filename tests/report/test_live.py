@@ -100,7 +100,7 @@ def test_units_are_counted_as_the_definition_does(chromium, trained):
 
 @pytest.mark.parametrize("init", INITS)
 def test_the_initial_weights_are_those_of_the_package(init, trained):
-    for units, scale, noise, seed in product((1, 2, 7, UNITS), (0.01, 10.0), (0.0, 1e-15, 0.1), range(SEEDS)):
+    for units, scale, noise, seed in product((1, 7, UNITS), (0.01, 10.0), (1e-15, 0.1), range(SEEDS)):
         [(p, _)] = trained("moons", init, units, scale, noise, seed, "tanh", 1.2, [0])
         assert p.tolist() == flat(initializer(init, scale, noise)(2, units, 1, seed)).tolist()
 
@@ -162,8 +162,9 @@ def test_it_is_worked_by_keyboard(open_page):
     browser = open_page()
     press(browser, "[data-preset='init=random&scale=1']")
     start = text(browser, "status")
+    press(browser, "#live-speed", "1")  # a step a frame: it does not come to its end meanwhile
     press(browser, "#live-play")
-    wait_for(browser, "status", "Step 1")  # it announces 10, 100, 1000 steps
+    wait_for(browser, "status", "Step 10: ")  # it announces 10, 100, 1000 steps
     press(browser, "#live-play")
     assert text(browser, "play") == "Play"
     last = text(browser, "status")
