@@ -12,9 +12,10 @@ def train(plan: Plan, there: Tracked, store: Store) -> tuple[Tracked, list[tuple
 
     Raises Interrupted and TrackingError.
     """
-    if plan.fingerprints <= there.runs.keys():
+    tracker = ExperimentTracker.open(plan.claim.name, store)
+    if plan.fingerprints <= there.runs.keys() and not tracker.left_open(plan.fingerprints):
         return there, []
-    (runs, files), tracker = plan.sweep(), ExperimentTracker.open(plan.claim.name, store)
+    runs, files = plan.sweep()
     missing = [run for run in runs if run.fingerprint not in there.runs]
     say(f"{plan.claim.name}: {len(missing)} of {len(runs)} runs to train", "bold")
     summary = tracker.sweep(runs, missing, None, files)

@@ -6,7 +6,7 @@ Training stays in the calling thread, so Ctrl-C reaches it at once (the compiled
 import math
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,6 +64,11 @@ class SweepSummary:
         return f"{self.total} runs: {self.reused} already there, {self.finished} trained{diverged}{failed}"
 
 
+def digest(fingerprints: Iterable[str]) -> str:
+    """What tells the sweep of these runs from others."""
+    return sha256("".join(sorted(fingerprints)).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class ExperimentTracker:
     """One MLflow experiment, to which runs are added."""
@@ -108,15 +113,20 @@ class ExperimentTracker:
     ) -> SweepSummary:
         """Train `missing` and write it under one parent run; `runs` are all that the sweep asked for.
 
-        The parent gets the `artifacts`, path -> content, and at the end runs.csv.
+        The parent gets the `artifacts`, path -> content, and at the end runs.csv. Where nothing is missing, a parent that an
+        interruption left open is closed.
 
         Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
         """
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
-        if missing:
+        if missing or self.left_open(run.fingerprint for run in runs):
             self._sweep(runs, missing, threads, summary, artifacts or {})
         log_models(self.store, self.experiment_id, runs, summary.best, summary.results)
         return summary
+
+    def left_open(self, fingerprints: Iterable[str]) -> bool:
+        """Whether a sweep of these runs was interrupted, be it after its last run."""
+        return self.store.left_open(self.experiment_id, digest(fingerprints))
 
     def _sweep(
         self,
@@ -126,11 +136,11 @@ class ExperimentTracker:
         summary: SweepSummary,
         artifacts: Mapping[str, bytes],
     ) -> None:
-        digest = sha256("".join(sorted(run.fingerprint for run in runs)).encode()).hexdigest()[:32]
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
         note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
         self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
-        parent = self.store.open_sweep(self.experiment_id, digest, f"sweep · {len(runs)} runs", tags, note)
+        key = digest(run.fingerprint for run in runs)
+        parent = self.store.open_sweep(self.experiment_id, key, f"sweep · {len(runs)} runs", tags, note)
         summary.parent, status = parent.run_id, "FAILED"
         try:
             parent.log_artifacts(artifacts)
@@ -141,7 +151,8 @@ class ExperimentTracker:
             status = "KILLED"
             raise Interrupted(summary, *(interrupt.args or (signal.SIGINT,))) from None
         finally:
-            self._close(parent, status, runs, summary)
+            with _held_off():
+                self._close(parent, status, runs, summary)
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
         summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
@@ -192,3 +203,20 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _held_off() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the block is done."""
+    came: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

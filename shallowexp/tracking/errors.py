@@ -10,12 +10,12 @@ from shallowexp.errors import TrackingError
 
 ADVICE = (  # the first pattern found in MLflow's error says what to do
     (
-        "out-of-date database schema",
-        "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
+        "table .* already exists|duplicate column name|found version None",
+        "An interruption left it half made: move that file away and start again. What is in it stays in the file that was moved.",
     ),
     (
-        "table .* already exists|duplicate column name",
-        "An interruption left it half made: move that file away and start again. What is in it stays in the file that was moved.",
+        "out-of-date database schema",
+        "Back it up and run `mlflow db upgrade <uri>`, or use the newer MLflow that made it.",
     ),
     ("No space left|disk is full|[Dd]isk quota", "The disk is full: make room, then start again; nothing is lost."),
     ("locked", "Another process is writing to it: start again when that has finished; nothing is lost."),

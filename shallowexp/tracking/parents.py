@@ -101,9 +101,15 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
+def left_open(client: "MlflowClient", experiment_id: str, digest: str) -> bool:
+    """Whether the sweep with this digest was begun, is not FINISHED, and no process is at it."""
+    query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` = '{digest}'"
+    return not all(_may_live(parent) for parent in search(client, experiment_id, query))
+
+
 def _refuse_running(uri: str, parents: Sequence["Run"]) -> None:
     for parent in parents:
-        if parent.info.status == "RUNNING" and not _left_behind(parent):
+        if _may_live(parent):
             host, run_id = parent.data.tags[HOST], parent.info.run_id
             owner = f"process {parent.data.tags[PID]} on {host}, run {run_id} in {uri}"
             raise TrackingError(f"This sweep is already running: {owner}.{_advice(host, run_id)}")
@@ -147,6 +153,10 @@ def _started(pid: int) -> str:
     """When the process began, in seconds since this host did: that stays when the clock is set, and tells a reused pid."""
     boot = psutil.boot_time()
     return f"{psutil.Process(pid).create_time() - boot:.2f}"
+
+
+def _may_live(run: "Run") -> bool:
+    return run.info.status == "RUNNING" and not _left_behind(run)
 
 
 def _left_behind(run: "Run") -> bool:

@@ -17,7 +17,7 @@ from shallowexp.tracking import sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
-from shallowexp.tracking.parents import Sweep
+from shallowexp.tracking.parents import Sweep, left_open
 from shallowexp.tracking.places import artifact_location, default_uri
 from shallowexp.tracking.records import Backend, Record
 
@@ -137,6 +137,11 @@ class Store:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
         return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags)
+
+    @tracked
+    def left_open(self, experiment_id: str, digest: str) -> bool:
+        """Whether the sweep with this digest was begun, is not FINISHED, and no process is at it."""
+        return left_open(self.client, experiment_id, digest)
 
     @tracked
     def sweep(self, run_id: str) -> Sweep:
