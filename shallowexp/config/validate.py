@@ -1,6 +1,7 @@
 """Checks of a configuration's values: one message that names the key, the value and the choices."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -10,6 +11,8 @@ from shallowexp.config import schema
 from shallowexp.errors import ConfigError
 from shallowexp.training.engines import ENGINES
 
+# MLflow's rule for names, less what ends a string in its filters
+REGISTERED_NAME = r"(?!\.\.|\.$)(?=.*\S)[^/:'\"\x00-\x1f]{1,256}"
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
@@ -37,6 +40,12 @@ def check(c: dict[str, Any]) -> None:
         log["register"],
         not log["register"] or log["model"] == "best",
         "only together with log.model=best",
+    )
+    require(
+        "log.register",
+        log["register"],
+        not log["register"] or re.fullmatch(REGISTERED_NAME, log["register"]) is not None,
+        "at most 256 characters, none of them / : ' or \", not . and not .. at the start",
     )
     require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
     require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")

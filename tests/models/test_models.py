@@ -193,6 +193,21 @@ def test_what_is_refused(overrides, named):
         run(**overrides)
 
 
+@pytest.mark.parametrize("name", ["a/b", "a:b", ".", "..a", "it's", 'say "it"', "x" * 257])
+def test_a_name_that_cannot_be_registered_is_refused_before_training(name):
+    quoted = name.replace("'", "\\'")
+    with pytest.raises(ConfigError, match="log.register=.* is not possible"):
+        run(log__register=f"'{quoted}'")
+
+
+@pytest.mark.parametrize("name", [".a", "my model", "größer 50%", "x" * 256])
+def test_a_name_that_is_taken_can_be_registered_and_found(tracked, name):
+    assert run(log__register=f"'{name}'").register == name
+    tracked.store.client.create_registered_model(name)
+    (found,) = tracked.store.client.search_registered_models(f"name = '{name}'")
+    assert found.name == name
+
+
 def test_what_was_tampered_with_does_not_load_and_other_widths_are_refused(tracked):
     from mlflow.pyfunc import load_model
 
