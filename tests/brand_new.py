@@ -35,6 +35,7 @@ hydra:
   sweeper:
     params: {hidden_size: "4,8", seed: range(3)}
 train: {steps: 20}
+log: {model: none}
 """
 
 

@@ -27,7 +27,8 @@ MAINS = {
 IMPORTED = (
     "shallowexp.cli.app", "shallowexp.cli.plot", "shallowexp.cli.report", "shallowexp.cli.rerun",
     "shallowexp.report.making", "shallowexp.report.pipeline", "shallowexp.sweeps.rerun", "shallowexp.training.kernel",
-    "matplotlib.pyplot", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
+    "alembic.command", "matplotlib.backends.backend_pdf", "matplotlib.backends.backend_svg", "matplotlib.pyplot",
+    "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
     "sklearn.datasets", "sklearn.model_selection", "sqlalchemy.dialects.sqlite",
 )  # fmt: skip
 PATIENCE = 300  # seconds that only a hang takes
@@ -117,6 +118,7 @@ def serve() -> None:
 
 def _import_everything() -> None:
     from hydra.core.plugins import Plugins
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
     from numba.core.registry import cpu_target
 
     from shallowexp.tracking.client import quiet_environment
@@ -125,6 +127,7 @@ def _import_everything() -> None:
     for name in IMPORTED:
         import_module(name)
     cpu_target.target_context.refresh()  # what Numba imports when it is first called
+    warn_dependency_requirement_mismatches(["mlflow"])  # reads what is installed, as the first model does
     Plugins.instance()
     gc.freeze()  # a child's garbage collector would copy it all
 

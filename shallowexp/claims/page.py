@@ -162,7 +162,8 @@ class Page:
             if not few:
                 self.figure.colorbar(mesh, ax=ax, label=z)
             for axis, labels in ((ax.xaxis, grid.columns), (ax.yaxis, grid.index)):
-                shown = np.unique(np.linspace(0, len(labels) - 1, WRITTEN if few else TICKS).round().astype(int))
+                shown = np.linspace(0, len(labels) - 1, WRITTEN if few else TICKS)
+                shown = np.unique(shown.round().astype(int))[: len(labels)]
                 axis.set_ticks(shown + 0.5, [format_value(labels[i]) for i in shown])
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)

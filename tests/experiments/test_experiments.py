@@ -1,12 +1,16 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
 import shutil
-from functools import cache
+from collections import Counter
+from dataclasses import replace
 from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from shallowexp import CONF
 from shallowexp.analysis import Lacking, Runs
@@ -14,30 +18,43 @@ from shallowexp.claims import figures
 from shallowexp.claims.claim import find, first_paragraph
 from shallowexp.claims.page import Page
 from shallowexp.claims.statement import Atom, chapter
-from shallowexp.config.runs import Run
-from shallowexp.report import plans
+from shallowexp.config.composition import compose, config_loader, united_products
+from shallowexp.config.runs import plan
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from tests.brand_new import NEW, add_experiment, copy_of_the_project
 from tests.commands import command
 
 
-@cache
-def planned(name: str) -> list[Run]:
-    return plans.compose(name).runs
+def swept(loader, name: str) -> tuple[DictConfig, list[list[str]]]:
+    """The sweep's master configuration, and the overrides of each of its jobs."""
+    words = [f"+experiment={name}"]
+    master = loader.load_configuration("config", words, RunMode.MULTIRUN)
+    return master, united_products(master.hydra.sweeper.params, OverridesParser.create().parse_overrides(words))
+
+
+def seed(job: list[str]) -> int:
+    return int(dict(override.split("=", 1) for override in job)["seed"])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, empty_store) -> Store:
+    database = tmp_path_factory.mktemp("sweeps") / "mlflow.db"
+    shutil.copy(empty_store, database)
+    return Store.open(f"sqlite:///{database}")
 
 
 @pytest.fixture(scope="module", params=find().values(), ids=lambda claim: claim.name)
-def small(request, tmp_path_factory, empty_store):
+def small(request, store):
     """A claim, and a function from fingerprints to runs, those of its sweep's two lowest seeds, trained and tracked."""
-    claim, database = request.param, tmp_path_factory.mktemp("sweep") / "mlflow.db"
-    shutil.copy(empty_store, database)
-    runs = planned(claim.name)
-    seeds = sorted({run.job.seed for run in runs})[:2]
-    runs = [run for run in runs if run.job.seed in seeds]
-    tracked = ExperimentTracker.open(claim.name, Store.open(f"sqlite:///{database}"))
-    assert not tracked.sweep(runs, runs, None).failures
-    return claim, lambda chosen=[run.fingerprint for run in runs]: tracked.store.read(claim.name, chosen)
+    claim = request.param
+    with config_loader() as loader:
+        master, jobs = swept(loader, claim.name)
+        seeds = sorted(set(map(seed, jobs)))[:2]
+        composed = compose(loader, master, [job for job in jobs if seed(job) in seeds])
+    runs = [replace(run, model="none") for run in plan((job.config, job.choices) for job in composed)]
+    assert not ExperimentTracker.open(claim.name, store).sweep(runs, runs, None).failures
+    return claim, lambda chosen=[run.fingerprint for run in runs]: store.read(claim.name, chosen)
 
 
 def test_contract(small):
@@ -90,8 +107,9 @@ def test_a_part_of_the_sweep_is_drawn_and_has_the_same_atoms_or_says_what_it_lac
     claim, read = small
     module, table = claim.load(), read().table
     whole = len(list(module.atoms(read())))
-    for name, chosen in PARTS.items():
-        runs = read(table.index[chosen(table)])
+    parts = {frozenset(table.index[chosen(table)]): name for name, chosen in PARTS.items()}
+    for chosen, name in parts.items():
+        runs = read(table.index[table.index.isin(chosen)])
         with catch_warnings(action="error"):
             assert_drawn(module, runs)
             try:
@@ -104,8 +122,10 @@ def test_a_part_of_the_sweep_is_drawn_and_has_the_same_atoms_or_says_what_it_lac
 
 @pytest.mark.parametrize("claim", find().values(), ids=lambda claim: claim.name)
 def test_enough_seeds(claim):
-    cells = pd.Series([run.cell for run in planned(claim.name)]).value_counts()
-    assert cells.max() >= 20  # a theorem is checked with fewer
+    with config_loader() as loader:
+        _, jobs = swept(loader, claim.name)
+    cells = Counter(tuple(override for override in job if not override.startswith("seed=")) for job in jobs)
+    assert max(cells.values()) >= 20  # a theorem is checked with fewer
 
 
 def assert_found(run, workplace):

@@ -52,6 +52,7 @@ def victims() -> None:
     """In processes of their own, for the URI of sys.argv: a model for the tracked run of each moment, which ends the process."""
     uri = sys.argv[1]
     tracked = ExperimentTracker.open("shallowexp", Store.open(uri))
+    ExperimentTracker.open("before", tracked.store).one(run(), [run()])  # all imports, once
     for moment in MOMENTS:
         plain = run(seed=moment, log__model="none")
         tracked.one(plain, [plain])

@@ -4,10 +4,12 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
@@ -49,8 +51,14 @@ print(sys.modules["shallowexp.network.passes"].__file__)
 """
 
 
-def run(**overrides):
-    return to_run(*compose_run(SMALL | {key.replace("__", "."): str(value) for key, value in overrides.items()}))
+@cache
+def composed(**overrides):
+    return compose_run(SMALL | {key.replace("__", "."): str(value) for key, value in overrides.items()})
+
+
+def run(seed=0, **overrides):
+    config, choices = composed(**overrides)
+    return to_run(OmegaConf.merge(config, {"seed": seed}), choices)
 
 
 @pytest.fixture

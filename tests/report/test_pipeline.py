@@ -20,6 +20,15 @@ from tests.brand_new import NEW, YAML, add_experiment, copy_of_the_project
 from tests.commands import command, environment
 
 
+@pytest.fixture
+def trained(workplace):
+    """A working directory with a run of an experiment."""
+    add_experiment(workplace)
+    done = command("shallowexp", "-m", "+experiment=brand_new", "hidden_size=4", "seed=0", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    return workplace
+
+
 def told(done: subprocess.CompletedProcess) -> str:
     """The one message of a command that failed as it should."""
     assert done.returncode == 1
@@ -168,13 +177,12 @@ def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workp
     assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 6
 
 
-def test_an_output_that_is_a_file(workplace):
-    command("shallowexp", "+experiment=symmetry", "seed=100", "init=zero", "activation=tanh", cwd=workplace)
-    (workplace / "report").write_text("mine")
+def test_an_output_that_is_a_file(trained):
+    (trained / "report").write_text("mine")
     assert "--output report cannot be made a folder: File exists" in told(
-        command("shallowexp-report", "symmetry", cwd=workplace)
+        command("shallowexp-report", "brand_new", cwd=trained)
     )
-    assert (workplace / "report").read_text() == "mine"
+    assert (trained / "report").read_text() == "mine"
 
 
 def test_that_there_is_nothing_is_said_with_what_is_there_and_without_what_is_heavy(workplace):
@@ -202,12 +210,11 @@ def test_a_store_that_is_not_there(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_store_of_an_older_schema(workplace):
-    command("shallowexp", "+experiment=symmetry", "seed=100", "init=zero", "activation=tanh", cwd=workplace)
-    with closing(sqlite3.connect(workplace / "mlflow.db")) as database:
+def test_a_store_of_an_older_schema(trained):
+    with closing(sqlite3.connect(trained / "mlflow.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = '75868b020152'")
         database.commit()
-    assert "mlflow db upgrade" in told(command("shallowexp-report", cwd=workplace))
+    assert "mlflow db upgrade" in told(command("shallowexp-report", cwd=trained))
 
 
 def test_a_locked_store(workplace):
