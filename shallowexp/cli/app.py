@@ -4,9 +4,11 @@ Heavy libraries (MLflow, Numba, matplotlib) are imported only once the configura
 """
 
 import gc
+import math
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import hydra
@@ -16,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.config.composition import VERSION_BASE, Composed
-from shallowexp.config.runs import plan
+from shallowexp.config.composition import VERSION_BASE, Composed, Ended
+from shallowexp.config.runs import once, over_seeds, plan, plan_each
 from shallowexp.config.validate import require
 from shallowexp.errors import RunsFailed
 
@@ -40,25 +42,30 @@ class Command:
     """Hydra's task function: called with one run's configuration, or by the batched launcher with a whole sweep's."""
 
     def __call__(self, config: DictConfig) -> float | None:
-        """One run. Returns its last training loss, for sweepers that minimise it (with hydra/launcher=basic)."""
+        """One run, or one for each of `objective.seeds`. Returns what it is worth, for a sweeper that searches (with hydra/launcher=basic)."""
         with one_message():
             choices = HydraConfig.get().runtime.choices
-            (planned,) = plan([(config, choices)])
+            runs = plan((each, choices) for each in over_seeds(config))
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.sweep import ExperimentTracker
 
             tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
-            missing = tracked.missing([planned], config.fresh)
+            missing = tracked.missing(runs, config.fresh)
             _collect_from_now_on()
             if config.dry_run:
-                return print(forecast([planned], missing, None))
-            return tracked.one(planned, missing)
+                return print(forecast(runs, missing, None))
+            for run in runs:
+                tracked.one(run, [run] if run in missing else [])
+            return tracked.worth([runs], config.objective.metric)[0]
 
-    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> Ended:
         """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
         config = composed[0].config
         require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
-        runs = plan((job.config, job.choices) for job in composed)
+        seeded = [over_seeds(job.config) for job in composed]
+        each = plan_each((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
+        runs, left = once(each), iter(each)
+        trials = [list(islice(left, len(found))) for found in seeded]
         from shallowexp.sweeps import pages
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
@@ -67,7 +74,8 @@ class Command:
         missing = tracked.missing(runs, config.fresh)
         _collect_from_now_on()
         if config.dry_run:
-            return print(forecast(runs, missing, threads))
+            print(forecast(runs, missing, threads))
+            return Ended([math.nan] * len(composed))
         _save(composed, directory)
         multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
         files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
@@ -75,8 +83,8 @@ class Command:
         print(f"{summary}. {tracked}")
         if summary.results:
             print(pages.best_cell(runs, summary.results, summary.parent))
-        if summary.failures:
-            raise RunsFailed(summary.failures.values())
+        error = RunsFailed(summary.failures.values()) if summary.failures else None
+        return Ended(tracked.worth(trials, config.objective.metric), error)
 
 
 def _collect_from_now_on() -> None:

@@ -38,13 +38,20 @@ class Composed(NamedTuple):
     choices: Mapping[str, str]  # of the config groups
 
 
+class Ended(NamedTuple):
+    """How a sweep's jobs ended: what each is worth to a sweeper that searches, and what to raise to any other."""
+
+    worth: list[float]
+    error: Exception | None = None
+
+
 @runtime_checkable
 class TakesSweeps(Protocol):
     """A task function that hydra/launcher=batched hands a whole sweep, rather than one job after the other."""
 
     def __call__(self, config: DictConfig) -> Any: ...
 
-    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> Ended:
         """Every job, composed; the sweep's output directory; how many threads may train (None: one for each core)."""
 
 

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp.config import fingerprint
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import check
+from shallowexp.config.validate import MOST_SEEDS, check, choose
 from shallowexp.errors import ConfigError
+from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
 from shallowexp.training.job import Job
 
@@ -54,6 +55,14 @@ class Run:
 def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
     """The runs of a sweep, from (configuration, choices of the groups) pairs; what is asked for twice is there once.
 
+    Raises as `plan_each` does.
+    """
+    return once(plan_each(composed))
+
+
+def plan_each(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
+    """A run for each of these pairs.
+
     Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
     the others are worth training.
     """
@@ -66,8 +75,19 @@ def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
     lowest: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         lowest[run.cell] = min(run.job.seed, lowest.get(run.cell, run.job.seed))
-    runs = [replace(run, job=replace(run.job, weights=_keeps_weights(run, lowest))) for run in runs]
+    return [replace(run, job=replace(run.job, weights=_keeps_weights(run, lowest))) for run in runs]
+
+
+def once(runs: Iterable[Run]) -> list[Run]:
     return list({run.fingerprint: run for run in runs}.values())
+
+
+def over_seeds(config: DictConfig) -> list[DictConfig]:
+    """The configuration once for each of `objective.seeds` seeds, from its own on; once, too, where `check` will refuse their number."""
+    seeds = config.objective.seeds
+    if not 1 < seeds <= MOST_SEEDS:
+        return [config]
+    return [cast(DictConfig, OmegaConf.merge(config, {"seed": config.seed + i})) for i in range(seeds)]
 
 
 def _keeps_weights(run: Run, lowest: Mapping[tuple[tuple[str, str], ...], int]) -> bool:
@@ -84,6 +104,7 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         names["output"] = AUTO[parts["data"].task]
         parts["output"] = OUTPUTS[names["output"]]()
     _check_output(names, parts)
+    choose("objective.metric", c["objective"]["metric"], metric_names(parts["data"].task))
     train = c["train"]
     job = Job(
         **parts,
@@ -119,7 +140,7 @@ def _params(c: dict[str, Any], names: Mapping[str, str]) -> dict[str, str]:
             params |= {f"{key}.{k}": str(v) for k, v in value.items() if k != "_target_" and v is not None}
         else:
             params[key] = str(value)
-    return {key: value for key, value in params.items() if key not in NO_PARAMS}
+    return {key: value for key, value in params.items() if key not in NO_PARAMS and not key.startswith("objective.")}
 
 
 def _check_output(names: Mapping[str, str], parts: Mapping[str, Any]) -> None:

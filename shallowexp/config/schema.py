@@ -29,6 +29,12 @@ class LogSchema:
 
 
 @dataclass
+class ObjectiveSchema:
+    metric: str = MISSING
+    seeds: int = MISSING
+
+
+@dataclass
 class RunSchema:
     data: dict[str, Any] = field(default_factory=dict)
     activation: dict[str, Any] = field(default_factory=dict)
@@ -38,6 +44,7 @@ class RunSchema:
     seed: int = MISSING
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
+    objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
     fresh: bool = False
     dry_run: bool = False
 

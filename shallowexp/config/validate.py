@@ -13,6 +13,7 @@ from shallowexp.training.engines import ENGINES
 
 # MLflow's rule for names, less what ends a string in its filters
 REGISTERED_NAME = r"(?!\.\.|\.$)(?=.*\S)[^/:'\"\x00-\x1f]{1,256}"
+MOST_SEEDS = 10_000  # that one run becomes
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
@@ -20,7 +21,8 @@ RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
 
 def check(c: dict[str, Any]) -> None:
     """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
-    for node, known in (("", schema.RunSchema), ("train.", schema.TrainSchema), ("log.", schema.LogSchema)):
+    nodes = {"train.": schema.TrainSchema, "log.": schema.LogSchema, "objective.": schema.ObjectiveSchema}
+    for node, known in {"": schema.RunSchema, **nodes}.items():
         _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
     for key, value in _leaves(c):
         if isinstance(value, float) and not math.isfinite(value):
@@ -47,6 +49,8 @@ def check(c: dict[str, Any]) -> None:
         not log["register"] or re.fullmatch(REGISTERED_NAME, log["register"]) is not None,
         "at most 256 characters, none of them / : ' or \", not . and not .. at the start",
     )
+    seeds = c["objective"]["seeds"]
+    require("objective.seeds", seeds, 1 <= seeds <= MOST_SEEDS, f"1 to {MOST_SEEDS:,}")
     require("log.points", log["points"], log["points"] >= 2, "at least 2: the first step and the last")
     require("log.every", log["every"], log["every"] is None or log["every"] >= 1, "at least 1")
     points = train["steps"] // log["every"] if log["every"] else log["points"]

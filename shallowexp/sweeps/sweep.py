@@ -27,6 +27,7 @@ from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure
 from shallowexp.training.job import Result
 
+HIGHER = ("accuracy", "r2")  # what is better the higher it is
 PENDING = 4  # batches that may wait for the writer
 
 
@@ -127,6 +128,17 @@ class ExperimentTracker:
     def left_open(self, fingerprints: Iterable[str]) -> bool:
         """Whether a sweep of these runs was interrupted, be it after its last run."""
         return self.store.left_open(self.experiment_id, digest(fingerprints))
+
+    def worth(self, trials: Sequence[Sequence[Run]], metric: str) -> list[float]:
+        """Of each trial the mean of a metric's last values over its runs; one that diverged or failed makes it the worst there is."""
+        results = self.store.results(self.experiment_id, [run.fingerprint for trial in trials for run in trial])
+        worst = -math.inf if metric.endswith(HIGHER) else math.inf
+
+        def of(run: Run) -> float:
+            ended = results.get(run.fingerprint)
+            return ended.metrics.get(metric, worst) if ended and ended.outcome == "finished" else worst
+
+        return [sum(map(of, trial)) / len(trial) for trial in trials]
 
     def _sweep(
         self,

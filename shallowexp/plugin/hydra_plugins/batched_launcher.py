@@ -12,6 +12,11 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
+EXHAUSTIVE = (  # sweepers that launch all jobs, whatever they return
+    "hydra_plugins.union_sweeper.UnionSweeper",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+)
+
 
 @dataclass
 class BatchedLauncherConf:
@@ -43,5 +48,10 @@ class BatchedLauncher(BasicLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composed = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), self.threads)
-        return [JobReturn(overrides=job.overrides, cfg=job.config, status=JobStatus.COMPLETED) for job in composed]
+        ended = self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), self.threads)
+        if ended.error and self.config.hydra.sweeper._target_ in EXHAUSTIVE:
+            raise ended.error  # a sweeper that searches goes on, with the worst value there is
+        return [
+            JobReturn(overrides=job.overrides, cfg=job.config, status=JobStatus.COMPLETED, _return_value=value)
+            for job, value in zip(composed, ended.worth, strict=True)
+        ]
