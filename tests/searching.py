@@ -22,6 +22,7 @@ class Search(BasicSweeper):
 
 def main() -> None:
     Search.__module__ = "hydra_plugins.search"  # Hydra takes plugins from there alone
+    sys.modules[Search.__module__] = sys.modules[__name__]
     Plugins.instance().register(Search)
     sys.argv[0] = "shallowexp"
     shallowexp()
