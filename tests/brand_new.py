@@ -1,12 +1,12 @@
 """An experiment that is not in the chapter: two files, added to a working directory or to a copy of the project."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from shallowexp import CONF
-from tests.commands import MAINS, process
+from tests.commands import ROOT, ForkServer
 
 NEW = '''"""Eight tanh units end below four.
 
@@ -45,16 +45,9 @@ def add_experiment(folder: Path, name: str = "brand_new", code: str = NEW, sweep
         (folder / path).write_text(text)
 
 
-def copy_of_the_project(folder: Path, cwd: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """`process` with the commands of a copy in `folder`, which has the experiment (in NumPy: nothing there is compiled yet)."""
+def copy_of_the_project(folder: Path) -> Callable[[], ForkServer]:
+    """Commands of a copy in `folder`, as it then is; it has the experiment (in NumPy: nothing there is compiled yet)."""
     for name in ("shallowexp", "conf", "experiments"):
         shutil.copytree(CONF.parent / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     add_experiment(folder, sweep=YAML.replace("steps: 20", "steps: 20, engine: numpy"))
-
-    def run(program: str, *arguments: str) -> subprocess.CompletedProcess:
-        code = f"from pkgutil import resolve_name; resolve_name('{MAINS[program]}')()"
-        return process(
-            "python", "-c", code, *arguments, cwd=cwd, PYTHONPATH=f"{folder}:{folder / 'shallowexp' / 'plugin'}"
-        )
-
-    return run
+    return partial(ForkServer, folder, PYTHONPATH=f"{folder}:{folder / 'shallowexp' / 'plugin'}:{ROOT}")

@@ -1,7 +1,7 @@
 """The project's commands, as a user gives them, each in a process.
 
-`command` forks it from a process that has imported everything, once: the two seconds of a fresh interpreter are spent only by
-`process` and `start`, where a test is about them, or about another interpreter, tree, encoding or signal.
+`command` and `forked` fork it from a process that has imported everything, once: the two to five seconds of a fresh interpreter
+are spent only by `process` and `start`, where a test is about them or reads from a pipe.
 """
 
 import gc
@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import NoReturn
 
 FOLDER = Path(sys.executable).parent
 ROOT = Path(__file__).parents[1]
@@ -41,15 +42,16 @@ def environment(**more: str) -> dict[str, str]:
 
 def command(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
     """Run shallowexp, shallowexp-report or shallowexp-rerun with MLflow's default store in `cwd`; or any `module:function`."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        asked = {"arguments": arguments, "cwd": str(cwd), "env": environment(**more), "out": str(out), "err": str(err)}
-        status = _fork_server().ask(asked)
-        return subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
+    return _fork_server().command(*arguments, cwd=cwd, **more)
+
+
+def forked(*arguments: str, cwd: Path, **more: str) -> "Forked":
+    """The same, begun."""
+    return Forked(_fork_server(), arguments, cwd, environment(**more))
 
 
 def process(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
-    """The same, or `python`, in a fresh interpreter."""
+    """A command, or `python`, in a fresh interpreter."""
     with start(*arguments, cwd=cwd, stdout=subprocess.PIPE, **more) as child:
         try:
             out, err = child.communicate(timeout=PATIENCE)
@@ -68,7 +70,7 @@ def start(*arguments: str, cwd: Path, stdout: int | None = None, **more: str) ->
     )  # fmt: skip
 
 
-def until(process: subprocess.Popen) -> Iterator[None]:
+def until(process: "subprocess.Popen | Forked") -> Iterator[None]:
     """For waiting: `for _ in until(process): if <sign>: break`, which fails where the process ends first or hangs."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
@@ -79,20 +81,68 @@ def until(process: subprocess.Popen) -> Iterator[None]:
 
 
 class ForkServer:
-    """The process that has imported everything."""
+    """A process that has imported everything, in an environment of its own."""
 
-    def __init__(self):
+    def __init__(self, cwd: Path = ROOT, **more: str):
         me = [sys.executable, "-m", "tests.commands"]
-        self.process = subprocess.Popen(me, cwd=ROOT, env=environment(), stdin=-1, stdout=-1, text=True)
+        self.process = subprocess.Popen(me, cwd=cwd, env=environment(**more), stdin=-1, stdout=-1, text=True)
 
-    def ask(self, command: dict) -> int:
-        """The exit status of a command that it forks."""
-        print(json.dumps(command), file=self.process.stdin, flush=True)
-        return int(self.process.stdout.readline())
+    def command(self, *arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess:
+        with Forked(self, arguments, cwd, environment(**more)) as child:
+            out, err = child.communicate()
+        return subprocess.CompletedProcess(arguments, child.returncode, out, err)
+
+    def ask(self, **words) -> int | None:
+        """The pid of a command that it forks, or how the child `pid` ended: None while it runs."""
+        print(json.dumps(words), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
         with self.process:
             self.process.stdin.close()
+
+    def __enter__(self) -> "ForkServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Forked:
+    """A command in a fork of the server: of subprocess.Popen what tests need."""
+
+    def __init__(self, server: ForkServer, arguments: Sequence[str], cwd: Path, env: dict[str, str]):
+        self.server, self.args, self.returncode = server, arguments, None
+        self.folder = tempfile.TemporaryDirectory()
+        self.files = [Path(self.folder.name, name) for name in ("out", "err")]
+        out, err = map(str, self.files)
+        self.pid = server.ask(arguments=arguments, cwd=str(cwd), env=env, out=out, err=err)
+
+    def poll(self, options: int = os.WNOHANG) -> int | None:
+        if self.returncode is None:
+            self.returncode = self.server.ask(pid=self.pid, options=options)
+        return self.returncode
+
+    def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
+        """Out and err, once it has ended; it ends itself after PATIENCE."""
+        self.poll(0)
+        out, err = (file.read_text() for file in self.files)
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> "Forked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.poll(0)
+        self.folder.cleanup()
 
 
 _fork_server = cache(ForkServer)
@@ -106,14 +156,17 @@ def close() -> None:
 
 
 def serve() -> None:
-    """The server's side: one command after another, as its reader asks for them."""
+    """The server's side: one question after another."""
     _import_everything()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its reader
     for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            _become(**json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        asked = json.loads(line)
+        if "pid" in asked:
+            child, status = os.waitpid(asked["pid"], asked["options"])
+            answer = os.waitstatus_to_exitcode(status) if child else None
+        else:
+            answer = os.fork() or _become(**asked)
+        print(json.dumps(answer), flush=True)
 
 
 def _import_everything() -> None:
@@ -132,7 +185,7 @@ def _import_everything() -> None:
     gc.freeze()  # a child's garbage collector would copy it all
 
 
-def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+def _become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> NoReturn:
     """The command, in a fork of the server."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(PATIENCE)

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -17,7 +18,7 @@ from shallowexp.config.composition import VERSION_BASE
 from shallowexp.provenance import commit
 from tests import held
 from tests.brand_new import add_experiment
-from tests.commands import FOLDER, PATIENCE, command, environment, process, start, until
+from tests.commands import FOLDER, ForkServer, command, environment, forked, process, until
 
 SMALL = ("train.steps=20", "log.points=3", "data.samples=20")
 
@@ -154,27 +155,21 @@ def test_the_version_is_ours(words, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 
-def test_the_module_is_the_command(workplace):
-    done = process("python", "-m", "shallowexp", "-m", "seed=1,2", *SMALL, cwd=workplace)
-    assert done.returncode == 0, done.stderr
-    assert "2 trained" in done.stdout
-    (told,) = set(tracked(workplace)["tags.shallowexp.command"].dropna())
-    assert told.startswith("shallowexp -m seed=1,2 ")
-
-
 ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 
 
 def test_a_terminal_without_the_characters_gets_others_for_them(workplace):
-    one = process("shallowexp", "seed=10", *SMALL, cwd=workplace, **ASCII)
+    add_experiment(workplace)
+    with ForkServer(**ASCII) as server:
+        run = partial(server.command, cwd=workplace)
+        one = run("shallowexp", "seed=10", *SMALL)
+        report = run("shallowexp-report", "--train", "brand_new")
+        again = run("shallowexp-rerun", children(workplace).run_id[0])
     assert one.returncode == 0, one.stderr
     assert " ? train/accuracy " in one.stdout
-    add_experiment(workplace)
-    report = process("shallowexp-report", "--train", "brand_new", cwd=workplace, **ASCII)
     assert report.returncode == 0, report.stdout + report.stderr
     assert "6/6 runs trained" in report.stderr
     assert "| no. | statement | outcome | atoms |" in report.stdout
-    again = process("shallowexp-rerun", children(workplace).run_id[0], cwd=workplace, **ASCII)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "the same, to the bit"), again.stderr
 
 
@@ -235,13 +230,13 @@ def written(folder) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
-    with start(*held.SWEEP, cwd=workplace) as sweep:
+    with forked(*held.SWEEP, cwd=workplace) as sweep:
         for _ in until(sweep):
             if written(workplace):
                 break
         sweep.send_signal(number)
         (workplace / "go").touch()
-        message = sweep.communicate(timeout=PATIENCE)[1]
+        message = sweep.communicate()[1]
     before = children(workplace)
     assert 0 < len(before) < held.RUNS
     assert sweep.returncode == (-number if number == signal.SIGKILL else 128 + number)
@@ -259,15 +254,12 @@ def test_a_stopped_sweep_goes_on_with_the_same_command(number, workplace):
 
 @pytest.mark.parametrize("multirun", [(), ("-m", "hidden_size=4,8,16")], ids=["run", "sweep"])
 def test_ctrl_c_does_not_wait_for_the_last_step(workplace, multirun):
-    with start("shallowexp", *multirun, held.INIT, "seed=1", "train.steps=2000000000", cwd=workplace) as endless:
+    with forked("shallowexp", *multirun, held.INIT, "seed=1", "train.steps=2000000000", cwd=workplace) as endless:
         for _ in until(endless):
             if (workplace / "begun-1").exists():
                 break
         endless.send_signal(signal.SIGINT)
-        try:
-            stderr = endless.communicate(timeout=PATIENCE)[1]
-        finally:
-            endless.kill()
+        stderr = endless.communicate()[1]
     assert endless.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert "RUNNING" not in set(tracked(workplace).get("status", []))
@@ -334,9 +326,11 @@ def test_report_of_a_small_sweep(workplace):
     assert claim["name"] == "brand_new"
 
 
-def test_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
-    code = "import sys; sys.modules['numba'] = None; from shallowexp.cli.app import main; main()"
+def test_the_module_is_the_command_and_without_numba_it_trains_through_numpy_and_says_so_once(workplace):
+    code = "import runpy, sys; sys.modules['numba'] = None; runpy.run_module('shallowexp', None, '__main__', alter_sys=True)"
     done = process("python", "-c", code, "-m", "seed=1,2", *SMALL, cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("training with the slower NumPy engine: Numba cannot be imported") == 1
     assert set(children(workplace)["params.train.engine"]) == {"numpy"}
+    (told,) = set(tracked(workplace)["tags.shallowexp.command"].dropna())
+    assert told.startswith("shallowexp -m seed=1,2 ")

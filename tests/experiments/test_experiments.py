@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from warnings import catch_warnings
 
 import numpy as np
@@ -22,7 +23,7 @@ from shallowexp.config.composition import compose, config_loader, united_product
 from shallowexp.config.runs import plan
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.brand_new import NEW, add_experiment, copy_of_the_project
+from tests.brand_new import NEW, add_experiment
 from tests.commands import command
 
 
@@ -128,7 +129,9 @@ def test_enough_seeds(claim):
     assert max(cells.values()) >= 20  # a theorem is checked with fewer
 
 
-def assert_found(run, workplace):
+def assert_found(command, workplace):
+    """The experiment is, by this way to run commands, and ends on the page."""
+    run = partial(command, cwd=workplace)
     assert "brand_new" in run("shallowexp-report", "--list").stdout
     assert "brand_new" in run("shallowexp", "--help").stdout
     assert "6 trained" in run("shallowexp", "-m", "+experiment=brand_new").stdout
@@ -139,14 +142,9 @@ def assert_found(run, workplace):
     assert "8 units end below 4" in page
 
 
-def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree(workplace, tmp_path_factory):
-    run = copy_of_the_project(tmp_path_factory.mktemp("project"), workplace)
-    assert_found(run, workplace)
-
-
 def test_a_users_own_experiment_is_two_files_in_the_working_directory(workplace):
     add_experiment(workplace)
-    assert_found(lambda *arguments: command(*arguments, cwd=workplace), workplace)
+    assert_found(command, workplace)
 
 
 def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(workplace):

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from functools import partial
 
 import mlflow
 import numpy as np
@@ -18,6 +20,7 @@ from shallowexp.report.pipeline import write_report
 from shallowexp.tracking.store import Store
 from tests.brand_new import NEW, YAML, add_experiment, copy_of_the_project
 from tests.commands import command, environment
+from tests.experiments.test_experiments import assert_found
 
 
 @pytest.fixture
@@ -62,17 +65,21 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     assert "no atoms yet of statements" in again.stdout, "the entry is read again from claims.json"
 
 
-def test_runs_of_other_code_are_left_out_and_counted(workplace, tmp_path_factory):
-    project = tmp_path_factory.mktemp("project")
-    run = copy_of_the_project(project, workplace)
-    assert "6 trained" in run("shallowexp", "-m", "+experiment=brand_new").stdout
+def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree_and_runs_of_other_code_are_left_out(workplace, tmp_path):
+    project = tmp_path / "project"
+    copy = copy_of_the_project(project)
+    with copy() as server:
+        assert_found(server.command, workplace)
     with (project / "shallowexp" / "network" / "activations.py").open("a") as module:
         module.write("# another version\n")
-    done = run("shallowexp-report", "brand_new")
-    assert "6 of 6 runs are missing; 6 of another version" in done.stdout
-    assert "no runs of these sweeps" in told(done)
-    assert "3 trained" in run("shallowexp", "-m", "+experiment=brand_new", "hidden_size=4").stdout
-    done = run("shallowexp-report", "brand_new")
+    shutil.rmtree(workplace / "report")
+    with copy() as server:
+        run = partial(server.command, cwd=workplace)
+        done = run("shallowexp-report", "brand_new")
+        assert "6 of 6 runs are missing; 6 of another version" in done.stdout
+        assert "no runs of these sweeps" in told(done)
+        assert "3 trained" in run("shallowexp", "-m", "+experiment=brand_new", "hidden_size=4").stdout
+        done = run("shallowexp-report", "brand_new")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 6 runs are missing; 6 of another version or configuration are left out; to get them" in done.stdout
     assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 3

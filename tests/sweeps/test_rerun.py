@@ -11,7 +11,7 @@ from shallowexp.config.composition import compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
-from tests.commands import process
+from tests.commands import command
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
@@ -60,7 +60,7 @@ def rerun(place, monkeypatch, capsys):
 
 def test_the_command_in_a_process_of_its_own(place):
     folder, ids = place
-    done = process("python", "-c", "from shallowexp.cli.rerun import main; main()", ids["plain"], cwd=folder)
+    done = command("shallowexp-rerun", ids["plain"], cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "the same, to the bit"
 

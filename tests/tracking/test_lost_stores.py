@@ -12,7 +12,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.store import Store
 from tests import held
-from tests.commands import PATIENCE, command, start, until
+from tests.commands import Forked, command, forked, until
 from tests.servers import Server, serving
 from tests.tracking.stores import record
 
@@ -47,9 +47,9 @@ def unblock(folder: Path, kept: Path) -> None:
 
 
 @contextmanager
-def begun(words: Sequence[str], server: Server, name: str) -> Iterator[subprocess.Popen]:
+def begun(words: Sequence[str], server: Server, name: str) -> Iterator[Forked]:
     """A held sweep against the server, when its first batch is being tracked."""
-    with start(*words, cwd=Path.cwd(), **IMPATIENT, MLFLOW_TRACKING_URI=server.url) as sweep:
+    with forked(*words, cwd=Path.cwd(), **IMPATIENT, MLFLOW_TRACKING_URI=server.url) as sweep:
         for _ in until(sweep):
             if finished(server.folder, name):
                 break
@@ -84,7 +84,7 @@ def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workp
     with begun(words, server, "lost") as sweep:
         kept = block(server.folder / "mlartifacts")
         (workplace / "go").touch()
-        message = sweep.communicate(timeout=PATIENCE)[1]
+        message = sweep.communicate()[1]
     assert_refused(sweep, message)
     there = len(finished(server.folder, "lost"))
     assert 0 < there < held.RUNS
@@ -110,7 +110,7 @@ def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
         with begun(held.SWEEP, server, "shallowexp") as sweep:
             stopped.close()
             (workplace / "go").touch()
-            message = sweep.communicate(timeout=PATIENCE)[1]
+            message = sweep.communicate()[1]
     assert sweep.returncode == 1
     assert "nothing is lost" in message
     assert "Traceback" not in message
