@@ -48,6 +48,9 @@ def test_at_a_step_a_later_divergence_does_not_count():
     assert found.differences.notna().all()
     assert runs().at(10).table[LOSS].isna().sum() == 1
     assert runs().nearest(7) == 10
+    start = runs()._replace(histories=runs().histories.query("step == 0"))
+    with pytest.raises(Lacking, match="no run was logged after its start"):
+        start.nearest(7)
 
 
 def test_several_runs_of_one_pair_and_none_at_all_are_named():

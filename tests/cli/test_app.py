@@ -38,6 +38,9 @@ def children(folder, experiment="shallowexp"):
 
 
 def test_a_single_run_ends_with_one_line(workplace):
+    dry = command("shallowexp", "seed=2", "dry_run=true", *SMALL, cwd=workplace)
+    assert "1 runs: 0 already there, 1 to train" in dry.stdout
+    assert tracked(workplace).empty
     done = command("shallowexp", "seed=2", *SMALL, cwd=workplace)
     run = children(workplace).iloc[0]
     assert done.returncode == 0, done.stderr
@@ -300,6 +303,9 @@ def test_a_failing_run_is_listed_and_the_others_go_on(workplace):
     assert "fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(children(workplace).status) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
+    alone = command("shallowexp", "activation=fragile", *SMALL, cwd=workplace)
+    assert alone.returncode == 1
+    assert alone.stderr.splitlines()[1:] == ["  fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units"]
 
 
 def test_basic_launcher_gives_the_same_results(workplace):

@@ -39,6 +39,7 @@ CHANGES = {
     "X, Y = X.T, Y.T": r"returns X \(20, 2\) and Y \(20, 1\): columns are samples",
     "Y = Y[0]": r"returns Y as float64 \(20,\): a matrix of numbers",
     "Y = np.r_[Y, 1 - Y]": rf"returns Y \(2, 20\) .*{BINARY}",
+    "Y, task, type(self).task = np.r_[Y, Y], *2 * ['multiclass']": r"returns Y \(2, 20\) .* classes need one-hot columns",
     "X = X + 0j": "returns X as complex128",
     "X = X.tolist()": "returns X as list",
     "X[1, 7] = np.nan": "returns X with nan at row 1, column 7",

@@ -1,5 +1,6 @@
 """What every experiment that is found must do, through the real store; nothing here knows any of them by name."""
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -165,6 +166,8 @@ def test_a_broken_experiment_is_named_with_its_line_and_the_others_come_out(work
 
 
 MISTAKES = {
+    "def atoms": ("def atom", "has no function atoms(runs)"),
+    '"extension"': ('"remark"', "line 20: ValueError: '8 units end below 4': role 'remark' of ('stated', "),
     "return page": ("return 'a page'", "figure(runs), line 11, returns str: a Page is needed"),
     "def figure": ("CARD = ('b',)\n\n\ndef figure", "panel b is not in the figure: choose among a"),
     "yield from below": ("yield 'fine'; below", "atoms(runs), line 18, yields str: an Atom is needed"),
@@ -179,8 +182,9 @@ def test_what_an_experiment_gets_wrong_is_named_with_its_line_and_the_others_com
         assert right in NEW
         add_experiment(workplace, name, NEW.replace(right, wrong))
     add_experiment(workplace)
+    add_experiment(workplace, "bare", re.sub(r"    page.strip.*\n", "", NEW))
     add_experiment(workplace, "nothing", NEW[: NEW.index("    pairs")] + "    return None\n")
-    done = command("shallowexp-report", "--train", *names, "nothing", "brand_new", cwd=workplace)
+    done = command("shallowexp-report", "--train", *names, "nothing", "bare", "brand_new", cwd=workplace)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     for name, (_, message) in zip(names, MISTAKES.values(), strict=True):
@@ -188,7 +192,8 @@ def test_what_an_experiment_gets_wrong_is_named_with_its_line_and_the_others_com
         assert message in done.stdout
         assert not list((workplace / "report").glob(f"{name}.*"))
     assert "atoms(runs), line 18, returns NoneType: Atoms are needed" in done.stdout
-    assert (workplace / "report" / "brand_new.png").is_file()
+    for name in ("bare", "brand_new"):  # the first has no numbers to show
+        assert (workplace / "report" / f"{name}.png").is_file()
 
 
 def test_a_sweep_that_lacks_a_cell_says_what_it_lacks(workplace):

@@ -39,6 +39,7 @@ def place(tmp_path_factory, empty_store):
     ids = {name: finished[run.fingerprint] for name, run in zip(own, runs, strict=True)}
     ids["sweep"] = client.get_run(ids["plain"]).data.tags["mlflow.parentRunId"]
     ids["foreign"] = client.create_run("0").info.run_id
+    ids["unfinished"] = client.create_run("0", tags={"shallowexp.fingerprint": "f00d"}).info.run_id
     return folder, ids | {"unknown": "0" * 32}
 
 
@@ -74,7 +75,12 @@ def test_the_same_to_the_bit(rerun, name):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("unknown", "not found"), ("sweep", "is a sweep"), ("foreign", "was not made by shallowexp")],
+    [
+        ("unknown", "not found"),
+        ("sweep", "is a sweep"),
+        ("foreign", "was not made by shallowexp"),
+        ("unfinished", "is RUNNING: only a FINISHED"),
+    ],
 )
 def test_what_cannot_be_trained_again_is_said_in_a_sentence(rerun, name, words):
     status, out, err = rerun(name)

@@ -12,6 +12,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.store import Store
 from tests import held
+from tests.brand_new import add_experiment
 from tests.commands import Forked, command, forked, until
 from tests.servers import Server, serving
 from tests.tracking.stores import record
@@ -75,6 +76,16 @@ def test_a_sweep_without_its_artifact_folder_is_completed_by_the_same_command(wo
     done = command(*wider, cwd=workplace)
     assert "4 runs: 2 already there, 2 trained" in done.stdout
     assert len(sweeps(workplace)) == 2
+
+
+def test_a_report_that_cannot_write_into_mlflow_is_written_and_says_so(workplace):
+    add_experiment(workplace)
+    command("shallowexp", "-m", "+experiment=brand_new", cwd=workplace)
+    block(workplace / "mlruns")
+    done = command("shallowexp-report", "brand_new", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "brand_new: the figure is not in MLflow: " in done.stdout
+    assert (workplace / "report" / "brand_new.png").is_file()
 
 
 def test_a_server_that_loses_its_artifact_store_midway_keeps_what_is_there(workplace, server):

@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import client
+from shallowexp.tracking import client, sql
 from shallowexp.tracking.store import Store
 from tests.commands import PATIENCE, ROOT, process, start
 from tests.servers import free_port
@@ -136,6 +138,23 @@ def test_a_locked_database_is_waited_for_and_then_named(store, database):
     other.close()
     store.write(experiment, [record(0)])
     assert len(store.finished(experiment)) == 1
+
+
+def test_a_write_of_which_only_the_answer_was_lost_is_not_written_twice(postgres, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store, insert, attempts = Store.open(postgres), sql.SqlBackend._insert, []
+
+    def unanswered(*arguments):
+        insert(*arguments)
+        attempts.append(arguments)
+        if len(attempts) == 1:
+            raise MlflowException("connection reset", TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(sql.SqlBackend, "_insert", unanswered)
+    experiment = store.experiment("unanswered")
+    store.write(experiment, [record(0), record(1)])
+    assert len(attempts) == 2
+    assert len(store.client.search_runs([experiment])) == 2
 
 
 def test_a_reader_does_not_stop_the_writer(store, database):
