@@ -7,7 +7,8 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
 from shallowexp.config.composition import VERSION_BASE, Composed, Ended
 from shallowexp.config.runs import once, over_seeds, plan, plan_each
+from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
-from shallowexp.errors import RunsFailed
+from shallowexp.errors import ConfigError, RunsFailed
 
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 
@@ -35,7 +37,16 @@ def main() -> None:
     gc.disable()  # imports and configurations stay alive: searching them for garbage adds 3/4 to a small sweep (docs/design.md)
     command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(Command())
     with one_message():
+        _refuse_dashes(sys.argv[1:])
         command()
+
+
+def _refuse_dashes(arguments: Sequence[str]) -> None:
+    """`--activation relu`, as other programs would have it."""
+    for given, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        key, _, value = given.removeprefix("--").partition("=")
+        if given.startswith("--") and key in {field.name for field in fields(RunSchema)}:
+            raise ConfigError(f"{given}: keys have no dashes, write {key}={value or following or '<value>'}")
 
 
 class Command:
@@ -49,7 +60,7 @@ class Command:
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.sweep import ExperimentTracker
 
-            tracked = ExperimentTracker.open(choices.get("experiment") or EXPERIMENT)
+            tracked = ExperimentTracker.open(_experiment(config, choices))
             missing = tracked.missing(runs, config.fresh)
             _collect_from_now_on()
             if config.dry_run:
@@ -70,7 +81,7 @@ class Command:
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
-        tracked = ExperimentTracker.open(composed[0].choices.get("experiment") or EXPERIMENT)
+        tracked = ExperimentTracker.open(_experiment(config, composed[0].choices))
         missing = tracked.missing(runs, config.fresh)
         _collect_from_now_on()
         if config.dry_run:
@@ -85,6 +96,12 @@ class Command:
             print(pages.best_cell(runs, summary.results, summary.parent))
         error = RunsFailed(summary.failures.values()) if summary.failures else None
         return Ended(tracked.worth(trials, config.objective.metric), error)
+
+
+def _experiment(config: DictConfig, choices: Mapping[str, str]) -> str:
+    """The name of the MLflow experiment that the runs go to."""
+    chosen: str | None = config.name or choices.get("experiment")
+    return chosen or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
 def _collect_from_now_on() -> None:

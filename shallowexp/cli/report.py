@@ -40,7 +40,8 @@ def _report() -> int:
     if arguments.list:
         print("\n".join(f"{name:20} {claim.section:8} {claim.sentence}" for name, claim in found.items()))
         return 0
-    for name in arguments.names:
+    names = [name for word in arguments.names for name in word.split(",")]
+    for name in names:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
     sys.path.append(os.getcwd())
@@ -51,7 +52,7 @@ def _report() -> int:
 
         print(f"written: {sweep_page.write(arguments.sweep, arguments.output)}")
         return 0
-    asked = list(dict.fromkeys(arguments.names)) or list(found)
+    asked = list(dict.fromkeys(names)) or list(found)
     if not arguments.train:
         require_runs(asked)
     from shallowexp.report.pipeline import write_report

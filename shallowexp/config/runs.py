@@ -22,7 +22,7 @@ from shallowexp.training.engines import resolve_engine
 from shallowexp.training.job import Job
 
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
-NO_PARAMS = ("fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
+NO_PARAMS = ("name", "fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
 
 
 @dataclass(frozen=True)

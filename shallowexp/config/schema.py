@@ -45,6 +45,7 @@ class RunSchema:
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
+    name: str | None = None
     fresh: bool = False
     dry_run: bool = False
 

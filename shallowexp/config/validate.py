@@ -17,6 +17,16 @@ MOST_SEEDS = 10_000  # that one run becomes
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
+MEANT = {  # what other programs call it: its name here
+    "lr": "learning_rate", "epochs": "steps", "iterations": "steps", "units": "hidden_size", "hidden": "hidden_size",
+    "neurons": "hidden_size", "optimiser": "optimizer", "std": "scale", "n": "samples",
+}  # fmt: skip
+HERE = {  # where each plain key stands
+    **{field.name: f"train.{field.name}" for field in fields(schema.TrainSchema)},
+    **{field.name: f"log.{field.name}" for field in fields(schema.LogSchema) if field.name != "steps"},
+    "hidden_size": "hidden_size", "scale": "init.scale", "samples": "data.samples",
+}  # fmt: skip
+ABSENT = ("momentum", "optimizer", "batch_size", "weight_decay", "dropout")
 
 
 def check(c: dict[str, Any]) -> None:
@@ -74,7 +84,18 @@ def unknown(key: str, known: Sequence[str]) -> str:
     """The message that a dotted key is unknown, given those known at its place."""
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}"
-    return f"{key} is not a key{nearest(key.rpartition('.')[2], known)}; keys there: {', '.join(known) or 'none'}"
+    node, _, name = key.rpartition(".")
+    meant = HERE.get(MEANT.get(name, name), key)
+    if name in ABSENT:
+        return (
+            f"{key} is not a key: descent is plain, over all samples at once; keys there: {', '.join(known) or 'none'}"
+        )
+    if meant != key:
+        return f"{key} is not a key: {meant} is meant?"
+    where = (
+        f" of the {node} that was chosen" if "." not in node and node not in ("", "train", "log", "objective") else ""
+    )
+    return f"{key} is not a key{where}{nearest(name, known)}; keys there: {', '.join(known) or 'none'}"
 
 
 def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
