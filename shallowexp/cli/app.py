@@ -90,7 +90,7 @@ class Command:
         _save(composed, directory)
         multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
         files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
-        summary = tracked.sweep(runs, missing, threads, files)
+        summary = tracked.sweep(runs, missing, threads, files, config.fresh)
         print(f"{summary}. {tracked}")
         if summary.results:
             print(pages.best_cell(runs, summary.results, summary.parent))

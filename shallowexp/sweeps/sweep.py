@@ -5,6 +5,8 @@ Training stays in the calling thread, so Ctrl-C reaches it at once (the compiled
 
 import math
 import signal
+import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +24,14 @@ from shallowexp.models.models import Best, log_models
 from shallowexp.sweeps import pages
 from shallowexp.sweeps.batches import batches, train_batch
 from shallowexp.sweeps.progress import Progress
-from shallowexp.tracking.parents import Sweep
+from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure
 from shallowexp.training.job import Result
 
 HIGHER = ("accuracy", "r2")  # what is better the higher it is
 PENDING = 4  # batches that may wait for the writer
+POLL = 1.0  # seconds between looks at another process's sweep
 
 
 @dataclass
@@ -41,8 +44,8 @@ class SweepSummary:
     diverged: int = 0
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)  # fingerprint -> name, error
     best: Best = field(default_factory=Best)
-    parent: str = ""  # run id of the sweep, once something was trained
-    results: Mapping[str, RunResult] | None = None  # fingerprint -> of each finished run, once something was trained
+    parent: str = ""  # run id of the sweep, once something was missing
+    results: Mapping[str, RunResult] | None = None  # fingerprint -> of each finished run, likewise
 
     def count(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure):
@@ -111,17 +114,28 @@ class ExperimentTracker:
         missing: Sequence[Run],
         threads: int | None,
         artifacts: Mapping[str, bytes] | None = None,
+        fresh: bool = False,
     ) -> SweepSummary:
         """Train `missing` and write it under one parent run; `runs` are all that the sweep asked for.
 
         The parent gets the `artifacts`, path -> content, and at the end runs.csv. Where nothing is missing, a parent that an
-        interruption left open is closed.
+        interruption left open is closed. While another process of this host is at the same sweep it is waited for. What other
+        sweeps are about to train comes last, and only if it is still missing then (with `fresh`, in any case).
 
         Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
         """
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
-        if missing or self.left_open(run.fingerprint for run in runs):
-            self._sweep(runs, missing, threads, summary, artifacts or {})
+        while missing or self.left_open(run.fingerprint for run in runs):
+            try:
+                self._sweep(runs, missing, threads, summary, artifacts or {}, fresh)
+                break
+            except Busy as busy:
+                _say(f"waiting for {busy}: it is at this very sweep")
+                while busy.sweep.lives():
+                    time.sleep(POLL)
+                missing = self.missing(missing, fresh)
+                summary.parent, summary.reused = busy.sweep.run_id, len(runs) - len(missing)
+                summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
         log_models(self.store, self.experiment_id, runs, summary.best, summary.results)
         return summary
 
@@ -147,17 +161,21 @@ class ExperimentTracker:
         threads: int | None,
         summary: SweepSummary,
         artifacts: Mapping[str, bytes],
+        fresh: bool,
     ) -> None:
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
         note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
         self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
         key = digest(run.fingerprint for run in runs)
-        parent = self.store.open_sweep(self.experiment_id, key, f"sweep · {len(runs)} runs", tags, note)
+        planned = [run.fingerprint for run in missing]
+        parent = self.store.open_sweep(self.experiment_id, key, f"sweep · {len(runs)} runs", tags, note, planned)
         summary.parent, status = parent.run_id, "FAILED"
         try:
             parent.log_artifacts(artifacts)
             with _interruptible():
-                self._train_and_write(missing, parent.run_id, summary, threads)
+                missing = self.missing(missing, fresh)  # a sweep may have ended since the caller looked
+                summary.reused = len(runs) - len(missing)
+                self._train_and_write(missing, parent, summary, threads, fresh)
             status = "FAILED" if summary.failures else "FINISHED"
         except KeyboardInterrupt as interrupt:
             status = "KILLED"
@@ -177,13 +195,15 @@ class ExperimentTracker:
         finally:
             parent.close(status, summary.tags() | {pages.NOTE: note})
 
-    def _train_and_write(self, runs: Sequence[Run], parent: str, summary: SweepSummary, threads: int | None) -> None:
+    def _train_and_write(
+        self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, threads: int | None, fresh: bool
+    ) -> None:
         """Writing continues while training does; leaving waits for the writes in flight."""
         pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
-            for batch in batches(runs):
+            for batch in batches(runs) if fresh else self._in_turn(runs, parent, summary, progress):
                 records, results = train_batch(batch, threads)
-                pending.append(writer.submit(self.store.write, self.experiment_id, records, parent))
+                pending.append(writer.submit(self.store.write, self.experiment_id, records, parent.run_id))
                 for run, result in zip(batch, results, strict=True):
                     summary.count(run, result)
                 progress.advance(len(batch), len(summary.failures) - progress.failed)
@@ -191,6 +211,26 @@ class ExperimentTracker:
                     pending.popleft().result()
             for write in pending:
                 write.result()
+
+    def _in_turn(
+        self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, progress: Progress
+    ) -> Iterator[list[Run]]:
+        """Batches of the runs; those that older sweeps are about to train come last, if these end without them."""
+        wanted = {run.fingerprint for run in runs}
+        theirs = [(sweep, both) for sweep in parent.older if (both := sweep.planned() & wanted)]
+        shared = set[str]().union(*(both for _, both in theirs))
+        yield from batches([run for run in runs if run.fingerprint not in shared])
+        if not shared:
+            return
+        _say(f"waiting for {len(shared)} runs that another sweep is training: {', '.join(s.run_id for s, _ in theirs)}")
+        left = [run for run in runs if run.fingerprint in shared]
+        while any(sweep.lives() for sweep, _ in theirs) and self.missing(left):
+            time.sleep(POLL)
+        left = self.missing(left)
+        there = len(shared) - len(left)
+        summary.reused += there
+        progress.advance(there, 0)
+        yield from batches(left)
 
     def __str__(self) -> str:
         return f"experiment {self.experiment} in {self.store.uri}"
@@ -201,6 +241,10 @@ def _line(row: pd.Series) -> str:
     names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
     ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
     return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager

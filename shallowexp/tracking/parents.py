@@ -1,24 +1,27 @@
 """A sweep is a parent run in MLflow, and its runs are its children.
 
 While it is RUNNING its tags name the process that writes it, so that the next process on this host can tell a sweep
-that is still running from one whose process died, and resume the latter.
+that is still running from one whose process died, and resume the latter. It names its runs in an artifact, so that
+other sweeps beside it leave them to it.
 """
 
 import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psutil
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking.artifacts import put_artifacts
+from shallowexp.tracking.artifacts import put_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
 from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags
@@ -27,7 +30,18 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-DIGEST, HOST, PID, STARTED = (f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start"))
+DIGEST, HOST, PID, STARTED, OPENED = (
+    f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start", "opened")
+)
+PLANNED = "planned.txt"  # among a sweep's artifacts: the fingerprint of each run that it is to train, one a line
+
+
+class Busy(Exception):
+    """Another process of this host is at this very sweep."""
+
+    def __init__(self, sweep: "Sweep", owner: str):
+        super().__init__(owner)
+        self.sweep = sweep
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,8 @@ class Sweep:
     backend: Backend
     experiment_id: str
     run_id: str
+    opened: str = ""  # tells this opening of it from those before and after
+    older: tuple["Sweep", ...] = ()  # other processes of this host were at these when it was opened
 
     @classmethod
     def open(
@@ -50,25 +66,52 @@ class Sweep:
         digest: str,
         name: str,
         tags: Mapping[str, str],
+        planned: Iterable[str] = (),
     ) -> "Sweep":
         """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
 
-        What dead processes of this host left RUNNING in the experiment is closed as KILLED on the way. Raises
-        TrackingError if a living process, or one of another host, is at this very sweep.
+        `planned` are the fingerprints that it is to train. What dead processes of this host left RUNNING in the experiment is
+        closed as KILLED on the way. Raises Busy if another process of this host is at this very sweep, and TrackingError if
+        this process or one of another host is.
         """
         with _one_at_a_time():
             query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
             parents = list(search(client, experiment_id, query))
             same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
-            _refuse_running(uri, same)
+            opened = partial(cls, uri, client, backend, experiment_id)
+            beside = [(run.info.run_id, run.data.tags.get(OPENED, "")) for run in parents if _lives_beside(run)]
+            older = {run_id: opened(run_id, opening) for run_id, opening in beside}
+            _refuse_running(uri, same, older)
             _close_stale(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
-            tags = system_tags() | _owner_tags() | {DIGEST: digest} | dict(tags)
-            if not same:
+            tags = system_tags() | _owner_tags() | {DIGEST: digest, OPENED: uuid4().hex} | dict(tags)
+            if same:
+                run = same[0]
+                _set_tags(client, run.info.run_id, tags)
+                client.update_run(run.info.run_id, status="RUNNING")
+            else:
                 run = client.create_run(experiment_id, tags=tags, run_name=name)
-                return cls(uri, client, backend, experiment_id, run.info.run_id)
-            _set_tags(client, same[0].info.run_id, tags)
-            client.update_run(same[0].info.run_id, status="RUNNING")
-            return cls(uri, client, backend, experiment_id, same[0].info.run_id)
+            sweep = opened(run.info.run_id, tags[OPENED], tuple(older.values()))
+            try:
+                sweep.log_artifacts({PLANNED: "\n".join(planned).encode()})
+            except BaseException:
+                sweep.close("FAILED")
+                raise
+            return sweep
+
+    @tracked
+    def lives(self) -> bool:
+        """Whether the process that has opened it so is still at it."""
+        run = self.client.get_run(self.run_id)
+        return _lives_beside(run) and run.data.tags.get(OPENED, "") == self.opened
+
+    @tracked
+    def planned(self) -> set[str]:
+        """The fingerprints that it is to train; none where they cannot be read: trained twice, nothing is lost."""
+        uri = self.client.get_run(self.run_id).info.artifact_uri
+        try:
+            return {*read_artifact(uri, self.uri, PLANNED).decode().split()}
+        except TrackingError:
+            return set()
 
     @tracked
     def log_artifacts(self, artifacts: Mapping[str, bytes]) -> None:
@@ -107,11 +150,13 @@ def left_open(client: "MlflowClient", experiment_id: str, digest: str) -> bool:
     return not all(_may_live(parent) for parent in search(client, experiment_id, query))
 
 
-def _refuse_running(uri: str, parents: Sequence["Run"]) -> None:
+def _refuse_running(uri: str, parents: Sequence["Run"], others: Mapping[str, Sweep]) -> None:
     for parent in parents:
         if _may_live(parent):
             host, run_id = parent.data.tags[HOST], parent.info.run_id
             owner = f"process {parent.data.tags[PID]} on {host}, run {run_id} in {uri}"
+            if run_id in others:
+                raise Busy(others[run_id], owner)
             raise TrackingError(f"This sweep is already running: {owner}.{_advice(host, run_id)}")
 
 
@@ -157,6 +202,12 @@ def _started(pid: int) -> str:
 
 def _may_live(run: "Run") -> bool:
     return run.info.status == "RUNNING" and not _left_behind(run)
+
+
+def _lives_beside(run: "Run") -> bool:
+    """Whether another process of this host is at it."""
+    tags = run.data.tags
+    return _may_live(run) and tags[HOST] == socket.gethostname() and tags[PID] != str(os.getpid())
 
 
 def _left_behind(run: "Run") -> bool:

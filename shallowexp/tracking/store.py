@@ -132,11 +132,17 @@ class Store:
 
     @tracked
     def open_sweep(
-        self, experiment_id: str, digest: str, name: str, tags: Mapping[str, str], description: str = ""
+        self,
+        experiment_id: str,
+        digest: str,
+        name: str,
+        tags: Mapping[str, str],
+        description: str = "",
+        planned: Iterable[str] = (),
     ) -> Sweep:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
-        return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags)
+        return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags, planned)
 
     @tracked
     def left_open(self, experiment_id: str, digest: str) -> bool:

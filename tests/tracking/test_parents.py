@@ -51,7 +51,7 @@ def test_a_sweep_is_a_parent_run(any_store):
     assert run.info.status == "FINISHED"
     assert run.info.end_time >= run.info.start_time
     assert run.data.tags["shallowexp.failed"] == "0"
-    assert [file.path for file in any_store.client.list_artifacts(sweep.run_id)] == ["list.csv"]
+    assert [file.path for file in any_store.client.list_artifacts(sweep.run_id)] == ["list.csv", "planned.txt"]
     children = any_store.client.search_runs([experiment], f"tags.mlflow.parentRunId = '{sweep.run_id}'")
     assert [child.info.run_name for child in children] == ["tanh h=0"]
     assert sweep_of(any_store, "parent")[1].run_id != sweep.run_id  # a finished sweep is not opened again
