@@ -28,7 +28,7 @@ ROOMS = {  # a room: the rooms that it may import
     "report": {"config", "tracking", "claims", "sweeps"},
     "cli": {"config", "claims", "sweeps", "report"},
     "plugin": {"config"},
-    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report", "cli"},
+    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report"},
 }
 DOORS = {"__init__": {"api"}, "__main__": {"cli"}}  # files beside the rooms that nobody imports
 FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn"}

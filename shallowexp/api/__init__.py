@@ -21,9 +21,9 @@ from shallowexp.analysis import Runs
 from shallowexp.claims.page import Page as Page
 from shallowexp.claims.plots import Choice
 from shallowexp.claims.plots import plot as _plot
-from shallowexp.cli.messages import explain
 from shallowexp.config import runs as planning
 from shallowexp.config.composition import compose_one, compose_sweep
+from shallowexp.config.explain import explain
 from shallowexp.config.runs import Run
 from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.network.diagnostics import metric_names

@@ -1,23 +1,15 @@
 """What a command says when it ends badly: one message on stderr and an exit status."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from traceback import extract_tb, print_exc
+from traceback import print_exc
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
-from yaml import YAMLError
-
-from shallowexp.config.validate import nearest, unknown
-from shallowexp.errors import UserError
+from shallowexp.config.explain import explain
 
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
-GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -48,45 +40,3 @@ def one_message() -> Iterator[None]:
             print_exc()
         print(f"shallowexp: {message}", file=sys.stderr)
         sys.exit(status)
-
-
-def explain(error: Exception) -> tuple[str | None, int]:
-    """The message for the user, and the exit status; no message for what is a bug."""
-    cause = error.__cause__
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={name} is not a choice{nearest(name, error.options)}; choices: {', '.join(error.options)}", 1
-    if isinstance(cause, ConfigAttributeError):
-        keys = [str(key) for key in cause.parent_node or () if key not in ("hydra", "_target_")]
-        return unknown(str(cause.full_key), keys), 1
-    if isinstance(error, OverrideParseException):
-        return _unreadable(str(error.override), cause), 1
-    if several := re.search(r"Ambiguous value for argument '(.+?)'", str(error)):
-        return f"{several[1]} has several values: to train each of them, add -m", 1
-    if other := re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", f"{error} {cause}"):
-        return _mistyped(other[1], other[2], f"{error} {cause}"), 1
-    if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
-        return "this is a sweep: add -m", 1
-    if isinstance(error, (HydraException, OmegaConfBaseException, YAMLError)):
-        return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
-    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].name == "_run_hydra":
-        return str(error), 1  # of flags that do not go together
-    return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
-
-
-def _unreadable(override: str, cause: object) -> str:
-    if "=" not in override:
-        return f"{override} is not key=value, without blanks around the =; shallowexp --help lists the keys"
-    if override.endswith(","):
-        return f"{override} ends with a comma: write values without blanks between them, key=one,two"
-    return f"{override} cannot be read{f' ({cause})' if cause else ''}; {GRAMMAR} says how it is written"
-
-
-def _mistyped(value: str, kind: str, text: str) -> str:
-    """A value that is not of its key's type; `text` is Hydra's message, which may name the override."""
-    override, key = re.search(r"override (\S+)", text), re.match(r"([\w.]+): Value", text)
-    start = f"{override[1] if override else f'{key[1]}={value}' if key else value}: {KINDS.get(kind, kind)} is needed"
-    if ends := re.fullmatch(r"(\d+)\.\.(\d+)", value):
-        return f"{start}; for {ends[1]} to {ends[2]} write range({ends[1]},{int(ends[2]) + 1}), with -m"
-    whole = re.fullmatch(r"\d+\.0*", value) and kind == "Integer"
-    return f"{start}, written {value.partition('.')[0]}" if whole else start
