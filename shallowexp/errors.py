@@ -17,6 +17,10 @@ class TrackingError(UserError):
     """A store that cannot be used; the message names its URI and what to do."""
 
 
+class RunDamaged(UserError):
+    """A tracked run with a file that is gone or broken; the message names the file and what to do."""
+
+
 class RunsFailed(UserError):
     """Some runs of a sweep raised; the others are in MLflow. Takes a (name, error) pair for each."""
 

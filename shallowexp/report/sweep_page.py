@@ -16,9 +16,10 @@ from shallowexp.claims.plots import PANEL, Choice, filled, plot
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
-from shallowexp.errors import UserError
+from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
 from shallowexp.report.page import SCREEN, cell, environment, picture, script
+from shallowexp.report.terminal import say
 from shallowexp.tracking.sweeps import TrackedSweep
 
 LOSS = "train/loss"
@@ -100,6 +101,9 @@ def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
         try:
             found = replay(runs, fingerprint)
         except (Lacking, ImportError, AttributeError):  # of a user's own data or module that is no longer what it was
+            continue
+        except RunDamaged as damage:
+            say(str(damage), "red")
             continue
         if found.in_plane:
             replays.append((fingerprint, found))

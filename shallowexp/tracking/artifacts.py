@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shallowexp.tracking.errors import explained_artifacts
+from shallowexp.tracking.errors import explained_artifacts, explained_damage
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -30,17 +30,23 @@ def put_artifacts(artifact_uri: str, uri: str, artifacts: dict[str, bytes]) -> N
 
 def read_artifact(artifact_uri: str, uri: str, path: str) -> bytes:
     """The content of an artifact."""
-    with explained_artifacts(artifact_uri), tempfile.TemporaryDirectory() as temporary:
-        folder = _folder(artifact_uri)
-        file = folder / path if folder else _repository(artifact_uri, uri).download_artifacts(path, temporary)
-        return Path(file).read_bytes()
+    with explained_artifacts(artifact_uri):
+        return _read(artifact_uri, uri, path)
 
 
 def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz artifact."""
-    content = read_artifact(artifact_uri, uri, path)
-    with explained_artifacts(artifact_uri), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+    """The arrays of an npz artifact. Raises RunDamaged where it is gone or broken."""
+    with explained_damage(f"{artifact_uri}/{path}"):
+        content = io.BytesIO(_read(artifact_uri, uri, path))
+        with np.load(content, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+
+def _read(artifact_uri: str, uri: str, path: str) -> bytes:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = _folder(artifact_uri)
+        file = folder / path if folder else _repository(artifact_uri, uri).download_artifacts(path, temporary)
+        return Path(file).read_bytes()
 
 
 def delete_artifacts(artifact_uri: str, uri: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from shallowexp.errors import TrackingError
+from shallowexp.errors import RunDamaged, TrackingError
 
 ADVICE = (  # the first pattern found in MLflow's error says what to do
     (
@@ -63,6 +63,17 @@ def explained_artifacts(uri: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise TrackingError(_without_password(f"MLflow artifact store {uri}: {_reason(error)}\n{ARTIFACTS}")) from error
+
+
+@contextmanager
+def explained_damage(file: str) -> Iterator[None]:
+    """Turn whatever a run's file raises while it is read into one RunDamaged."""
+    try:
+        yield
+    except Exception as error:
+        reason = f"{type(error).__name__}: {_reason(error)}"
+        advice = "Bring that file back, or train its run again with fresh=true."
+        raise RunDamaged(_without_password(f"{file} cannot be read: {reason}\n{advice}")) from error
 
 
 class HasUri(Protocol):

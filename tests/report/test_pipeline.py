@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -170,6 +171,26 @@ def test_a_claim_whose_sweep_cannot_be_run_is_named_and_the_others_come_out(work
     assert [row["name"] for row in json.loads((workplace / "report" / "claims.json").read_text())["experiments"]] == [
         "brand_new"
     ]
+
+
+def test_a_claim_with_a_damaged_run_says_which_and_the_others_come_out(workplace):
+    looks = NEW.replace("def atoms(runs):", "def atoms(runs):\n    [*runs.weights.values()]")
+    for name, code in (("brand_new", NEW), ("looks", looks)):
+        add_experiment(workplace, name, code, f"{YAML.rstrip()}\n".replace("log: {", "log: {weights: first, "))
+        assert command("shallowexp", "-m", f"+experiment={name}", cwd=workplace).returncode == 0
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("looks")
+    damaged = sorted(Path(experiment.artifact_location).rglob("weights.npz"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    done = command("shallowexp-report", "looks", "brand_new", cwd=workplace)
+    assert done.returncode == 1
+    assert f"looks: {damaged} cannot be read: BadZipFile" in done.stdout
+    assert [row["name"] for row in json.loads((workplace / "report" / "claims.json").read_text())["experiments"]] == [
+        "brand_new"
+    ]
+    page = command("shallowexp-report", "--sweep", "looks", cwd=workplace)
+    assert page.returncode == 0, page.stderr
+    assert f"{damaged} cannot be read" in page.stdout
 
 
 def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workplace):

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from shallowexp.errors import TrackingError
+from shallowexp.errors import RunDamaged, TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
 from shallowexp.tracking.store import Store
 from tests import held
@@ -131,14 +131,18 @@ def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
     assert_complete(workplace)
 
 
-def test_a_file_that_is_gone_is_named(workplace):
+@pytest.mark.parametrize("left", [None, b"", b"PK\x03\x04 not all of it"], ids=["gone", "empty", "cut off"])
+def test_a_file_that_cannot_be_read_is_named(workplace, left):
     store = Store.open(f"sqlite:///{workplace / 'mlflow.db'}")
     experiment = store.experiment("gone")
     store.write(experiment, [record(0)])
     [path] = Path(store.client.get_experiment(experiment).artifact_location).rglob("weights.npz")
-    path.unlink()
-    with pytest.raises(TrackingError, match="artifact store .*No such file.*\n.*fresh=true"):
-        store.read("gone", ["0000"]).weights["0000"]
+    path.unlink() if left is None else path.write_bytes(left)
+    runs = store.read("gone", ["0000"])
+    with pytest.raises(
+        RunDamaged, match=f"{runs.table.run_id.item()}/artifacts/weights.npz cannot be read.*\n.*fresh=true"
+    ):
+        runs.weights["0000"]
 
 
 def test_a_kind_of_store_that_is_not_installed_is_named_without_its_password():
