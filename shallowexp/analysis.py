@@ -58,6 +58,11 @@ class Runs(NamedTuple):
         table, histories = (_where(frame, chosen) for frame in (self.table, self.histories))
         return self._replace(table=table, histories=histories)
 
+    def once(self) -> Runs:
+        """Each run once, where several sweeps have it."""
+        histories = self.histories.drop_duplicates(["fingerprint", "step"])
+        return self._replace(table=self.table[~self.table.index.duplicated()], histories=histories)
+
     def label(self, **labels: Callable[[pd.DataFrame], Any]) -> Runs:
         """With a new column for each of these functions of a frame of runs."""
         return self._replace(table=self.table.assign(**labels), histories=self.histories.assign(**labels))

@@ -38,6 +38,7 @@ class Page:
             self.figure = Figure(figsize=size)
             self.axes: dict[str, Axes] = self.figure.subplot_mosaic(panels, **mosaic)
         self._drawn: list[pd.DataFrame] = []
+        self.facets: dict[str, dict[str, Any]] = {}  # of a panel: what all its numbers have in common
 
     def __getitem__(self, panel: str) -> Axes:
         return self.axes[panel]
@@ -61,7 +62,7 @@ class Page:
 
     def add(self, panel: str, numbers: pd.DataFrame) -> None:
         """Numbers that were drawn into a panel by other means."""
-        self._drawn.append(numbers.assign(panel=panel))
+        self._drawn.append(numbers.assign(panel=panel, **self.facets.get(panel, {})))
 
     def curves(
         self, panel: str, runs: Runs, y: str, by: str, x: str = "step", label: Callable[[Any], str] = format_value

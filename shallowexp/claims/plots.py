@@ -49,24 +49,46 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     kind = choice.kind or _kind(runs, choice)
     _check(runs, choice, kind)
     used = [name for name in (choice.x, choice.y, choice.by, choice.panel) if name in runs.params]
+    if "sweep" not in used:
+        runs = runs.once()
     left = cell_params(runs.table[runs.params], used, choice.pool)
     by = choice.by or ("" if kind == "heat" else _color(runs, left))
     facets = [name for name in (choice.panel, *left) if name and name != by]
+    absent = _without_axes(runs, choice, kind)
+    runs = as_words(
+        runs._replace(table=runs.table.drop(absent)), [*facets, *filter(None, [by]), *(used if kind == "dots" else ())]
+    )
     panels = list(islice(_panels(runs, facets), most + 1))
     if len(panels) > most:
         raise UserError(
             f"one figure cannot show all of {', '.join(facets)}: more than {most} panels. Choose with where.<key>=<value>, "
             f"give one of them by=, or take medians over it with pool={facets[-1]}"
         )
-    page = _paged(len(panels), runs.table[facets[-1]].nunique(dropna=False) if facets else 1, width)
+    page = _paged(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
     colors = _colors([part for _, part in panels], choice) if kind == "heat" else None
-    for number, (title, part) in enumerate(panels):
+    for number, (values, part) in enumerate(panels):
+        page.facets[str(number)] = values
         _draw(page, str(number), part, kind, choice, by, colors)
-        page[str(number)].set_title(title)
+        page[str(number)].set_title(", ".join(f"{name} {format_value(value)}" for name, value in values.items()))
+    cut = _scale_axes(page, runs, choice, kind) if kind != "heat" else ""
     if by:
         legend(max(page.axes.values(), key=lambda ax: len(ax.get_legend_handles_labels()[0])), title=by)
-    page.figure.suptitle(_caption(runs, kind, choice), fontsize=7, color="0.35", x=0.01, ha="left")
+    told = _caption(runs, kind, choice, {*used, by, *facets}) + cut
+    left_out = f" {len(absent)} runs without {choice.x} are left out." if len(absent) else ""
+    page.figure.suptitle(told + left_out, fontsize=7, color="0.35", x=0.01, ha="left")
     return page
+
+
+def _without_axes(runs: Runs, choice: Choice, kind: str) -> pd.Index:
+    """The runs that have no value on a numeric axis."""
+    axes = {"final": [choice.x], "heat": [choice.x, choice.y]}.get(kind, [])
+    return runs.table.index[runs.table[axes].isna().any(axis=1)] if axes else runs.table.index[:0]
+
+
+def as_words(runs: Runs, names: Sequence[str]) -> Runs:
+    """With words in the params in which some run has no value, and a dash where it has none."""
+    undefined = [name for name in names if runs.table[name].isna().any()]
+    return runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in undefined})
 
 
 def narrowed(runs: Runs, where: Mapping[str, Any]) -> Runs:
@@ -74,11 +96,13 @@ def narrowed(runs: Runs, where: Mapping[str, Any]) -> Runs:
     for key, wanted in where.items():
         _require("where", key, runs.params)
         there = set(runs.table[key].dropna())
-        for value in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
+        for value in wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]:
             if value not in there:
                 few = ", ".join(map(format_value, sorted(there)[:20]))
                 raise UserError(f"where.{key}={format_value(value)}: no run has it; values there: {few or 'none'}")
-    chosen = runs.where(where)
+    chosen = runs.where(
+        {k: [*v] if isinstance(v, Iterable) and not isinstance(v, str) else v for k, v in where.items()}
+    )
     if chosen.table.empty:
         raise UserError("no run has all of " + ", ".join(f"{k}={v}" for k, v in where.items()))
     return chosen
@@ -97,6 +121,12 @@ def _check(runs: Runs, choice: Choice, kind: str) -> None:
     if kind not in KINDS:
         raise UserError(f"kind={kind} is not a choice; choices: {', '.join(KINDS)}")
     axes = {"x": choice.x, "y": choice.y} if kind == "heat" else {"x": choice.x}
+    if kind in ("heat", "dots") and choice.x == "step":
+        raise UserError(
+            f"kind={kind} needs x=<key>{' and y=<key>' if kind == 'heat' else ''}: what varied is {', '.join(runs.varied())}"
+        )
+    if kind == "final" and not pd.api.types.is_numeric_dtype(runs.table.get(choice.x, pd.Series(dtype=float))):
+        raise UserError(f"kind=final needs a number as x, not x={choice.x}: kind=dots shows words")
     for name, key in axes.items():
         if kind != "curves":
             _require(name, key, runs.params)
@@ -105,6 +135,13 @@ def _check(runs: Runs, choice: Choice, kind: str) -> None:
         if kind == "heat" and runs.table[key].nunique() < 2:
             raise UserError(f"{name}={key} has one value in these runs: a heat map needs two axes that varied")
     _require("z" if kind == "heat" else "y", _measure(choice, kind), runs.metrics)
+    if choice.z and kind != "heat":
+        raise UserError(f"z={choice.z} is of a heat map, not of kind={kind}: y={choice.z} is meant?")
+    if kind == "heat" and choice.x == choice.y:
+        raise UserError(f"x={choice.x} and y={choice.y} are the same axis")
+    for key in choice.pool:
+        if key in (choice.x, choice.y, choice.by, choice.panel):
+            raise UserError(f"pool={key} has a place already, as an axis, a color or a panel")
     for name, key in [("by", choice.by), ("panel", choice.panel), *(("pool", key) for key in choice.pool)]:
         if key:
             _require(name, key, runs.params)
@@ -127,20 +164,19 @@ def _color(runs: Runs, left: Sequence[str]) -> str:
     return next((name for name in FIRST if name in few), few[0] if few else "")
 
 
-def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[str, Runs]]:
-    """A title and the runs of each combination of values that is there."""
+def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[dict[str, Any], Runs]]:
+    """The values and the runs of each combination that is there."""
     if not facets:
-        yield "", runs
+        yield {}, runs
         return
-    shown = runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in facets})
     for row in runs.table[list(facets)].drop_duplicates().sort_values(list(facets)).itertuples(index=False):
-        values = dict(zip(facets, (filled(pd.Series([value]))[0] for value in row), strict=True))
-        yield ", ".join(f"{name} {format_value(value)}" for name, value in values.items()), shown.where(values)
+        values = dict(zip(facets, row, strict=True))
+        yield values, runs.where(values)
 
 
 def filled(column: pd.Series) -> pd.Series:
-    """Where a param is undefined, a dash; its numbers are then words as well."""
-    return column if column.notna().all() else column.map(lambda v: "–" if pd.isna(v) else format_value(v))
+    """As words, with a dash where a value is undefined."""
+    return column.map(lambda value: "–" if pd.isna(value) else format_value(value))
 
 
 def _paged(panels: int, apart: int, width: float) -> Page:
@@ -158,23 +194,38 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
     if kind == "heat":
         page.heat(panel, _cells(runs, choice), x, choice.y, measure, "{:.3g}", colors)
         return
-    runs = runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in {by, x} & {*runs.params}})
     runs = runs._replace(table=runs.table.assign(**{measure: _ended(runs.table, measure)}))
     if kind == "dots":
         page.strip(panel, runs, measure, x, color=by)
         page[panel].tick_params(axis="x", labelrotation=30 if runs.table[x].nunique() > 4 else 0)
+        page[panel].set_xlabel(x)
     else:
         page.curves(panel, runs if by else runs.label(runs=lambda _: "all"), measure, by or "runs", x)
         page[panel].set_ylabel(measure)
     if drawn := page[panel].get_legend():
         drawn.remove()  # one is enough for all panels
-    if kind == "final" and _spread(runs.table[x]):
-        page[panel].set_xscale("log")
-    values = runs.histories[measure] if kind == "curves" else runs.table[measure]
+    if kind != "curves" and runs.table[measure].isna().all():
+        page[panel].text(0.5, 0.5, "all runs diverged", ha="center", va="center", transform=page[panel].transAxes)
+
+
+def _scale_axes(page: Page, runs: Runs, choice: Choice, kind: str) -> str:
+    """The same scales for all panels, by what they show of finished runs; says where values are cut off."""
+    measure = _measure(choice, kind)
+    values = runs.histories[measure] if kind == "curves" else _ended(runs.table, measure)
+    values = values[np.isfinite(values)]
+    first = page["0"]
+    if kind == "final" and _spread(runs.table[choice.x]):
+        for ax in page.axes.values():
+            ax.set_xlim(runs.table[choice.x].min() / 1.2, runs.table[choice.x].max() * 1.2)
+            ax.set_xscale("log")
+    top = _top(values) if len(values) else 0.0
+    cut = len(values) > 0 and 0 < top < values.max()
     if _spread(values):
-        page[panel].set_yscale("log")
-    if (top := _top(values)) < values.max():
-        page[panel].set_ylim(values.min(), top)
+        first.set_ylim(values.min() / 1.1, 1.1 * min(values.max(), top or np.inf))
+        first.set_yscale("log")
+    elif cut:
+        first.set_ylim(values.min(), top)
+    return f" Cut off at {top:,.3g}." if cut else ""
 
 
 def _ended(table: pd.DataFrame, measure: str) -> pd.Series:
@@ -206,10 +257,12 @@ def _top(values: pd.Series) -> float:
     return FAR * float(values.abs().median())
 
 
-def _caption(runs: Runs, kind: str, choice: Choice) -> str:
+def _caption(runs: Runs, kind: str, choice: Choice, used: set[str]) -> str:
     """What a point stands for: nothing is pooled that is not said here."""
     varied = runs.varied()
-    pooled = [f"{name} ({len(varied[name])})" for name in (*POOLED, *choice.pool) if name in varied]
+    pooled = [
+        f"{name} ({len(varied[name])})" for name in (*POOLED, *choice.pool) if name in varied and name not in used
+    ]
     diverged = int((runs.table["outcome"] == "diverged").sum())
     if kind == "dots":
         point = "A dot a run"
@@ -218,6 +271,4 @@ def _caption(runs: Runs, kind: str, choice: Choice) -> str:
     else:
         point = "One run each"
     lost = f"; {diverged} diverged, hatched where most did" if kind == "heat" else f"; {diverged} diverged"
-    cut = runs.histories[_measure(choice, kind)] if kind == "curves" else _ended(runs.table, _measure(choice, kind))
-    beyond = f"; cut off at {_top(cut):,.3g}" if _top(cut) < cut.max() else ""
-    return f"{point}. {len(runs.table)} runs{lost if diverged else ''}{beyond}."
+    return f"{point}. {len(runs.table)} runs{lost if diverged else ''}."

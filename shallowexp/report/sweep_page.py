@@ -41,6 +41,7 @@ class Figure(NamedTuple):
 def write(references: Sequence[str], output: Path | None) -> Path:
     """Write <output>/index.html with its figures, their numbers and runs.csv beside it; a folder below report/ is the default."""
     found, runs = sweeps.read(references)
+    runs = runs.once()
     folder = output or Path("report") / "-".join(["sweep", *(sweep.name for sweep in found)])
     try:
         folder.mkdir(parents=True, exist_ok=True)
