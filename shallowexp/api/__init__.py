@@ -54,14 +54,17 @@ def runs(
 
     store = Store.open(uri, create=False)
     named = [sweep] if isinstance(sweep, str) else [*(sweep or ())]
+    if named and experiment:
+        raise ConfigError(f"experiment={experiment} and sweep={sweep}: name one of them")
     asked = named or ([experiment] if experiment else store.experiments())
     _, found = read(asked, store)
-    return narrowed(found, where or {})
+    return narrowed(found if len(named) > 1 else found.once(), where or {})
 
 
 def plot(chosen: Runs, **choices: Any) -> Page:
     """The figure that `shallowexp-plot` draws of these choices: x, y, z, by, panel, kind, pool, where. Raises UserError."""
-    return _plot(chosen, Choice(**choices))
+    pool = choices.get("pool", ())
+    return _plot(chosen, Choice(**choices | {"pool": [pool] if isinstance(pool, str) else pool}))
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
         raise ConfigError(
             f"experiment={experiment}: arrays cannot be stored; write them to a file, data=csv data.path=<file>"
         )
+    if not (isinstance(data, (tuple, list)) and len(data) == 2 and np.ndim(data[0]) == 2 and np.ndim(data[1]) == 1):
+        raise ConfigError("data is the name of a set or (X, y): X (m, n_x) with a row a sample, y (m,)")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "data.parquet"
         X, y = data
@@ -170,6 +175,8 @@ def sweep(
     from shallowexp.sweeps.sweep import ExperimentTracker
 
     asked = [params] if isinstance(params, Mapping) else [*params]
+    if not asked or not all(isinstance(mapping, Mapping) for mapping in asked):
+        raise ConfigError('what to sweep is a mapping, {"activation": ["tanh", "relu"]}, or a list of them')
     swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
     with _one_message():
         tree, composed = compose_sweep(overrides, swept)

@@ -200,7 +200,7 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
         page[panel].tick_params(axis="x", labelrotation=30 if runs.table[x].nunique() > 4 else 0)
         page[panel].set_xlabel(x)
     else:
-        page.curves(panel, runs if by else runs.label(runs=lambda _: "all"), measure, by or "runs", x)
+        page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x)
         page[panel].set_ylabel(measure)
     if drawn := page[panel].get_legend():
         drawn.remove()  # one is enough for all panels

@@ -47,6 +47,8 @@ def _plot() -> None:
         key, equals, value = word.partition("=")
         if not (equals and value) or not (key in KEYS or key.startswith("where.")):
             raise UserError(f"{word}: key=value is needed{nearest(key, KEYS)}; keys: {', '.join(KEYS)}, where.<key>")
+        if key in chosen:
+            raise UserError(f"{word}: {key} was chosen already, as {key}={chosen[key]}")
         chosen[key] = value
     from shallowexp.claims.plots import WIDTHS, Choice
     from shallowexp.report.sweeps import draw
@@ -55,7 +57,7 @@ def _plot() -> None:
         k.removeprefix("where."): [*map(_value, v.split(","))] for k, v in chosen.items() if k.startswith("where.")
     }
     plain = {key: chosen[key] for key in KEYS if key in chosen and key != "pool"}
-    pool = chosen["pool"].split(",") if "pool" in chosen else ()
+    pool = [*filter(None, chosen["pool"].split(","))] if "pool" in chosen else ()
     choice = Choice(**plain, pool=pool, where=where)
     draw(arguments.sweep or ["latest"], choice, arguments.output, WIDTHS[arguments.width])
 

@@ -12,7 +12,7 @@ from shallowexp import provenance
 from shallowexp.analysis import POOLED, Lacking, Runs, cell_params
 from shallowexp.claims import figures
 from shallowexp.claims.page import Page
-from shallowexp.claims.plots import PANEL, Choice, filled, plot
+from shallowexp.claims.plots import PANEL, Choice, as_words, plot
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
@@ -96,6 +96,7 @@ def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:
 
 def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
     """One run of each of the best cells, where inputs are points of the plane."""
+    runs = as_words(runs, cells)
     kept = runs.table[runs.table.index.isin(set(runs.weights)) & (runs.table["outcome"] == "finished")]
     replays = []
     for fingerprint in kept.sort_values(LOSS).drop_duplicates(cells or None).index[:PLANES] if len(kept) else ():
@@ -114,15 +115,14 @@ def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
     page = Page([[str(i) for i in range(len(replays))]], (max(width, 2 * PANEL[0]), PANEL[1] + 0.6))
     for i, (fingerprint, found) in enumerate(replays):
         page.plane(str(i), found, int(found.steps[-1]))
-        words = [format_value(filled(kept[name])[fingerprint]) for name in cells]
+        words = [format_value(kept.loc[fingerprint, name]) for name in cells]
         page[str(i)].set_title("\n".join(words), fontsize=8)
     return page
 
 
 def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path) -> str:
     cells = cell_params(runs.table[runs.params])
-    filled_in = runs.table.assign(**{name: filled(runs.table[name]) for name in cells})
-    ranked = ranked_cells(filled_in, cells, [name for name in SHOWN if name in runs.table])
+    ranked = ranked_cells(as_words(runs, cells).table, cells, [name for name in SHOWN if name in runs.table])
     lost = ranked.loc[ranked["diverged"] > 0, [*cells, "runs", "diverged"]]
     varied = runs.varied()
     told = [*cells, *(name for name in POOLED if name in varied)]

@@ -41,9 +41,12 @@ def draw(references: Sequence[str], choice: Choice, output: Path, width: float =
         raise UserError(f"-o {output}: there is no folder {output.parent}")
     found, runs = read(references)
     page = plot(runs, choice, width)
-    if output.suffix == ".csv":
-        page.numbers.to_csv(output, index=False)
-    else:
-        title = f"{choice.z or choice.y} of {', '.join(sweep.name for sweep in found)}"
-        figures.save(page.figure, output.with_suffix(""), source(runs, title), [output.suffix[1:]])
+    try:
+        if output.suffix == ".csv":
+            page.numbers.to_csv(output, index=False)
+        else:
+            title = f"{choice.z or choice.y} of {', '.join(sweep.name for sweep in found)}"
+            figures.save(page.figure, output.with_suffix(""), source(runs, title), [output.suffix[1:]])
+    except OSError as error:
+        raise UserError(f"-o {output} cannot be written: {error.strerror}") from None
     say(f"written: {output}")

@@ -86,12 +86,54 @@ def test_undefined_params_are_a_value_of_their_own():
     assert "init.scale –" in titles(plot(runs, Choice(by="activation", pool=["hidden_size"])))
 
 
+def test_every_run_is_in_a_panel_where_a_param_is_undefined_for_some():
+    runs = swept()
+    undefined = runs.table["activation"] == "relu"
+    runs = runs._replace(table=runs.table.assign(slope=np.where(undefined, np.nan, 0.0)))
+    runs = runs._replace(histories=runs.histories.join(runs.table["slope"], on="fingerprint"))
+    page = plot(runs, Choice(panel="slope", pool=["activation", "init.scale", "hidden_size"]))
+    assert page.numbers.groupby("panel")["runs"].max().sum() == len(runs.table)
+    assert set(page.numbers["slope"]) == {"0", "–"}  # a column for each facet
+
+
+def test_runs_without_the_axis_are_left_out_and_counted():
+    runs = swept()
+    runs = runs._replace(table=runs.table.assign(**{"init.scale": runs.table["init.scale"].replace(1.0, np.nan)}))
+    page = plot(runs, Choice(x="init.scale"))
+    assert "20 runs without init.scale are left out" in caption(page)
+    assert set(page.numbers["init.scale"]) == {0.01, 0.1}
+
+
+def test_a_panel_whose_runs_all_diverged_says_so_and_the_others_keep_their_scale():
+    runs = swept()
+    lost = runs.table["hidden_size"] == 4
+    runs = runs._replace(table=runs.table.assign(outcome=np.where(lost, "diverged", "finished")))
+    page = plot(runs, Choice(x="init.scale", by="activation", panel="hidden_size"))
+    page.figure.draw_without_rendering()
+    assert [text.get_text() for text in page["1"].texts] == ["all runs diverged"]
+    low, high = page["0"].get_ylim()
+    assert low < runs.table.loc[~lost, LOSS].min() and high > runs.table.loc[~lost, LOSS].max()
+
+
+def test_a_run_of_two_sweeps_counts_once_unless_they_are_told_apart():
+    runs = swept()
+    twice = Runs(*(pd.concat([frame.assign(sweep=name) for name in "ab"]) for frame in runs[:2]), {})
+    few = Choice(x="init.scale", by="activation", panel="hidden_size")
+    assert set(plot(twice, few).numbers["runs"]) == {5}
+    assert "Median over seed (5);" in caption(plot(twice, few))
+    assert set(plot(twice, few._replace(by="sweep", pool=["activation"])).numbers["runs"]) == {10}
+
+
+def test_what_has_a_place_is_not_named_as_pooled():
+    assert caption(plot(swept(), Choice(x="seed", by="activation"))).startswith("One run each")
+
+
 def test_losses_on_their_way_to_infinity_leave_room_for_the_others():
     runs = swept()
     runs.histories.loc[0, LOSS] = 1e300
     page = plot(runs, Choice(pool=["init.scale", "hidden_size"]))
     assert page["0"].get_ylim()[1] < 1e5
-    assert "cut off" in caption(page)
+    assert "Cut off" in caption(page)
     page.figure.draw_without_rendering()  # axes of 300 decades overflow
 
 
@@ -107,6 +149,12 @@ def test_losses_on_their_way_to_infinity_leave_room_for_the_others():
         (Choice(where={"hidden_size": [3.0]}), r"where.hidden_size=3: no run has it; values there: 2, 4"),
         (Choice(where={"hidden": [3.0]}), r"where=hidden: .*did you mean hidden_size"),
         (Choice(kind="curves", x="init.scale"), r"drawn over x=step"),
+        (Choice(kind="curves", z=LOSS), r"z=train/loss is of a heat map"),
+        (Choice(kind="heat", x="seed", y="seed"), r"the same axis"),
+        (Choice(kind="heat"), r"kind=heat needs x=<key> and y=<key>: what varied is activation"),
+        (Choice(kind="dots"), r"kind=dots needs x=<key>: what varied"),
+        (Choice(kind="final", x="activation"), r"needs a number as x, not x=activation"),
+        (Choice(by="activation", pool=["activation"]), r"pool=activation has a place already"),
     ],
 )
 def test_what_cannot_be_drawn_is_named(choice, words):
