@@ -71,12 +71,13 @@ def _lines(entries: Sequence[Entry], judged: Sequence[Judgement], moved: Mapping
 
 
 def _table(atoms: Sequence[Atom], corrected: Mapping[Atom, str], moved: Mapping[str, float]) -> Iterator[str]:
-    yield "| role | hypothesis | outcome | effect [95% interval] |"
-    yield "| --- | --- | --- | --- |"
+    yield "| role | hypothesis | where | outcome | effect [95% interval] |"
+    yield "| --- | --- | --- | --- | --- |"
     for atom in atoms:
         effect = interval(atom, moved.get(key(atom), 0.0)) + (f"; margin {atom.margin:g}" if atom.expects else "")
         detail = f" ({atom.detail})" if atom.detail else ""
-        yield f"| {atom.role} | {_plain(atom.text)}{_plain(detail)} | {corrected.get(atom, atom.outcome())} | {_plain(effect)} |"
+        words = [atom.role, atom.text + detail, atom.scope, corrected.get(atom, atom.outcome()), effect]
+        yield f"| {' | '.join(map(_plain, words))} |"
 
 
 def _anchor(number: str) -> str:
