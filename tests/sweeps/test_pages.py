@@ -106,6 +106,7 @@ def test_a_sweep_keeps_what_made_it(client):
     assert files == {"config.yaml", "multirun.yaml", "overrides.yaml", "runs.csv", "symmetry.png"} | {
         "symmetry-small.png",
         "atoms.json",
+        "planned.txt",
     }
     rows = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/runs.csv").splitlines()
     assert len(rows) == 81
