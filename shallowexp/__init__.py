@@ -23,14 +23,8 @@ def _folder(name: str) -> Path:
 
 CONF = _folder("conf")
 EXPERIMENTS = _folder("experiments")
-PUBLIC = (
-    "Page",
-    "Trained",
-    "plot",
-    "runs",
-    "sweep",
-    "train",
-)  # of shallowexp.api, which is imported once one is asked for
+# of shallowexp.api, which is imported once one is asked for
+PUBLIC = ("Page", "Trained", "plot", "runs", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:

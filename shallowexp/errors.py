@@ -1,6 +1,7 @@
-"""Errors that the user can fix, each shown as one message: nothing here is a bug."""
+"""Errors that the user can fix, each shown as one message, and a word that most of them need: nothing here is a bug."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UserError(Exception):
@@ -40,3 +41,9 @@ class Interrupted(UserError):
     def __init__(self, done: object, signal: int):
         super().__init__(f"stopped: {done}. The same command resumes it")
         self.status = 128 + signal
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """ " (did you mean ...?)", where one of the choices is like the word; else nothing."""
+    match = get_close_matches(word, list(choices), 1)
+    return f" (did you mean {match[0]}?)" if match else ""

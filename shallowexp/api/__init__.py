@@ -24,7 +24,7 @@ from shallowexp.claims.plots import plot as _plot
 from shallowexp.config import runs as planning
 from shallowexp.config.composition import compose_one, compose_sweep
 from shallowexp.config.explain import explain
-from shallowexp.config.runs import Run
+from shallowexp.config.runs import EXPERIMENT, Run
 from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.initializers import Parameters
@@ -32,8 +32,6 @@ from shallowexp.network.passes import forward
 from shallowexp.training.engines import Failure
 from shallowexp.training.engines import train as train_jobs
 from shallowexp.training.job import Result
-
-EXPERIMENT = "shallowexp"  # the MLflow experiment of sweeps that belong to no claim
 
 
 def runs(

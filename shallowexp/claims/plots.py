@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from math import ceil
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from shallowexp.analysis import POOLED, Runs, cell_params
 from shallowexp.claims.figures import legend, styled
 from shallowexp.claims.page import Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
-from shallowexp.errors import UserError
+from shallowexp.errors import UserError, nearest
 
 KINDS = ("curves", "final", "dots", "heat")
 WIDTHS = {"page": 11.0, "paper": 3.5, "wide": 7.2, "slides": 6.7}  # inches: one column, two, and half a slide's 13.3
@@ -24,6 +23,10 @@ PANEL = 2.9, 2.6  # inches, at least this wide, and so high
 FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
 APART = 30  # times the smallest: from here on a scale is logarithmic
+
+
+class TooManyPanels(UserError):
+    """More than one figure can show."""
 
 
 class Choice(NamedTuple):
@@ -60,7 +63,7 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     )
     panels = list(islice(_panels(runs, facets), most + 1))
     if len(panels) > most:
-        raise UserError(
+        raise TooManyPanels(
             f"one figure cannot show all of {', '.join(facets)}: more than {most} panels. Choose with where.<key>=<value>, "
             f"give one of them by=, or take medians over it with pool={facets[-1]}"
         )
@@ -149,9 +152,9 @@ def _check(runs: Runs, choice: Choice, kind: str) -> None:
 
 def _require(name: str, key: str, there: Sequence[str]) -> None:
     if key not in there:
-        near = get_close_matches(key, there, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UserError(f"{name}={key}: these runs have no such thing{hint}; choices: {', '.join(there)}")
+        raise UserError(
+            f"{name}={key}: these runs have no such thing{nearest(key, there)}; choices: {', '.join(there)}"
+        )
 
 
 def _measure(choice: Choice, kind: str) -> str:

@@ -20,12 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
 from shallowexp.config.composition import VERSION_BASE, Composed, Ended
-from shallowexp.config.runs import once, over_seeds, plan, plan_each
+from shallowexp.config.runs import EXPERIMENT, once, over_seeds, plan, plan_each
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError, RunsFailed
-
-EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 
 
 def main() -> None:
@@ -86,7 +84,7 @@ class Command:
         _collect_from_now_on()
         if config.dry_run:
             print(forecast(runs, missing, threads))
-            return Ended([math.nan] * len(composed))
+            return Ended(lambda: [math.nan] * len(composed))
         _save(composed, directory)
         multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
         files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
@@ -95,7 +93,7 @@ class Command:
         if summary.results:
             print(pages.best_cell(runs, summary.results, summary.parent))
         error = RunsFailed(summary.failures.values()) if summary.failures else None
-        return Ended(tracked.worth(trials, config.objective.metric), error)
+        return Ended(lambda: tracked.worth(trials, config.objective.metric), error)
 
 
 def _experiment(config: DictConfig, choices: Mapping[str, str]) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from shallowexp import __version__
 from shallowexp.cli.messages import one_message
-from shallowexp.config.validate import nearest
-from shallowexp.errors import UserError
+from shallowexp.errors import UserError, nearest
 
 KEYS = ("x", "y", "z", "by", "panel", "kind", "pool")
 WHAT = """\

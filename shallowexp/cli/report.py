@@ -8,7 +8,7 @@ from pathlib import Path
 from shallowexp import __version__
 from shallowexp.claims.claim import find
 from shallowexp.cli.messages import one_message
-from shallowexp.config.validate import nearest
+from shallowexp.errors import nearest
 from shallowexp.report.nothing import require_runs
 
 

@@ -4,7 +4,7 @@ One composition costs Hydra 0.15 to 0.3 s. The jobs of a sweep differ in few cho
 Hydra composes once for each distinct choice of groups, and its own function sets the plain values on copies.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
@@ -41,7 +41,7 @@ class Composed(NamedTuple):
 class Ended(NamedTuple):
     """How a sweep's jobs ended: what each is worth to a sweeper that searches, and what to raise to any other."""
 
-    worth: list[float]
+    worth: Callable[[], list[float]]  # asked only by such a sweeper: it costs a look into the store
     error: Exception | None = None
 
 

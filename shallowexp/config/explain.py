@@ -7,8 +7,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 from yaml import YAMLError
 
-from shallowexp.config.validate import nearest, unknown
-from shallowexp.errors import UserError
+from shallowexp.config.validate import unknown
+from shallowexp.errors import UserError, nearest
 
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}

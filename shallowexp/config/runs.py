@@ -21,6 +21,7 @@ from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
 from shallowexp.training.job import Job
 
+EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 NO_PARAMS = ("name", "fresh", "dry_run", "log.model", "log.register")  # what is done with a run, not what it is
 

@@ -4,11 +4,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any
 
 from shallowexp.config import schema
-from shallowexp.errors import ConfigError
+from shallowexp.errors import ConfigError, nearest
 from shallowexp.training.engines import ENGINES
 
 # MLflow's rule for names, less what ends a string in its filters
@@ -85,8 +84,9 @@ def unknown(key: str, known: Sequence[str]) -> str:
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}"
     node, _, name = key.rpartition(".")
-    meant = HERE.get(MEANT.get(name, name), key)
-    if name in ABSENT:
+    canonical = MEANT.get(name, name)
+    meant = HERE.get(canonical, key)
+    if canonical in ABSENT:
         return (
             f"{key} is not a key: descent is plain, over all samples at once; keys there: {', '.join(known) or 'none'}"
         )
@@ -114,8 +114,3 @@ def require(key: str, value: object, valid: bool, allowed: str) -> None:
 def choose(key: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ConfigError(f"{key}={value} is not a choice{nearest(value, choices)}; choices: {', '.join(choices)}")
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    match = get_close_matches(word, list(choices), 1)
-    return f" (did you mean {match[0]}?)" if match else ""

@@ -1,6 +1,6 @@
 """`python -m shallowexp.report.chapter [claims.json's folder]`: docs/chapter.md, every statement with its atoms, from a report.
 
-Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one. Digits that
+Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one, as are README's figures. Digits that
 benchmarks/stability.py saw moving are not shown.
 """
 
@@ -17,6 +17,7 @@ from shallowexp.report.entries import CLAIMS, Entry, judge_all, read
 from shallowexp.report.page import interval
 
 DOCS = CONF.parent / "docs"
+IMAGES = ("symmetry.png", "hidden_size.png", "symmetry.gif")  # README's
 STABILITY = "stability.json"  # experiment -> atom -> how far it moves when the initial weights do, by one part in 1e15
 KINDS = {"d": "definition", "a": "advice"}
 
@@ -91,6 +92,8 @@ def _plain(text: str) -> str:
 def main() -> None:
     if sys.argv[1:]:
         shutil.copy(Path(sys.argv[1]) / CLAIMS, DOCS / CLAIMS)
+        for name in IMAGES:
+            shutil.copy(Path(sys.argv[1]) / name, DOCS / "images" / name)
     (DOCS / "chapter.md").write_text(render(list(read(DOCS, find()).values()), stability()), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from shallowexp import provenance
 from shallowexp.analysis import POOLED, Lacking, Runs, cell_params
 from shallowexp.claims import figures
 from shallowexp.claims.page import Page
-from shallowexp.claims.plots import PANEL, Choice, as_words, plot
+from shallowexp.claims.plots import PANEL, Choice, TooManyPanels, as_words, plot
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
@@ -83,15 +83,12 @@ def draw(runs: Runs) -> Iterator[Figure]:
 
 def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:
     """With medians over what has most values, until one figure can show the rest; the figure names what it pools."""
-    own = {choice.x, choice.y}
-    largest = sorted(set(cells) - own, key=lambda name: -runs.table[name].nunique(dropna=False))
-    for pooled in range(len(largest) + 1):
-        try:
-            return plot(runs, choice._replace(pool=largest[:pooled]), most=PANELS)
-        except UserError:
-            if pooled == len(largest):
-                raise
-    raise AssertionError
+    left = [name for name in cells if name not in (choice.x, choice.y, *choice.pool)]
+    try:
+        return plot(runs, choice, most=PANELS)
+    except TooManyPanels:
+        largest = max(left, key=lambda name: runs.table[name].nunique(dropna=False))
+        return _fitting(runs, choice._replace(pool=[*choice.pool, largest]), cells)
 
 
 def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
@@ -131,7 +128,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
     return environment().get_template("sweep.html.j2").render(
         sweeps=found,
         counts=_counts(found, runs),
-        varied={name: [cell(v) for v in found if not pd.isna(v)] for name, found in varied.items() if name in told},
+        varied={name: [cell(v) for v in values if not pd.isna(v)] for name, values in varied.items() if name in told},
         figures=[(figure, picture(folder / f"{figure.name}.png", SCREEN)) for figure in drawn],
         kinds=("png", "svg", "pdf", "csv"),
         best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),

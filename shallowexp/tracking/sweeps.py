@@ -6,14 +6,13 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from shallowexp.analysis import Runs
-from shallowexp.errors import TrackingError
+from shallowexp.errors import TrackingError, nearest
 from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
@@ -88,10 +87,10 @@ def find(store: Store, reference: str) -> TrackedSweep:
     if len(matching) == 1:
         return matching[0]
     names = ["latest", *dict.fromkeys(sweep.experiment for sweep in there), *(sweep.name for sweep in there)]
-    near = get_close_matches(reference, names, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
     listed = "".join(f"\n  {sweep}" for sweep in there[:SHOWN]) or " none: launch one with shallowexp -m"
-    raise TrackingError(f"there is no sweep {reference!r}{hint} in {store.uri}; sweeps there, newest first:{listed}")
+    raise TrackingError(
+        f"there is no sweep {reference!r}{nearest(reference, names)} in {store.uri}; sweeps there, newest first:{listed}"
+    )
 
 
 def run_ids(store: Store, sweep: TrackedSweep) -> dict[str, str]:

@@ -49,9 +49,11 @@ class BatchedLauncher(BasicLauncher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composed = compose(self.hydra_context.config_loader, self.config, job_overrides)
         ended = self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), self.threads)
-        if ended.error and self.config.hydra.sweeper._target_ in EXHAUSTIVE:
+        searching = self.config.hydra.sweeper._target_ not in EXHAUSTIVE
+        if ended.error and not searching:
             raise ended.error  # a sweeper that searches goes on, with the worst value there is
+        worth = ended.worth() if searching else [None] * len(composed)
         return [
             JobReturn(overrides=job.overrides, cfg=job.config, status=JobStatus.COMPLETED, _return_value=value)
-            for job, value in zip(composed, ended.worth, strict=True)
+            for job, value in zip(composed, worth, strict=True)
         ]
