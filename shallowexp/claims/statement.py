@@ -27,6 +27,7 @@ ALPHA = 0.05
 
 HOLDS, CONTRADICTED, NO_DIFFERENCE, INCONCLUSIVE = "holds", "contradicted", "no difference", "inconclusive"
 CHECKED, REFUTED = "theorem, checked", "theorem, refuted"
+FOR, AGAINST = (HOLDS, CHECKED), (CONTRADICTED, NO_DIFFERENCE, REFUTED)
 RIGHT, OTHER_REASON, CONDITION, WRONG = "right", "right, for another reason", "right under a condition", "wrong"
 OUTCOMES = (RIGHT, OTHER_REASON, CONDITION, WRONG, INCONCLUSIVE)
 
@@ -192,31 +193,36 @@ def judge(statement: Statement, atoms: Iterable[Atom]) -> Judgement:
     stated = [(mine[i], outcomes[i]) for i in deciding if mine[i].role == "stated"]
     reasons = [outcomes[i] for i in deciding if mine[i].role == "reason"]
     outcome = _outcome([o for _, o in stated], reasons)
-    return Judgement(statement, mine, outcomes, outcome, _condition(stated) if outcome == CONDITION else "")
+    return Judgement(statement, mine, outcomes, outcome, "" if outcome in (WRONG, INCONCLUSIVE) else _condition(stated))
 
 
 def _outcome(stated: Sequence[str], reasons: Sequence[str]) -> str:
-    held = [o for o in stated if o in (HOLDS, CHECKED)]
-    open_ = [o for o in stated if o == INCONCLUSIVE]
-    if not stated or 2 * len(open_) > len(stated):
+    """A reason that fails tells more than the place where a statement fails, unless it fails in most places."""
+    held, against = ([o for o in stated if o in kinds] for kinds in (FOR, AGAINST))
+    if not stated or 2 * (len(held) + len(against)) < len(stated):
         return INCONCLUSIVE
     if not held:
         return WRONG
-    if len(held) < len(stated):
-        return CONDITION
-    return RIGHT if all(o in (HOLDS, CHECKED, INCONCLUSIVE) for o in reasons) else OTHER_REASON
+    if len(held) > len(against) and any(o in AGAINST for o in reasons):
+        return OTHER_REASON
+    return CONDITION if against else RIGHT
 
 
 def _condition(stated: Sequence[tuple[Atom, str]]) -> str:
-    """Where it holds and where it does not, in a sentence."""
-    groups: dict[str, list[str]] = {"It holds for": [], "not for": [], "open for": []}
-    for a, outcome in stated:
-        name = {HOLDS: "It holds for", CHECKED: "It holds for", INCONCLUSIVE: "open for"}.get(outcome, "not for")
-        groups[name].append(a.scope)
-    return (
-        "; ".join(f"{name} {enumerate_names(list(dict.fromkeys(scopes)))}" for name, scopes in groups.items() if scopes)
-        + "."
-    )
+    """Where it holds and where it does not, in a sentence; nothing where it holds everywhere."""
+    named = {"It holds for": FOR, "not for": AGAINST, "open for": (INCONCLUSIVE,)}
+    scopes = {
+        name: list(dict.fromkeys(_place(a.scope) for a, o in stated if o in kinds)) for name, kinds in named.items()
+    }
+    if not scopes["not for"] and not scopes["open for"]:
+        return ""
+    return "; ".join(f"{name} {enumerate_names(found)}" for name, found in scopes.items() if found) + "."
+
+
+def _place(scope: str) -> str:
+    """A scope that may stand in a list: "tanh on flower, against x 1" is "tanh on flower (against x 1)"."""
+    first, *more = scope.split(", ", 1)
+    return f"{first} ({more[0]})" if more else first
 
 
 def enumerate_names(names: Sequence[str], most: int = 6) -> str:

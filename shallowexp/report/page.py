@@ -21,9 +21,11 @@ from PIL import Image
 from shallowexp.claims.claim import Claim
 from shallowexp.claims.live import ingredients
 from shallowexp.claims.statement import (
+    AGAINST,
     CHECKED,
     CONDITION,
     CONTRADICTED,
+    FOR,
     HOLDS,
     INCONCLUSIVE,
     NO_DIFFERENCE,
@@ -171,7 +173,7 @@ def background(claim: Claim) -> list[str]:
 def interval(atom: Atom, moved: float = 0.0) -> str:
     """An atom's effect to the two digits that its interval's width warrants, with its unit and what was left out.
 
-    Fewer where they would show what `moved`: the effect's change under rounding.
+    Fewer where they would show what `moved`: the effect's change under rounding, which is named where it reaches half the margin.
     """
     if atom.value is None:
         return ""
@@ -179,21 +181,31 @@ def interval(atom: Atom, moved: float = 0.0) -> str:
     if atom.low is None or atom.high is None:
         return f"{signed(atom.value, '.4g')} {atom.unit}, no interval{lost}"
     digits = [1 - floor(log10(atom.high - atom.low))] if atom.high > atom.low else []
-    digits += [-ceil(log10(2 * moved))] if moved else []
+    matters = 2 * moved >= atom.margin
+    rounding = f", which rounding moves by {moved:.1g}" if moved and matters else ""
+    digits += [-ceil(log10(2 * moved))] if moved and not matters else []
     spec = f".{min(6, max(0, min(digits)))}f" if digits else ".4g"
     value, low, high = (signed(number, spec) for number in (atom.value, atom.low, atom.high))
-    return f"{value} [{low}, {high}] {atom.unit}{lost}"
+    return f"{value} [{low}, {high}] {atom.unit}{rounding}{lost}"
 
 
 def sentence(found: Judgement) -> str:
-    """Of a statement: its condition, and the strongest and the weakest of what decides it."""
-    deciding = [a for a in found.atoms if a.role in DECIDING and a.value is not None]
-    if not deciding:
-        details = [a.detail or a.text for a in found.atoms if a.role == "stated"]
-        return details[0] if details else "No runs yet."
-    weakest, *_, most = [*sorted(deciding, key=strength), max(deciding, key=strength)]
-    words = [f"{found.condition} " if found.condition else "", f"Strongest: {most.scope} {interval(most)}"]
-    return "".join(words) + (f"; weakest: {weakest.scope} {interval(weakest)}." if weakest is not most else ".")
+    """Of a statement: its condition, and the strongest that speaks for it, and against it or else the weakest."""
+    deciding = [(a, o) for a, o in zip(found.atoms, found.outcomes, strict=True) if a.role in DECIDING]
+    measured = [(a, o) for a, o in deciding if a.value is not None]
+    held, failed = (sorted((a for a, o in measured if o in kinds), key=strength) for kinds in (FOR, AGAINST))
+    chosen = {"strongest": held[-1:], "weakest": held[:-1][:1] if not failed else [], "against it": failed[-1:]}
+    words = [f"{name}: {_scope(a)} {interval(a)}" for name, atoms in chosen.items() for a in atoms]
+    words = words or [a.detail or a.text for a, _ in deciding[:1]] or ["no runs yet"]
+    return f"{found.condition} {_begin('; '.join(words))}.".strip()
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _scope(atom: Atom) -> str:
+    return f"{atom.scope} (its reason)" if atom.role == "reason" else atom.scope
 
 
 def said(entry: Entry, judged: Sequence[Judgement]) -> list[Judgement]:
@@ -211,8 +223,9 @@ def place(entry: Entry) -> int:
 
 
 def strength(atom: Atom) -> float:
-    """The effect in margins."""
-    return abs(atom.value or 0.0) / atom.margin if atom.margin else 0.0
+    """The effect in margins; of one that is to be small, how far it stays from its margin."""
+    effect = abs(atom.value or 0.0) / atom.margin if atom.margin else 0.0
+    return effect if atom.expects in ("above", "below") else abs(1 - effect)
 
 
 def strongest(entry: Entry) -> Atom | None:
@@ -221,10 +234,11 @@ def strongest(entry: Entry) -> Atom | None:
 
 
 def against(judged: Sequence[Judgement]) -> list[tuple[Judgement, Atom]]:
-    """The strongest thing that speaks against each statement that is not simply right, wrong ones first."""
+    """The strongest effect that speaks against each statement that is not simply right, wrong ones first."""
     found = []
-    for one in sorted(judged, key=lambda one: -OUTCOMES.index(one.outcome)):
-        mine = [a for a, o in zip(one.atoms, one.outcomes, strict=True) if o == CONTRADICTED and a.role in DECIDING]
+    for one in judged:
+        deciding = zip(one.atoms, one.outcomes, strict=True)
+        mine = [a for a, o in deciding if o in (CONTRADICTED, NO_DIFFERENCE) and a.role in DECIDING]
         if mine and one.outcome in (WRONG, CONDITION, OTHER_REASON):
             found.append((one, max(mine, key=strength)))
     ranked = sorted(found, key=lambda pair: (pair[0].outcome != WRONG, -strength(pair[1])))

@@ -53,6 +53,9 @@ def test_a_theorem_is_checked_or_refuted_without_an_interval():
         ([("stated", -0.5), ("stated", 0.0)], s.WRONG),
         ([("stated", 0.5), ("reason", -0.6)], s.OTHER_REASON),
         ([("stated", 0.5), ("reason", 0.6)], s.RIGHT),
+        ([("stated", 0.5), ("stated", 0.5), ("stated", -0.6), ("reason", 0.0)], s.OTHER_REASON),
+        ([("stated", 0.5), ("stated", -0.6), ("reason", -0.6)], s.CONDITION),
+        ([("stated", -0.5), ("reason", -0.6)], s.WRONG),
         ([("stated", 0.5), ("control", -0.6), ("extension", -0.5)], s.RIGHT),
         ([("control", 0.5)], s.INCONCLUSIVE),
         ([], s.INCONCLUSIVE),
@@ -68,6 +71,8 @@ def test_mostly_open_is_inconclusive_and_a_condition_names_where():
     assert judge(chapter()[NUMBER], [open_, open_, holds]).outcome == s.INCONCLUSIVE
     found = judge(chapter()[NUMBER], [open_, holds, against])
     assert (found.outcome, found.condition) == (s.CONDITION, "It holds for flower; not for digits; open for wine.")
+    found = judge(chapter()[NUMBER], [open_, made("above", 0.5, scope="flower, 4 units")])
+    assert (found.outcome, found.condition) == (s.RIGHT, "It holds for flower (4 units); open for wine.")
 
 
 def test_many_tests_are_corrected_within_a_statement():

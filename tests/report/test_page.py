@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from shallowexp.claims.claim import Claim
-from shallowexp.claims.statement import OUTCOMES, Atom, Judgement, Statement, atom, theorem
+from shallowexp.claims.statement import OUTCOMES, Atom, Judgement, Statement, atom, chapter, judge, theorem
 from shallowexp.claims.statistics import Effect
 from shallowexp.report import page
 from tests.report.conftest import TIMEOUT
@@ -179,7 +179,9 @@ def test_every_figure_is_drawn_and_said(browser):
 def test_the_page_opens_with_the_findings_and_what_speaks_against_the_chapter(browser):
     assert all_of(browser, ".headline", "e.textContent")[0].startswith("Units that start <equal> stay equal & Donau")
     told = all_of(browser, ".told li", "e.textContent.replace(/\\s+/g, ' ')")
-    assert told[0].startswith(f"Title <16>. The text says & {LONG}. Against it: rises {LONG}? No, \u22123.00 [")
+    assert told[0].startswith(
+        f"Title <16> (right under a condition): The text says & {LONG}. Against it: rises {LONG}? No, \u22123.00 ["
+    )
     assert len(told) == 1  # the only extension holds nothing
 
 
@@ -364,9 +366,10 @@ def test_an_effect_has_the_digits_that_its_interval_warrants(effect, words):
 
 @pytest.mark.parametrize(
     ("moved", "words"),
-    [(0.0, "+0.50 [+0.41, +0.59] nats"), (0.004, "+0.50 [+0.41, +0.59] nats"), (0.006, "+0.5 [+0.4, +0.6] nats")],
+    [(0.0, "+0.50 [+0.41, +0.59] nats"), (0.004, "+0.50 [+0.41, +0.59] nats"), (0.006, "+0.5 [+0.4, +0.6] nats"),
+     (0.05, "+0.50 [+0.41, +0.59] nats, which rounding moves by 0.05")],
 )  # fmt: skip
-def test_digits_that_moved_are_not_shown(moved, words):
+def test_digits_that_moved_are_not_shown_unless_the_move_matters(moved, words):
     assert page.interval(atom(Effect(0.5, 0.0435, 20), "above", 0.1, "nats", "x"), moved) == words
 
 
@@ -399,3 +402,36 @@ def test_a_picture_is_made_to_fit_the_screen(tmp_path):
     shown = page.picture(tmp_path / "wide.png", page.SCREEN)
     assert (shown.width, shown.height) == (1920, 480)
     assert len(shown.source) < 10_000
+
+
+def statement_10(*effects: tuple[float, str, str]) -> Judgement:
+    """Of statement 10, an atom for each effect (in nats; expected below 0 by more than 0.1), role and scope."""
+    number = chapter()["10"]
+    atoms = [
+        atom(Effect(value, 0.01, 20), "below", 0.1, "nats", scope, "10", role, scope) for value, role, scope in effects
+    ]
+    return judge(number, atoms)
+
+
+def test_a_statement_names_the_strongest_for_it_and_against_it():
+    flower, wine, against = (-0.9, "stated", "flower"), (-0.5, "stated", "wine"), (0.3, "stated", "iris")
+    said = page.sentence(statement_10(flower, wine))
+    assert said == "Strongest: flower −0.900 [−0.921, −0.879] nats; weakest: wine −0.500 [−0.521, −0.479] nats."
+    said = page.sentence(statement_10(flower, wine, against))
+    assert said.startswith("It holds for flower and wine; not for iris. Strongest: flower")
+    assert said.endswith("; against it: iris +0.300 [+0.279, +0.321] nats.")
+    said = page.sentence(statement_10(flower, wine, (0.0, "reason", "steps")))
+    assert said.endswith("; against it: steps (its reason) +0.000 [−0.021, +0.021] nats.")
+    assert page.sentence(statement_10()) == "No runs yet."
+
+
+def test_what_stands_against_the_chapter_begins_with_what_is_wrong():
+    wrong, partly = (
+        statement_10((0.2, "stated", "iris")),
+        statement_10((-0.9, "stated", "flower"), (0.9, "stated", "wine")),
+    )
+    reason = statement_10((-0.9, "stated", "flower"), (0.0, "reason", "steps"))
+    found = page.against([partly, reason, statement_10((-0.9, "stated", "flower")), wrong])
+    assert [(one.outcome, one_atom.scope) for one, one_atom in found] == [
+        ("wrong", "iris"), ("right under a condition", "wine"), ("right, for another reason", "steps")
+    ]  # fmt: skip
