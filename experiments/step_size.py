@@ -22,10 +22,8 @@ from shallowexp.claims.vocabulary import (
     Runs,
     atom,
     effect,
-    legend,
     replay,
     require,
-    step_axis,
     with_weights,
 )
 from shallowexp.network.initializers import Parameters
@@ -47,18 +45,11 @@ def figure(runs: Runs) -> Page:
     page["sharpness"].set(
         title=f"{DATA}: learning rate x sharpness; line: edge of stability", yscale="log", ylim=(0.05, 10)
     )
-    shown = (
-        steps[steps["data"] == DATA]
-        .groupby(["fingerprint", "train.learning_rate", "window"], as_index=False)["rise"]
-        .mean()
-    )
-    for rate, line in shown.groupby("train.learning_rate"):
-        mean = line.groupby("window")["rise"].mean()
-        page["rises"].plot(mean.index, mean, "o-", markersize=3.5, label=f"{rate:g}")
-    page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss", ylim=(-0.02, 0.62))
-    step_axis(page["rises"])
-    legend(page["rises"], title="learning rate")
-    page.add("rises", pd.DataFrame(shown))
+    shown = steps[steps["data"] == DATA].assign(step=steps["window"])
+    mean = shown.groupby(["train.learning_rate", "step"], as_index=False)["rise"].mean()
+    page.curves("rises", runs._replace(histories=mean), "rise", by="train.learning_rate")
+    page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss, over all runs", ylim=(-0.02, 0.62))
+    page["rises"].get_legend().set_title("learning rate")
     return page
 
 

@@ -53,6 +53,7 @@ CLASSES = ("#3f90da", "#bd1f01")
 UNIT = "#1b7a3d"  # a hidden unit in the input plane
 BAND = (0.1, 0.9)
 SCREEN_DPI, FRAME, LAST = 100, 350, 2500  # of an animation: pixels per inch, milliseconds of a frame and of the last
+CURVE = "curve|"  # how the id of a curve in an SVG begins: curve|panel|name of x|label
 SMALL = 720  # pixels: what MLflow's pages have room for
 
 
@@ -103,9 +104,20 @@ def median_and_band(
             3 if style["linestyle"] != "-" else 2
         )  # where lines coincide, the solid one shows through the gaps of others
         style = {**style, "zorder": above - len(drawn) / 100, "marker": "o" if len(summary) == 1 else None}
-        ax.plot(summary.index, summary["median"], label=label(value), **style)  # one point alone needs a marker
-        ax.fill_between(summary.index, summary["low"], summary["high"], color=style["color"], alpha=0.2, linewidth=0)
-        drawn.append(summary.reset_index(names=x).assign(**{by: value, "measure": y}))
+        known = f"{ax.get_label()}|{x}|{label(value)}"
+        ax.plot(
+            summary.index, summary["median"], label=label(value), gid=CURVE + known, **style
+        )  # one point alone needs a marker
+        ax.fill_between(
+            summary.index,
+            summary["low"],
+            summary["high"],
+            color=style["color"],
+            alpha=0.2,
+            linewidth=0,
+            gid=f"band|{known}",
+        )
+        drawn.append(summary.reset_index(names=x).assign(**{by: value, "measure": y, "curve": label(value)}))
     return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()
 
 

@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from math import ceil, floor, isfinite, log10
@@ -38,6 +39,7 @@ from shallowexp.claims.statement import (
     Judgement,
     chapter,
 )
+from shallowexp.report.drawing import drawing
 from shallowexp.report.entries import Entry
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -124,10 +126,11 @@ def write(
         counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
         outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
+        drawing=partial(drawing, output),
         small=lambda name: picture(output / f"{name}-card.png", CARD),
         there=lambda name: (output / name).is_file(),
         live=ingredients(),
-        **script("network.js", "live.js"),
+        **script("network.js", "live.js", "curves.js"),
     )
     path = output / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")

@@ -1,6 +1,7 @@
 """A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from os import environ
 from pathlib import Path
@@ -18,6 +19,7 @@ from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
 from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
+from shallowexp.report.drawing import drawing
 from shallowexp.report.page import SCREEN, cell, environment, picture, script
 from shallowexp.report.terminal import say
 from shallowexp.tracking.sweeps import TrackedSweep
@@ -129,7 +131,9 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         sweeps=found,
         counts=_counts(found, runs),
         varied={name: [cell(v) for v in values if not pd.isna(v)] for name, values in varied.items() if name in told},
-        figures=[(figure, picture(folder / f"{figure.name}.png", SCREEN)) for figure in drawn],
+        figures=drawn,
+        picture=lambda name: picture(folder / f"{name}.png", SCREEN),
+        drawing=partial(drawing, folder),
         kinds=("png", "svg", "pdf", "csv"),
         best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),
         more=max(0, len(ranked) - CELLS),
@@ -139,7 +143,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         total=len(runs.table),
         command=provenance.command(),
         about=provenance.about(),
-        **script("sweep.js"),
+        **script("sweep.js", "curves.js"),
     )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from shallowexp.analysis import Runs
 from shallowexp.claims.claim import Claim
+from shallowexp.claims.page import Page
 from shallowexp.claims.statement import OUTCOMES, Atom, Judgement, Statement, atom, chapter, judge, theorem
 from shallowexp.claims.statistics import Effect
 from shallowexp.report import page
@@ -50,6 +52,22 @@ JUDGED = [
     ("5", "inconclusive", [], [], ""),
     ("10", "right, for another reason", [], [], ""),
 ]
+
+
+NAMED = "plain"  # its figure has curves
+LEVELS = {"1": 0.5, 'a "b" <i>| c': 2.0}
+
+
+def curves() -> Page:
+    """Two panels, in each a curve of three runs for each level: at steps 0, 1 and 10 its medians are the level's number times 1, 2 and 3."""
+    rows = [
+        {"step": step, "loss": factor * rise * (1 + 0.1 * run), "kind": kind}
+        for kind, factor in LEVELS.items() for rise, step in enumerate((0, 1, 10), 1) for run in (-1, 0, 1)
+    ]  # fmt: skip
+    page = Page([["left & 1", "2"]], size=(9, 4))
+    for panel in page.axes:
+        page.curves(panel, Runs(pd.DataFrame(), pd.DataFrame(rows), {}), "loss", by="kind")
+    return page
 
 
 @dataclass
@@ -92,6 +110,9 @@ def entries(output: Path) -> list[Entry]:
         made.append(Entry(Claim(name, output / f"{name}.py"), atoms, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
+    drawn = curves()
+    drawn.figure.savefig(output / f"{NAMED}.svg")
+    drawn.numbers.to_csv(output / f"{NAMED}.csv", index=False)
     (output / "moves.png").write_bytes((output / "plain.png").read_bytes())
     made[0].headline = f"Units that start <equal> stay equal & {LONG}."
     made[0].animation = output / "moves.png"
@@ -170,10 +191,10 @@ def test_every_figure_is_drawn_and_said(browser):
     )
     browser.set_script_timeout(TIMEOUT)
     widths = browser.execute_async_script(drawn)
-    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 5  # one finding
+    assert sorted(widths) == [page.CARD] * 4 + [page.SCREEN] * 4  # one finding; curves are drawn
     assert all(all_of(browser, "img", "e.alt"))
-    said = all_of(browser, "figure img", "e.alt")[2]
-    assert said.startswith("One line rises & the other <stays>.")
+    said = all_of(browser, "figure img", "e.alt")[1], all_of(browser, "[role=img]:has(.drawn)", "e.ariaLabel")[0]
+    assert all(words.startswith("One line rises & the other <stays>.") for words in said)
 
 
 def test_the_page_opens_with_the_findings_and_what_speaks_against_the_chapter(browser):
@@ -315,7 +336,7 @@ def test_enter_on_a_figure_opens_it_at_full_size(browser):
 
 def test_words_stay_words(browser):
     assert browser.execute_script("return window.bad") is None
-    assert all_of(browser, "script:not(#live-data, [type=module]), b, i, [onerror]", "e.outerHTML") == []
+    assert all_of(browser, "script:not([type='application/json'], [type=module]), b, i, [onerror]", "e.outerHTML") == []
     text = all_of(browser, "main", "e.textContent")[0]
     for words in (
         '<script>window.bad = 1</script> & "quotes"',
@@ -435,3 +456,46 @@ def test_what_stands_against_the_chapter_begins_with_what_is_wrong():
     assert [(one.outcome, one_atom.scope) for one, one_atom in found] == [
         ("wrong", "iris"), ("right under a condition", "wine"), ("right, for another reason", "steps")
     ]  # fmt: skip
+
+
+def pointed(browser, curve: str, point: int) -> list[str]:
+    """What is told with the pointer on this vertex of a curve."""
+    from selenium.webdriver import ActionChains
+
+    svg, x, y = browser.execute_script(
+        """const line = document.getElementById(arguments[0]), svg = line.ownerSVGElement;
+           svg.scrollIntoView({block: "center", behavior: "instant"});
+           const numbers = line.querySelector("path").getAttribute("d").match(/-?[\\d.]+/g).map(Number), i = 2 * arguments[1];
+           const at = new DOMPoint(numbers[i], numbers[i + 1]).matrixTransform(svg.getScreenCTM()), box = svg.getBoundingClientRect();
+           return [svg, at.x - box.x - box.width / 2, at.y - box.y - box.height / 2]""",
+        curve,
+        point,
+    )
+    ActionChains(browser).move_to_element_with_offset(svg, round(x), round(y)).perform()
+    return all_of(browser, ".tip:not([hidden])", "e.textContent")
+
+
+def test_a_curve_under_the_pointer_tells_its_numbers_and_a_button_hides_it_in_all_panels(browser):
+    browser.set_window_size(1280, 900)
+    found = browser.execute_script("return JSON.parse(document.querySelector('.curves').textContent)")
+    hostile = list(LEVELS)[1]
+    assert [(one["label"], len(one["points"])) for one in found] == [("1", 3), ("1", 3), (hostile, 3), (hostile, 3)]
+    assert found[0]["points"] == [[0, 0.5, 0.46, 0.54], [1, 1.0, 0.92, 1.08], [10, 1.5, 1.38, 1.62]]
+    assert pointed(browser, found[0]["id"], 1) == ["1, step 1: 1 (8 of 10 runs: 0.92 to 1.08)"]
+    assert pointed(browser, found[3]["id"], 2) == [f"{hostile}, step 10: 6 (8 of 10 runs: 5.52 to 6.48)"]
+    assert all_of(browser, ".drawn .near", "e.id") == [found[3]["id"]]
+
+    assert all_of(browser, ".cells button", "e.textContent") == list(LEVELS)
+    browser.execute_script("document.querySelectorAll('.cells button')[1].click()")
+    assert all_of(browser, ".cells button", "e.ariaPressed") == ["true", "false"]
+    hidden = all_of(browser, ".drawn .off", "e.id")
+    assert set(hidden) == {id_ for one in found[2:] for id_ in (one["id"], one["id"].replace("-curve|", "-band|"))}
+    assert pointed(browser, found[0]["id"], 1)
+    assert not pointed(browser, found[3]["id"], 2)
+    browser.execute_script("document.querySelectorAll('.cells button')[1].click()")
+    assert not all_of(browser, ".drawn .off", "e.id")
+
+
+def test_ids_are_of_one_figure(browser):
+    ids = all_of(browser, "[id]", "e.id")
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,61 @@
+"""A figure's SVG inside a page: its curves are named, so that a pointer finds their numbers and a button switches them off."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import pandas as pd
+from markupsafe import Markup
+
+from shallowexp.claims.figures import CURVE
+
+LARGEST = 250_000  # bytes: planes and clouds of points weigh less as pixels
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+
+
+class Drawing(NamedTuple):
+    """An SVG and what its curves show: id, label, the name of x, and points (x, median, low, high)."""
+
+    svg: Markup
+    curves: list[dict[str, Any]]
+
+
+def drawing(folder: Path, name: str) -> Drawing | None:
+    """Of name.svg, with the numbers of name.csv, a row a point; None where no curve is in it, or it is too large."""
+    path = folder / f"{name}.svg"
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        return None
+    root = ElementTree.parse(path).getroot()
+    names = [found for element in root.iter() if (found := element.get("id", "")).startswith(CURVE)]
+    if not names:
+        return None
+    numbers = pd.read_csv(folder / f"{name}.csv", dtype={"curve": str, "panel": str})
+    order = {label: i for i, label in enumerate(numbers["curve"].dropna().unique())}  # the legend's
+    names.sort(key=lambda found: order[found.split("|", 3)[3]])
+    stem = re.sub(r"\W", "-", name)
+    return Drawing(_inside(root, stem), [_curve(curve, stem, numbers) for curve in names])
+
+
+def _inside(root: ElementTree.Element, stem: str) -> Markup:
+    """The SVG without what only a file needs; an id is of one figure of the page."""
+    for parent in list(root.iter()):
+        for child in [child for child in parent if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style")]:
+            parent.remove(child)
+        for key, value in parent.items():
+            if key == "id":
+                parent.set(key, f"{stem}-{value}")
+            elif key == f"{{{XLINK}}}href" or "url(#" in value:
+                parent.set(key, value.replace("#", f"#{stem}-", 1))
+    root.attrib = {"class": "drawn", "viewBox": root.get("viewBox", "")}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _curve(name: str, stem: str, numbers: pd.DataFrame) -> dict[str, Any]:
+    _, panel, x, label = name.split("|", 3)
+    mine = numbers[(numbers["panel"] == panel) & (numbers["curve"] == label)]
+    points = mine[[x, "median", "low", "high"]]
+    rows = [[float(f"{value:.4g}") for value in row] for row in points.itertuples(index=False)]
+    return {"id": f"{stem}-{name}", "label": label, "x": x, "points": rows}
