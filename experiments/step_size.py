@@ -46,10 +46,10 @@ def figure(runs: Runs) -> Page:
         title=f"{DATA}: learning rate x sharpness; line: edge of stability", yscale="log", ylim=(0.05, 10)
     )
     shown = steps[steps["data"] == DATA].assign(step=steps["window"])
-    mean = shown.groupby(["train.learning_rate", "step"], as_index=False)["rise"].mean()
+    mean = shown.groupby(["train.learning_rate", "step"])["rise"].mean().reset_index()
     page.curves("rises", runs._replace(histories=mean), "rise", by="train.learning_rate")
     page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss, over all runs", ylim=(-0.02, 0.62))
-    page["rises"].get_legend().set_title("learning rate")
+    page["rises"].legend(title="learning rate")
     return page
 
 
