@@ -48,8 +48,7 @@ def figure(runs: Runs) -> Page:
     shown = steps[steps["data"] == DATA].assign(step=steps["window"])
     mean = shown.groupby(["train.learning_rate", "step"])["rise"].mean().reset_index()
     page.curves("rises", runs._replace(histories=mean), "rise", by="train.learning_rate")
-    page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss, over all runs", ylim=(-0.02, 0.62))
-    page["rises"].legend(title="learning rate")
+    page["rises"].set(title=f"{DATA}: fraction of steps that raise the loss, by learning rate", ylim=(-0.02, 0.62))
     return page
 
 
