@@ -31,6 +31,7 @@ def _report() -> int:
         "--sweep", action="append", metavar="SWEEP",
         help="a page of any sweep instead: latest, a run id or an experiment; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--log", action="store_true", help="keep that page among the sweep's artifacts in MLflow too")
     parser.add_argument(
         "--train", action="store_true", help="first train the runs that are missing from the experiments' sweeps"
     )
@@ -50,8 +51,10 @@ def _report() -> int:
             parser.error("--sweep stands alone: it is of any sweep's runs, the names are of experiments")
         from shallowexp.report import sweep_page
 
-        print(f"written: {sweep_page.write(arguments.sweep, arguments.output)}")
+        print(f"written: {sweep_page.write(arguments.sweep, arguments.output, arguments.log)}")
         return 0
+    if arguments.log:
+        parser.error("--log is of a sweep's page: add --sweep")
     asked = list(dict.fromkeys(names)) or list(found)
     if not arguments.train:
         require_runs(asked)

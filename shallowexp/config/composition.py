@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from shallowexp import CONF
-from shallowexp.config import schema  # noqa: F401  (registers the types that conf/config.yaml names)
+from shallowexp.config import help, schema  # noqa: F401  (register what conf/config.yaml names)
 from shallowexp.errors import ConfigError
 
 MOST_RUNS = 1_000_000  # of a sweep: their names alone take 100 MB, writing them an hour

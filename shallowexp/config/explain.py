@@ -11,6 +11,7 @@ from shallowexp.config.validate import unknown
 from shallowexp.errors import UserError, nearest
 
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
+MANY = 100  # values that a message writes out
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -39,11 +40,23 @@ def explain(error: Exception) -> tuple[str | None, int]:
 
 
 def _unreadable(override: str, cause: object) -> str:
+    if asked := re.fullmatch(r"(.+)=logspace\(([^,]+),([^,]+),(\d+)\)", override):
+        return _logspace(*asked.groups())
     if "=" not in override:
         return f"{override} is not key=value, without blanks around the =; shallowexp --help lists the keys"
     if override.endswith(","):
         return f"{override} ends with a comma: write values without blanks between them, key=one,two"
     return f"{override} cannot be read{f' ({cause})' if cause else ''}; {GRAMMAR} says how it is written"
+
+
+def _logspace(key: str, first: str, last: str, n: str) -> str:
+    """Hydra's grammar has no ranges over logarithms."""
+    try:
+        low, high, count = float(first), float(last), min(int(n), MANY)
+        values = [10 ** (low + (high - low) * i / max(count - 1, 1)) for i in range(count)]
+    except (ValueError, OverflowError):
+        return f"{key}=logspace({first},{last},{n}): numbers are needed, logspace(-3,1,9)"
+    return f"Hydra has no logspace: write {key}={','.join(f'{value:.4g}' for value in values)}"
 
 
 def _mistyped(value: str, kind: str, text: str) -> str:

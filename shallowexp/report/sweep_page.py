@@ -22,6 +22,7 @@ from shallowexp.report import sweeps
 from shallowexp.report.drawing import drawing
 from shallowexp.report.page import SCREEN, cell, environment, picture, script
 from shallowexp.report.terminal import say
+from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep
 
 LOSS = "train/loss"
@@ -31,6 +32,7 @@ MEASURED = {  # what is drawn where it varies: the words for it
     "saturation/fraction": "How much of the hidden layer is saturated",
 }
 CELLS, ROWS, PANELS, NUMERIC, PLANES = 12, 500, 6, 3, 6  # at most, on the page
+KINDS = ("png", "svg", "pdf", "csv")
 SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` serves a local store
 
 
@@ -40,9 +42,17 @@ class Figure(NamedTuple):
     page: Page
 
 
-def write(references: Sequence[str], output: Path | None) -> Path:
-    """Write <output>/index.html with its figures, their numbers and runs.csv beside it; a folder below report/ is the default."""
-    found, runs = sweeps.read(references)
+def write(references: Sequence[str], output: Path | None, log: bool = False) -> Path:
+    """Write <output>/index.html with its figures, their numbers and runs.csv beside it; a folder below report/ is the default.
+
+    With `log` all of it is among the artifacts of each sweep too, in its folder report/.
+    """
+    store = Store.open(create=False)
+    found, runs = sweeps.read(references, store)
+    if log and (whole := [sweep.name for sweep in found if not sweep.run_id]):
+        raise UserError(
+            f"--log: {', '.join(whole)} is an experiment, name one of its sweeps (shallowexp-runs lists them)"
+        )
     runs = runs.once()
     folder = output or Path("report") / "-".join(["sweep", *(sweep.name for sweep in found)])
     try:
@@ -56,6 +66,13 @@ def write(references: Sequence[str], output: Path | None) -> Path:
     runs.table.to_csv(folder / "runs.csv")
     path = folder / "index.html"
     path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
+    made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in drawn for kind in KINDS)]
+    for sweep in found if log else ():
+        if not sweep.run_id:
+            raise UserError(
+                f"--log: {sweep.name} is an experiment, name one of its sweeps (shallowexp-runs lists them)"
+            )
+        store.sweep(sweep.run_id).log_artifacts({f"report/{file.name}": file.read_bytes() for file in made})
     return path
 
 
@@ -134,7 +151,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         figures=drawn,
         picture=lambda name: picture(folder / f"{name}.png", SCREEN),
         drawing=partial(drawing, folder),
-        kinds=("png", "svg", "pdf", "csv"),
+        kinds=KINDS,
         best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),
         more=max(0, len(ranked) - CELLS),
         lost=_words(lost.sort_values("diverged", ascending=False, kind="stable")[:CELLS]),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 
 from shallowexp import __version__
 from shallowexp.config.composition import VERSION_BASE
+from shallowexp.config.schema import LogSchema, ObjectiveSchema, RunSchema, TrainSchema
 from shallowexp.provenance import commit
 from tests import held
 from tests.brand_new import add_experiment
@@ -212,6 +214,15 @@ def test_help_is_light(tmp_path):
     done = process("python", "-c", code, cwd=tmp_path)
     assert "symmetry" in done.stdout
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_help_has_every_key_with_its_words(tmp_path):
+    said = command("shallowexp", "--help", cwd=tmp_path).stdout
+    keys = [name for name, group in vars(RunSchema()).items() if not isinstance(group, dict)]
+    keys += [name for part in (TrainSchema, LogSchema, ObjectiveSchema) for name in vars(part())]
+    assert all(re.search(rf"^ *{key}:", said, re.MULTILINE) for key in keys)
+    assert "which runs become MLflow models" in said
+    assert "random" in said and "shallowexp -m " in said  # a group's choices, an example
 
 
 def test_garbage_is_collected_once_start_up_is_over(workplace):

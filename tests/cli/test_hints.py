@@ -21,6 +21,8 @@ HINTS = {
     ("--activation=relu",): "write activation=relu",
     ("train.steps=1e4",): "a whole number is needed, written 10000",
     ("train.learning_rate=abc",): "a number is needed",
+    ("-m", "init.scale=logspace(-3,1,3)"): "write init.scale=0.001,0.1,10",
+    ("-m", "init.scale=logspace(-3,b,3)"): "numbers are needed",
     ("init=he", "init.scale=2"): "not a key of the init that was chosen; keys there: gain, fan",
 }
 

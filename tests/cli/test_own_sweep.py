@@ -51,6 +51,16 @@ def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, fold
     assert kinds == {".png", ".svg", ".pdf", ".csv"}
 
 
+def test_its_page_is_among_its_artifacts_when_asked(swept, folder):
+    made = command("shallowexp-report", "--sweep", "latest", "--output", "talk", "--log", cwd=folder)
+    assert made.returncode == 0, made.stderr
+    kept = next(folder.glob("mlruns/*/*/artifacts/report"))
+    assert {path.name for path in kept.iterdir()} == {path.name for path in (folder / "talk").iterdir()}
+    assert (kept / "index.html").read_bytes() == (folder / "talk" / "index.html").read_bytes()
+    assert "add --sweep" in command("shallowexp-report", "--log", cwd=folder).stderr
+    assert "name one of its sweeps" in command("shallowexp-report", "--sweep", "shallowexp", "--log", cwd=folder).stderr
+
+
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".csv"])
 def test_a_figure_is_one_file_that_says_where_it_comes_from(swept, folder, suffix):
     asked = ["kind=heat", "x=init.scale", "y=activation", "z=train/loss", "-o", f"map{suffix}"]
