@@ -14,7 +14,7 @@ from shallowexp.report.chapter import key, render, stability
 from shallowexp.report.entries import read
 from shallowexp.report.reading import digest
 from shallowexp.report.registration import hypotheses
-from tests.commands import command
+from tests.commands import command, process
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +43,25 @@ def test_each_atom_of_the_kept_report_was_perturbed():
 def test_the_kept_report_has_the_hypotheses_that_are_in_the_code(name):
     entry = read(ROOT / "docs", find())[name]
     assert entry.hypotheses == digest([hypotheses(entry.claim.path.read_text(encoding="utf-8"))])
+
+
+def test_the_readmes_session_to_the_letter(workplace):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    session = text.split("## A session")[1].split("\n## ")[0]
+    commands = re.findall(r"^    (.*)", session, re.MULTILINE)
+    assert [shlex.split(line)[0] for line in commands] == [
+        "python",
+        "shallowexp",
+        "shallowexp-report",
+        "shallowexp-plot",
+    ]
+    for line in commands:
+        program, *arguments = shlex.split(line)
+        done = (process if program == "python" else command)(program, *arguments, cwd=workplace)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (workplace / "accuracy.svg").exists() and list(workplace.glob("report/sweep-*/index.html"))
+    (cell,) = re.findall(r"```python\n(.*?)```", session, re.DOTALL)
+    assert process("python", "-c", cell, cwd=workplace).returncode == 0
 
 
 def test_extending_to_the_letter(workplace):
