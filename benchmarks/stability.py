@@ -47,7 +47,7 @@ def perturbed(claim: Claim, store: Store) -> list[Atom]:
     """The atoms of its sweep, trained from perturbed weights."""
     runs = [replace(run, job=replace(run.job, init=of(run.job.init))) for run in compose(claim.name).runs]
     tracker = ExperimentTracker.open(claim.name, store)
-    tracker.sweep(runs, runs, None)
+    tracker.sweep(runs, runs)
     return list(claim.load().atoms(store.read(claim.name, [run.fingerprint for run in runs])))
 
 

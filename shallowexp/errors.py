@@ -18,6 +18,10 @@ class TrackingError(UserError):
     """A store that cannot be used; the message names its URI and what to do."""
 
 
+class PoolError(UserError):
+    """Workers, or a scheduler, that cannot be used; the message names them and what to do."""
+
+
 class RunDamaged(UserError):
     """A tracked run with a file that is gone or broken; the message names the file and what to do."""
 

@@ -10,14 +10,15 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import yaml
-from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_info
 
 from shallowexp import CONF, __version__
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 @cache
@@ -50,11 +51,14 @@ class Configured(Protocol):
     def overrides(self) -> Sequence[str]: ...
 
     @property
-    def config(self) -> DictConfig: ...
+    def config(self) -> "DictConfig": ...
 
 
 def configuration(composed: Sequence[Configured], multirun: str) -> dict[str, bytes]:
     """The configuration files that a sweep's parent run keeps: Hydra's tree, the first job's configuration, each job's overrides."""
+    import yaml
+    from omegaconf import OmegaConf
+
     overrides = yaml.dump([list(job.overrides) for job in composed], Dumper=yaml.CSafeDumper, default_flow_style=None)
     files = {
         "overrides.yaml": overrides,

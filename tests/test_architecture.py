@@ -24,14 +24,15 @@ ROOMS = {  # a room: the rooms that it may import
     "tracking": set(),
     "claims": {"network"},
     "models": {"network", "training", "config", "tracking"},
-    "sweeps": {"network", "training", "config", "tracking", "claims", "models"},
+    "pool": {"config", "training"},
+    "sweeps": {"network", "training", "config", "tracking", "claims", "models", "pool"},
     "report": {"config", "tracking", "claims", "sweeps"},
     "cli": {"config", "claims", "sweeps", "report"},
     "plugin": {"config"},
     "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report"},
 }
 DOORS = {"__init__": {"api"}, "__main__": {"cli"}}  # files beside the rooms that nobody imports
-FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn"}
+FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn", "distributed"}
 MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the standard library are for all
     "network": {"sklearn"},
     "training": {"numba"},
@@ -39,6 +40,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "tracking": {"mlflow", "sqlalchemy"},
     "claims": {"matplotlib"},
     "models": {"mlflow"},
+    "pool": {"distributed"},
     "sweeps": set(),
     "report": {"omegaconf"},
     "cli": {"hydra", "omegaconf"},

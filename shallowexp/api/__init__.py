@@ -22,7 +22,7 @@ from shallowexp.claims.page import Page as Page
 from shallowexp.claims.plots import Choice
 from shallowexp.claims.plots import plot as _plot
 from shallowexp.config import runs as planning
-from shallowexp.config.composition import compose_one, compose_sweep
+from shallowexp.config.composition import Workers, compose_one, compose_sweep
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import EXPERIMENT, Run
 from shallowexp.errors import ConfigError, RunsFailed
@@ -164,11 +164,13 @@ def sweep(
     *overrides: str,
     experiment: str = EXPERIMENT,
     threads: int | None = None,
+    scheduler: str | None = None,
 ) -> Runs:
     """Launch a multirun: `sweep({"activation": ["tanh", "relu"], "seed": range(10)}, "train.steps=1000")`.
 
     A mapping is a product of its values; several mappings are united. What is tracked already is not trained again. Returns
-    all of its runs. Raises ConfigError, RunsFailed (the others are tracked), TrackingError and Interrupted.
+    all of its runs. `scheduler` is that of Dask workers (docs/cluster.md). Raises ConfigError, RunsFailed (the others are
+    tracked), TrackingError, PoolError and Interrupted.
     """
     from shallowexp.sweeps.sweep import ExperimentTracker
 
@@ -181,7 +183,7 @@ def sweep(
         planned = planning.plan((job.config, job.choices) for job in composed)
     tracker = ExperimentTracker.open(experiment)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
-    summary = tracker.sweep(planned, tracker.missing(planned), threads, files)
+    summary = tracker.sweep(planned, tracker.missing(planned), Workers(threads, scheduler), files)
     if summary.failures:
         raise RunsFailed(summary.failures.values())
     return tracker.store.read(experiment, [run.fingerprint for run in planned])

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.config.composition import VERSION_BASE, Composed, Ended
+from shallowexp.config.composition import VERSION_BASE, Composed, Ended, Workers
 from shallowexp.config.runs import EXPERIMENT, once, over_seeds, plan, plan_each
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
@@ -67,10 +67,12 @@ class Command:
                 tracked.one(run, [run] if run in missing else [])
             return tracked.worth([runs], config.objective.metric)[0]
 
-    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> Ended:
+    def sweep(self, composed: Sequence[Composed], directory: Path, workers: Workers) -> Ended:
         """A multirun: the batched launcher calls this with every job, composed. Nothing is written before all are valid."""
         config = composed[0].config
-        require("hydra.launcher.threads", threads, threads is None or threads >= 1, "at least 1, or null for all cores")
+        for key in ("threads", "workers"):
+            n = getattr(workers, key)
+            require(f"hydra.launcher.{key}", n, n is None or n >= 1, "at least 1, or null for all cores")
         seeded = [over_seeds(job.config) for job in composed]
         each = plan_each((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
         runs, left = once(each), iter(each)
@@ -83,12 +85,12 @@ class Command:
         missing = tracked.missing(runs, config.fresh)
         _collect_from_now_on()
         if config.dry_run:
-            print(forecast(runs, missing, threads))
+            print(forecast(runs, missing, workers.threads))
             return Ended(lambda: [math.nan] * len(composed))
         _save(composed, directory)
         multirun = directory / "multirun.yaml"  # Hydra's sweepers write it
         files = provenance.configuration(composed, multirun.read_text(encoding="utf-8") if multirun.exists() else "")
-        summary = tracked.sweep(runs, missing, threads, files, config.fresh)
+        summary = tracked.sweep(runs, missing, workers, files, config.fresh)
         print(f"{summary}. {tracked}")
         if summary.results:
             print(pages.best_cell(runs, summary.results, summary.parent))

@@ -38,6 +38,15 @@ class Composed(NamedTuple):
     choices: Mapping[str, str]  # of the config groups
 
 
+class Workers(NamedTuple):
+    """What trains a sweep, as hydra/launcher=batched has it; by default this process, on all cores."""
+
+    threads: int | None = None  # for a batch; None: all cores of this process, or one of a worker
+    scheduler: str | None = None  # of Dask workers
+    executor: str | None = None  # dotted name of what makes any other concurrent.futures.Executor
+    workers: int | None = None  # that this executor has; None: one for each core of this machine
+
+
 class Ended(NamedTuple):
     """How a sweep's jobs ended: what each is worth to a sweeper that searches, and what to raise to any other."""
 
@@ -51,8 +60,8 @@ class TakesSweeps(Protocol):
 
     def __call__(self, config: DictConfig) -> Any: ...
 
-    def sweep(self, composed: Sequence[Composed], directory: Path, threads: int | None) -> Ended:
-        """Every job, composed; the sweep's output directory; how many threads may train (None: one for each core)."""
+    def sweep(self, composed: Sequence[Composed], directory: Path, workers: Workers) -> Ended:
+        """Every job, composed; the sweep's output directory; what is to train it."""
 
 
 def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:

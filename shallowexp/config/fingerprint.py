@@ -59,7 +59,9 @@ def computing(engine: str) -> list[str]:
     ]
 
 
+@cache
 def _content(module: str) -> bytes:
+    """Read once, when it is imported: a file that changes later is not what a worker, which lives on, has in memory."""
     return source_file(module).read_bytes()
 
 

@@ -18,6 +18,6 @@ def train(plan: Plan, there: Tracked, store: Store) -> tuple[Tracked, list[tuple
     runs, files = plan.sweep()
     missing = [run for run in runs if run.fingerprint not in there.runs]
     say(f"{plan.claim.name}: {len(missing)} of {len(runs)} runs to train", "bold")
-    summary = tracker.sweep(runs, missing, None, files)
+    summary = tracker.sweep(runs, missing, artifacts=files)
     finished = {fingerprint: result.run_id for fingerprint, result in (summary.results or {}).items()}
     return Tracked(tracker.experiment_id, {**there.runs, **finished}), list(summary.failures.values())

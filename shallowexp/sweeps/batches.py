@@ -1,10 +1,9 @@
-"""Runs, divided into batches, trained, and turned into records for MLflow; and an estimate of how long that takes."""
+"""Runs, divided into batches, and turned into records for MLflow; and an estimate of how long their training takes."""
 
 import io
 import json
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -16,13 +15,17 @@ from shallowexp.config.runs import Run
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import metric_names
+from shallowexp.pool.worker import Trained, trained
 from shallowexp.sweeps import pages
 from shallowexp.tracking.records import DatasetInput, Record
-from shallowexp.training.engines import Failure, train
+from shallowexp.training.engines import Failure
 from shallowexp.training.job import Result
 
 BATCH_RUNS = 250
 BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
+POOL_RUNS = 2500  # of a worker's batch, whose results then take some 10 MB
+POOL_SECONDS = 10.0  # on one core; a scheduler has about 1 ms of its own for each batch
+POOL_TURNS = 4  # batches that each worker gets where there is less work than that
 TRACKING = 0.005  # seconds to compose and write a run, for the estimate of a dry run
 NANOSECONDS = {
     "compiled": 1.5,
@@ -31,16 +34,29 @@ NANOSECONDS = {
 }  # of one core per hidden unit, sample and step, likewise
 
 
-def batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Batches of about a second's work, with at least one network for each core: Ctrl-C loses an unfinished batch."""
+def batches(runs: Sequence[Run], slots: int | None = None) -> Iterator[list[Run]]:
+    """Batches of about a second's work, with at least one network for each core: Ctrl-C loses an unfinished batch.
+
+    For workers that train so many batches at once: ten seconds' work of one core, or less where all would not get some.
+    """
+    if slots is None:
+        return _cut(runs, work, BATCH_COST, os.cpu_count() or 1, BATCH_RUNS)
+    fair = sum(map(core_seconds, runs)) / (POOL_TURNS * max(slots, 1))
+    return _cut(runs, core_seconds, min(POOL_SECONDS, fair), 1, POOL_RUNS)
+
+
+def _cut(
+    runs: Sequence[Run], cost: Callable[[Run], float], enough: float, least: int, most: int
+) -> Iterator[list[Run]]:
+    """Batches that cost enough, of between `least` and `most` runs."""
     batch: list[Run] = []
-    cost, cores = 0.0, os.cpu_count() or 1
+    spent = 0.0
     for run in runs:
         batch.append(run)
-        cost += work(run)
-        if len(batch) >= BATCH_RUNS or (cost >= BATCH_COST and len(batch) >= cores):
+        spent += cost(run)
+        if len(batch) >= most or (spent >= enough and len(batch) >= least):
             yield batch
-            batch, cost = [], 0.0
+            batch, spent = [], 0.0
     if batch:
         yield batch
 
@@ -63,34 +79,41 @@ def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -
 
 def _seconds(run: Run, threads: int) -> float:
     """NumPy trains on one core."""
-    cores = threads if run.job.engine == "compiled" else 1
-    return TRACKING + work(run) * NANOSECONDS[run.job.engine] * 1e-9 / cores
+    return TRACKING + core_seconds(run) / (threads if run.job.engine == "compiled" else 1)
 
 
-def train_batch(batch: Sequence[Run], threads: int | None = None) -> tuple[list[Record], list[Result | Failure]]:
-    start = _now()
-    results = train([run.job for run in batch], threads)
-    end = _now()
-    return [record(run, result, start, end) for run, result in zip(batch, results, strict=True)], results
+def core_seconds(run: Run) -> float:
+    return work(run) * NANOSECONDS[run.job.engine] * 1e-9
 
 
-def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
+def train_batch(batch: Sequence[Run]) -> tuple[list[Record], list[Result | Failure]]:
+    """In this process, on all cores."""
+    made = trained([run.job for run in batch])
+    return records(batch, made), made.results
+
+
+def records(batch: Sequence[Run], made: Trained) -> list[Record]:
+    """The runs of a batch as they are logged."""
+    return [record(run, result, made) for run, result in zip(batch, made.results, strict=True)]
+
+
+def record(run: Run, result: Result | Failure, batch: Trained) -> Record:
     """The run as it is logged in MLflow; a divergence adds a last step that says when."""
-    tags = provenance.tags() | beneath(run.job) | pages.run_tags(run)
-    made = Record(
+    tags = provenance.tags() | batch.tags | beneath(run.job) | pages.run_tags(run)
+    logged = Record(
         fingerprint=run.fingerprint,
         name=run.name,
         params=run.params,
         tags=tags,
         steps=np.array([], int),
         metrics={},
-        start=start,
-        end=end,
+        start=batch.start,
+        end=batch.end,
         data=None if run.job.data.fault() else _dataset(run.params["data"], run.job.data),
     )
     if isinstance(result, Failure):
         failed = {"outcome": "failed", "shallowexp.error": result.error[:5000]}
-        return replace(made, tags=tags | failed, status="FAILED")
+        return replace(logged, tags=tags | failed, status="FAILED")
     steps, metrics = result.steps, dict(zip(metric_names(run.job.data.task), result.metrics.T, strict=True))
     if result.diverged_at is not None:
         tags[pages.NOTE] = pages.diverged(run, result.diverged_at)
@@ -98,7 +121,7 @@ def record(run: Run, result: Result | Failure, start: int, end: int) -> Record:
         metrics = {name: np.append(values, np.nan) for name, values in metrics.items()}
         metrics["diverged/step"] = np.append(np.full(len(steps) - 1, np.nan), result.diverged_at)
     tags["outcome"] = "finished" if result.diverged_at is None else "diverged"
-    return replace(made, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(run, result))
+    return replace(logged, tags=tags, steps=steps, metrics=metrics, artifacts=_artifacts(run, result))
 
 
 @lru_cache(maxsize=256)
@@ -127,7 +150,3 @@ def _artifacts(run: Run, result: Result) -> dict[str, bytes]:
     buffer = io.BytesIO()
     np.savez(buffer, steps=result.steps, **result.weights._asdict(), choices=json.dumps(choices))
     return {"weights.npz": buffer.getvalue()}
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -1,7 +1,4 @@
-"""A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow.
-
-Training stays in the calling thread, so Ctrl-C reaches it at once (the compiled kernel uses threads of its own).
-"""
+"""A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow."""
 
 import math
 import signal
@@ -18,11 +15,13 @@ from types import FrameType
 import pandas as pd
 
 from shallowexp import provenance
+from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run
 from shallowexp.errors import Interrupted, RunsFailed, TrackingError
 from shallowexp.models.models import Best, log_models
+from shallowexp.pool.pool import Pool, opened
 from shallowexp.sweeps import pages
-from shallowexp.sweeps.batches import batches, train_batch
+from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.progress import Progress
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
@@ -96,8 +95,8 @@ class ExperimentTracker:
         """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
         best = Best()
         for batch in batches(missing):
-            records, results = train_batch(batch)
-            self.store.write(self.experiment_id, records)
+            written, results = train_batch(batch)
+            self.store.write(self.experiment_id, written)
             if isinstance(results[0], Failure):
                 raise RunsFailed([(run.name, results[0].error)])
             best.see(run, results[0])
@@ -112,7 +111,7 @@ class ExperimentTracker:
         self,
         runs: Sequence[Run],
         missing: Sequence[Run],
-        threads: int | None,
+        workers: Workers = Workers(),  # noqa: B008  (a value)
         artifacts: Mapping[str, bytes] | None = None,
         fresh: bool = False,
     ) -> SweepSummary:
@@ -122,12 +121,14 @@ class ExperimentTracker:
         interruption left open is closed. While another process of this host is at the same sweep it is waited for. What other
         sweeps are about to train comes last, and only if it is still missing then (with `fresh`, in any case).
 
-        Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up.
+        Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up; PoolError
+        where the workers do.
         """
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
         while missing or self.left_open(run.fingerprint for run in runs):
             try:
-                self._sweep(runs, missing, threads, summary, artifacts or {}, fresh)
+                with opened(workers) as pool:
+                    self._sweep(runs, missing, pool, summary, artifacts or {}, fresh)
                 break
             except Busy as busy:
                 _say(f"waiting for {busy}: it is at this very sweep")
@@ -158,7 +159,7 @@ class ExperimentTracker:
         self,
         runs: Sequence[Run],
         missing: Sequence[Run],
-        threads: int | None,
+        pool: Pool,
         summary: SweepSummary,
         artifacts: Mapping[str, bytes],
         fresh: bool,
@@ -175,7 +176,7 @@ class ExperimentTracker:
             with _interruptible():
                 missing = self.missing(missing, fresh)  # a sweep may have ended since the caller looked
                 summary.reused = len(runs) - len(missing)
-                self._train_and_write(missing, parent, summary, threads, fresh)
+                self._train_and_write(missing, parent, summary, pool, fresh)
             status = "FAILED" if summary.failures else "FINISHED"
         except KeyboardInterrupt as interrupt:
             status = "KILLED"
@@ -196,30 +197,31 @@ class ExperimentTracker:
             parent.close(status, summary.tags() | {pages.NOTE: note})
 
     def _train_and_write(
-        self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, threads: int | None, fresh: bool
+        self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, pool: Pool, fresh: bool
     ) -> None:
         """Writing continues while training does; leaving waits for the writes in flight."""
         pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
-            for batch in batches(runs) if fresh else self._in_turn(runs, parent, summary, progress):
-                records, results = train_batch(batch, threads)
-                pending.append(writer.submit(self.store.write, self.experiment_id, records, parent.run_id))
-                for run, result in zip(batch, results, strict=True):
-                    summary.count(run, result)
-                progress.advance(len(batch), len(summary.failures) - progress.failed)
-                while len(pending) > PENDING:
-                    pending.popleft().result()
+            for part in [runs] if fresh else self._in_turn(runs, parent, summary, progress):
+                for batch, made in pool.train(batches(part, pool.slots())):
+                    rows = records(batch, made)
+                    pending.append(writer.submit(self.store.write, self.experiment_id, rows, parent.run_id))
+                    for run, result in zip(batch, made.results, strict=True):
+                        summary.count(run, result)
+                    progress.advance(len(batch), len(summary.failures) - progress.failed)
+                    while len(pending) > PENDING:
+                        pending.popleft().result()
             for write in pending:
                 write.result()
 
     def _in_turn(
         self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, progress: Progress
-    ) -> Iterator[list[Run]]:
-        """Batches of the runs; those that older sweeps are about to train come last, if these end without them."""
+    ) -> Iterator[Sequence[Run]]:
+        """The runs; those that older sweeps are about to train come last, if these end without them."""
         wanted = {run.fingerprint for run in runs}
         theirs = [(sweep, both) for sweep in parent.older if (both := sweep.planned() & wanted)]
         shared = set[str]().union(*(both for _, both in theirs))
-        yield from batches([run for run in runs if run.fingerprint not in shared])
+        yield [run for run in runs if run.fingerprint not in shared]
         if not shared:
             return
         _say(f"waiting for {len(shared)} runs that another sweep is training: {', '.join(s.run_id for s, _ in theirs)}")
@@ -230,7 +232,7 @@ class ExperimentTracker:
         there = len(shared) - len(left)
         summary.reused += there
         progress.advance(there, 0)
-        yield from batches(left)
+        yield left
 
     def __str__(self) -> str:
         return f"experiment {self.experiment} in {self.store.uri}"

@@ -56,7 +56,7 @@ def small(request, store):
         composed = compose(loader, master, [job for job in jobs if seed(job) in seeds])
     runs = [replace(run, model="none") for run in plan((job.config, job.choices) for job in composed)]
     runs = [run for i, run in enumerate(runs) if run.job.engine != "chapter" or i % 4 == 0]  # NumPy's are slow
-    assert not ExperimentTracker.open(claim.name, store).sweep(runs, runs, None).failures
+    assert not ExperimentTracker.open(claim.name, store).sweep(runs, runs).failures
     return claim, lambda chosen=[run.fingerprint for run in runs]: store.read(claim.name, chosen)
 
 

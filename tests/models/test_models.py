@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
-from shallowexp.config.composition import compose_run
+from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.errors import ConfigError
 from shallowexp.network.passes import forward
@@ -67,7 +67,7 @@ def tracked(workplace):
 
 
 def sweep(tracked, runs):
-    return tracked.sweep(runs, tracked.missing(runs), 1)
+    return tracked.sweep(runs, tracked.missing(runs), Workers(1))
 
 
 def models(tracked):

@@ -7,7 +7,7 @@ import pytest
 
 from shallowexp import provenance
 from shallowexp.cli.rerun import main
-from shallowexp.config.composition import compose_run
+from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
@@ -34,7 +34,7 @@ def place(tmp_path_factory, empty_store):
         "chapter": {"train.engine": "chapter"},
     }
     runs = [to_run(*compose_run(PARAMS | params)) for params in own.values()]
-    assert tracked.sweep(runs, runs, 1).diverged == 1
+    assert tracked.sweep(runs, runs, Workers(1)).diverged == 1
     finished, client = tracked.store.finished(tracked.experiment_id), tracked.store.client
     ids = {name: finished[run.fingerprint] for name, run in zip(own, runs, strict=True)}
     ids["sweep"] = client.get_run(ids["plain"]).data.tags["mlflow.parentRunId"]

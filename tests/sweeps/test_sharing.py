@@ -10,7 +10,7 @@ from threading import Timer
 
 import pytest
 
-from shallowexp.config.composition import compose_run
+from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import to_run
 from shallowexp.sweeps import sweep as sweeping
 from shallowexp.sweeps.batches import train_batch
@@ -136,7 +136,7 @@ def test_what_is_there_is_not_waited_for_though_the_other_sweep_goes_on(workplac
     opening = Store.open_sweep
     monkeypatch.setattr(Store, "open_sweep", lambda *given: replace(opening(*given), older=(Other,)))
     monkeypatch.setattr(sweeping, "POLL", 0.0)
-    summary = tracked.sweep(asked, asked, 1)
+    summary = tracked.sweep(asked, asked, Workers(1))
     assert (summary.reused, summary.finished, looks) == (2, len(mine), 2)
     assert "waiting for 2 runs" in capsys.readouterr().err
     assert_each_once(workplace, 3, "shared")

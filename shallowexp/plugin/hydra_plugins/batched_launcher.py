@@ -7,6 +7,7 @@ with Hydra's basic launcher. Every Hydra application on the machine imports this
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
@@ -21,16 +22,19 @@ EXHAUSTIVE = (  # sweepers that launch all jobs, whatever they return
 @dataclass
 class BatchedLauncherConf:
     _target_: str = "hydra_plugins.batched_launcher.BatchedLauncher"
-    threads: int | None = None  # of the compiled kernel; null: all cores
+    threads: int | None = None  # of the compiled kernel; null: all cores, or one for each batch that a worker has
+    scheduler: str | None = None  # of Dask workers: tcp://host:8786 or tls://host:8786
+    executor: str | None = None  # dotted name of what makes any other concurrent.futures.Executor
+    workers: int | None = None  # that this executor has; null: one for each core of this machine
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="batched", node=BatchedLauncherConf, provider="shallowexp")
 
 
 class BatchedLauncher(BasicLauncher):
-    def __init__(self, threads: int | None = None):
+    def __init__(self, **workers: Any):
         super().__init__()
-        self.threads = threads
+        self.workers = workers
 
     @property
     def composes_all(self) -> bool:
@@ -40,7 +44,7 @@ class BatchedLauncher(BasicLauncher):
         return isinstance(self.task_function, TakesSweeps)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from shallowexp.config.composition import TakesSweeps, compose
+        from shallowexp.config.composition import TakesSweeps, Workers, compose
 
         if not isinstance(self.task_function, TakesSweeps):
             return super().launch(job_overrides, initial_job_idx)
@@ -48,7 +52,7 @@ class BatchedLauncher(BasicLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composed = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        ended = self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), self.threads)
+        ended = self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), Workers(**self.workers))
         searching = self.config.hydra.sweeper._target_ not in EXHAUSTIVE
         if ended.error and not searching:
             raise ended.error  # a sweeper that searches goes on, with the worst value there is

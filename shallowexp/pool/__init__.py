@@ -1,0 +1,1 @@
+"""Where batches are trained: in this process, or by workers beside it and elsewhere. No store."""

@@ -1,0 +1,186 @@
+"""Batches go to a pool and come back as they end.
+
+The pool is this process, or workers behind a `concurrent.futures.Executor`: dask.distributed's, or one that the user names. A
+window of batches is in flight. A batch whose worker dies is only suspected, since others were beside it: suspects are trained
+last, each alone, and halved until the run that ends its worker is known.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pkgutil import resolve_name
+from typing import Protocol
+
+from shallowexp.config.composition import Workers
+from shallowexp.config.runs import Run
+from shallowexp.errors import ConfigError, PoolError
+from shallowexp.pool.worker import Trained, now, order, train_order, trained, versions
+from shallowexp.training.engines import Failure
+
+AHEAD = 2  # batches in flight for each that is being trained, so that no worker waits for this process
+PATIENCE = 10.0  # seconds without a result after which a pool without workers is told of
+DEADLY = "the process that trains it dies, each time, and nothing else is trained then"
+Batch = list[Run]
+
+
+class Pool(Protocol):
+    """Trains batches."""
+
+    def slots(self) -> int | None:
+        """How many batches it trains at once; None: one after the other, on this process's threads."""
+
+    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
+        """Each batch once it is trained, whole or in parts, as they end."""
+
+
+@contextmanager
+def opened(workers: Workers) -> Iterator[Pool]:
+    """Raises ConfigError for what cannot be a pool, and PoolError where there is no scheduler."""
+    if workers.scheduler and workers.executor:
+        raise ConfigError("hydra.launcher.scheduler and hydra.launcher.executor are two ways: choose one")
+    if workers.scheduler:
+        with _dask(workers.scheduler, workers.threads or 1) as pool:
+            yield pool
+    elif workers.executor:
+        pool = _named(workers.executor, workers.workers or os.cpu_count() or 1, workers.threads or 1)
+        try:
+            yield pool
+        finally:
+            pool.close()
+    else:
+        yield Here(workers.threads)
+
+
+@dataclass(frozen=True)
+class Here:
+    """The calling thread, so that Ctrl-C reaches it at once; the compiled kernel uses threads of its own."""
+
+    threads: int | None
+
+    def slots(self) -> None:
+        return None
+
+    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
+        for batch in batches:
+            yield batch, trained([run.job for run in batch], self.threads)
+
+
+@dataclass
+class Elsewhere:
+    """Processes behind an executor."""
+
+    name: str  # in messages
+    open: Callable[[], Executor]
+    slots: Callable[[], int]
+    threads: int  # for each batch
+    died: type[Exception] = BrokenExecutor  # what comes of a batch whose worker died
+    flying: dict["Future[Trained]", Batch] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.executor = self.open()
+
+    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
+        suspects: list[Batch] = []
+        for batch in batches:
+            self._submit(batch)
+            while len(self.flying) >= AHEAD * max(self.slots(), 1):
+                yield from self._ended(suspects)
+        while self.flying:
+            yield from self._ended(suspects)
+        while suspects:
+            yield from self._alone(suspects)
+
+    def _alone(self, suspects: list[Batch]) -> Iterator[tuple[Batch, Trained]]:
+        """The last suspect, and nothing beside it."""
+        batch, killed = suspects.pop(), list[Batch]()
+        self._submit(batch)
+        while self.flying:
+            yield from self._ended(killed)
+        if killed and len(batch) > 1:
+            suspects += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+        elif killed:
+            yield batch, Trained([Failure(DEADLY)], now(), now(), {})
+
+    def _submit(self, batch: Batch) -> None:
+        task = partial(train_order, versions(), order([run.job for run in batch], self.threads))
+        try:
+            future = self.executor.submit(task)
+        except BrokenExecutor:  # where one worker's death ends them all
+            self.executor = self.open()
+            future = self.executor.submit(task)
+        self.flying[future] = batch
+
+    def _ended(self, suspects: list[Batch]) -> Iterator[tuple[Batch, Trained]]:
+        """Waits for batches to end; those whose worker died become suspects."""
+        done, _ = wait(self.flying, PATIENCE, FIRST_COMPLETED)
+        if not done and not self.slots():
+            print(f"{self.name} has no worker: waiting for one", file=sys.stderr, flush=True)
+        for future in done:
+            batch = self.flying.pop(future)
+            try:
+                made = future.result()
+            except self.died:
+                suspects.append(batch)
+            except CancelledError:
+                raise self._fault("was lost") from None
+            except PoolError as error:
+                raise self._fault(str(error)) from None
+            except Exception as error:
+                raise self._fault(f"could not train a batch: {type(error).__name__}: {error}") from error
+            else:
+                yield batch, made
+
+    def _fault(self, what: str) -> PoolError:
+        return PoolError(f"{self.name} {what}. What was trained is tracked: the same command resumes the sweep.")
+
+    def close(self) -> None:
+        for future in self.flying:
+            future.cancel()
+        self.executor.shutdown(wait=False)
+
+
+def _named(dotted: str, slots: int, threads: int) -> Elsewhere:
+    """What a dotted name gives when it is called: an executor."""
+    try:
+        pool = Elsewhere(f"hydra.launcher.executor={dotted}", resolve_name(dotted), lambda: slots, threads)
+    except Exception as error:
+        raise ConfigError(
+            f"hydra.launcher.executor={dotted} cannot be called without arguments: {type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(pool.executor, Executor):
+        kind = type(pool.executor).__name__
+        raise ConfigError(f"hydra.launcher.executor={dotted} gives a {kind}; expected a concurrent.futures.Executor")
+    return pool
+
+
+@contextmanager
+def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
+    """Its TLS settings, timeouts and the like are Dask's own configuration."""
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise ConfigError(f"hydra.launcher.scheduler needs `pip install 'shallowexp[cluster]'`: {error}") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of what it reports PoolError is made
+    name = f"hydra.launcher.scheduler={address}"
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise PoolError(f"{name} cannot be reached: {error}") from None
+
+    def slots() -> int:
+        try:
+            return sum(client.nthreads().values())
+        except OSError:
+            raise pool._fault("was lost") from None
+
+    with client:
+        pool = Elsewhere(name, partial(client.get_executor, pure=False), slots, threads, KilledWorker)
+        try:
+            yield pool
+        finally:
+            pool.close()

@@ -1,0 +1,131 @@
+"""The same sweep on real workers behind a real Dask scheduler: the same bits, and nothing lost or doubled whatever dies."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shallowexp.analysis import Runs
+from shallowexp.tracking.store import Store
+from tests.commands import ROOT, Forked, command, forked, until
+from tests.pool.cluster import SETTINGS, Cluster, cluster
+from tests.servers import free_port
+from tests.tracking.test_lost_stores import finished, sweeps
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
+DEADLY = ("init._target_=tests.pool.cluster.Deadly", "train.steps=20", "log.points=3", "train.engine=numpy")
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster"), free_port()) as running:
+        yield running
+
+
+def sweep(*more: str) -> tuple[str, ...]:
+    return ("shallowexp", "-m", "log.model=none", *more)
+
+
+def at(address: str) -> str:
+    return f"hydra.launcher.scheduler={address}"
+
+
+def stored(uri: str) -> Runs:
+    store = Store.open(uri)
+    return store.read("shallowexp", store.finished(store.find("shallowexp")))
+
+
+def seeds(place: Path) -> list[int]:
+    """Of the FINISHED runs."""
+    return sorted(int(run.data.params["seed"]) for run in finished(place))
+
+
+def begun(place: Path, process: Forked, n: int) -> set[int]:
+    """The processes that have begun to train, once there are n."""
+    for _ in until(process):
+        if len(found := {int(path.name.split("-")[2]) for path in place.glob("begun-*")}) >= n:
+            return found
+    raise AssertionError
+
+
+def test_workers_train_the_same_bits_into_postgresql(workplace, dask, postgres):
+    words = sweep("seed=range(150)", "train.engine=numpy,compiled", "train.steps=100", "log.points=5")
+    assert command(*words, cwd=workplace).returncode == 0  # first: workers find the kernel compiled
+    done = command(*words, at(dask.address), cwd=workplace, MLFLOW_TRACKING_URI=postgres)
+    assert "300 runs: 0 already there, 300 trained" in done.stdout, done.stderr
+    there, here = stored(postgres), stored(f"sqlite:///{workplace / 'mlflow.db'}")
+    assert len(there.table) == 300
+    assert there.table["worker"].notna().all()
+    pd.testing.assert_frame_equal(there.histories, here.histories, check_exact=True)
+    assert there.weights.keys() == here.weights.keys() != set()
+    for fingerprint, arrays in there.weights.items():
+        assert all(np.array_equal(a, here.weights[fingerprint][name]) for name, a in arrays.items())
+
+
+def test_a_worker_imports_what_training_needs_and_no_more(dask):
+    """Once it has trained: the test before has seen to that."""
+    with distributed.Client(dask.address, set_as_default=False) as client:
+        for modules in client.run(lambda: [*__import__("sys").modules]).values():
+            assert {"shallowexp.training.kernel", "numba"} <= {*modules}
+            assert not {"mlflow", "hydra", "omegaconf", "sqlalchemy", "matplotlib", "pandas"} & {*modules}
+
+
+def test_workers_that_are_killed_cost_nothing(workplace, dask):
+    with forked(
+        *sweep(*DEADLY, "seed=range(8)", f"+init.folder={workplace}", at(dask.address)), cwd=workplace
+    ) as running:
+        first = begun(workplace, running, 2)
+        os.kill(min(first), signal.SIGKILL)
+        second = begun(workplace, running, 3) - first
+        os.kill(second.pop(), signal.SIGKILL)
+        (workplace / "go").touch()
+        _, err = running.communicate()
+    assert running.returncode == 0, err
+    assert seeds(workplace) == [*range(8)]
+
+
+def test_a_run_that_kills_its_worker_is_named_and_the_others_are_trained(workplace, dask):
+    done = command(*sweep(*DEADLY, "seed=range(16)", "+init.fatal=3", at(dask.address)), cwd=workplace)
+    assert done.returncode == 1
+    assert "1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 3: the process that trains it dies" in done.stderr
+    assert seeds(workplace) == [seed for seed in range(16) if seed != 3]
+
+
+def test_a_scheduler_that_is_lost_ends_in_one_message_and_the_same_command_completes(workplace, tmp_path, dask):
+    words = sweep(*DEADLY, "seed=range(8)", f"+init.folder={workplace}", at(dask.address))
+    with forked(*words, cwd=workplace, **SETTINGS) as running:
+        begun(workplace, running, 2)
+        dask.scheduler.kill()
+        _, err = running.communicate()
+    assert running.returncode == 1
+    assert err.strip() == (
+        f"shallowexp: {at(dask.address)} was lost. What was trained is tracked: the same command resumes the sweep."
+    )
+    assert [run.info.status for run in sweeps(workplace)] == ["FAILED"]
+    (workplace / "go").touch()
+    with cluster(tmp_path / "again", int(dask.address.rpartition(":")[2])):
+        assert command(*words, cwd=workplace).returncode == 0
+    assert seeds(workplace) == [*range(8)]
+    assert [run.info.status for run in sweeps(workplace)] == ["FINISHED"]
+
+
+def test_no_scheduler_at_the_address(workplace):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    impatient = SETTINGS | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    done = command(*sweep("seed=1,2", at(address)), cwd=workplace, **impatient)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"shallowexp: {at(address)} cannot be reached: Timed out")
+    assert sweeps(workplace) == []
+
+
+def test_any_executor_by_its_name(workplace):
+    loky = ("hydra.launcher.executor=joblib.externals.loky.get_reusable_executor", "hydra.launcher.workers=1")
+    one = {"LOKY_MAX_CPU_COUNT": "1", "PYTHONPATH": str(ROOT)}
+    done = command(*sweep(*DEADLY, "seed=range(4)", "+init.fatal=1", *loky), cwd=workplace, **one)
+    assert "1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 1: the process" in done.stderr
+    assert seeds(workplace) == [0, 2, 3]
