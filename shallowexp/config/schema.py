@@ -64,7 +64,7 @@ class RunSchema:
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
-    field: dict[str, Any] = field(default_factory=dict)  # a FieldSchema: what is trained is then a field
+    field: dict[str, Any] = field(default_factory=dict)  # a FieldSchema, of +field=...: what is trained is then a field
     name: str | None = None
     fresh: bool = False
     dry_run: bool = False

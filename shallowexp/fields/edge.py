@@ -1,4 +1,8 @@
-"""The border between what diverges and what does not: where to look closer, and its box-counting dimension."""
+"""The edge of training, between pixels that end below the loss of weights of 0 and those that end above it or diverge.
+
+Where the loss grows without bound, whether it overflows is a matter of steps and precision; whether it grows is not. Here is
+where to look closer at that border, and its box-counting dimension.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,22 +20,24 @@ FEWEST = 8  # boxes along a side at the coarsest
 
 def border(field: Field) -> np.ndarray:
     """(height, width) bool: pixels whose neighbour to the right or above ended otherwise."""
-    diverged, edge = np.isfinite(field.arrays["diverged/step"]), np.zeros((field.y.count, field.x.count), bool)
-    edge[:-1] |= diverged[1:] != diverged[:-1]
-    edge[:, :-1] |= diverged[:, 1:] != diverged[:, :-1]
+    diverged, loss = np.isfinite(field.arrays["diverged/step"]), field.arrays["train/loss"]
+    worse = diverged | ~(loss <= field.zero_loss)
+    edge = np.zeros(worse.shape, bool)
+    edge[:-1] |= worse[1:] != worse[:-1]
+    edge[:, :-1] |= worse[:, 1:] != worse[:, :-1]
     return edge
 
 
 def zoomed(plan: Plan, field: Field) -> Plan:
     """The same field over a quarter of both axes: of all such windows, the first with the most border in it.
 
-    Raises UserError where nothing diverged, or all did.
+    Raises UserError where no pixel ends so, or all do.
     """
     height, width = (axis.count // FACTOR for axis in (field.y, field.x))
     sums = np.pad(border(field).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     if not inside.any():
-        raise UserError("there is no border of divergence in this field: choose other axes, or field.zoom=0")
+        raise UserError("there is no edge of training in this field: choose other axes, or field.zoom=0")
     row, column = np.unravel_index(inside.argmax(), inside.shape)
     x, y = plan.x.part(int(column), int(column) + width), plan.y.part(int(row), int(row) + height)
     return replace(plan, x=x, y=y)

@@ -57,7 +57,11 @@ def draw(fields: Sequence[Field]) -> Figure:
             mesh = ax.pcolormesh(field.x.edges, field.y.edges, array, norm=norm, cmap=colormap)
         if any(np.isfinite(array).any() for array in values):
             extend = "max" if name == LOSS else "neither"
-            figure.colorbar(mesh, ax=panels, label=LABELS[name], pad=0.01, fraction=0.06, extend=extend, format="{x:g}")
+            bar = figure.colorbar(
+                mesh, ax=panels, label=LABELS[name], pad=0.01, fraction=0.06, extend=extend, format="{x:g}"
+            )
+            if isinstance(norm, BoundaryNorm):
+                bar.set_ticks([*range(1, norm.N)])
     for ax, field in zip(panels, fields, strict=True):
         _axes(ax, field, named=ax is panels[0])
         ax.set_title(_title(field, fields))

@@ -47,7 +47,7 @@ class Plan:
     y: Axis
     loss: float
     show: str
-    zoom: int  # how many more fields to train, each a quarter as wide and high, on the border of divergence
+    zoom: int  # how many more fields to train, each a quarter as wide and high, at the edge of training
 
     def job(self, column: int, row: int) -> Job:
         """The job of a pixel: equal to that of the run of the same configuration, but that it keeps its first and last weights."""
