@@ -259,7 +259,9 @@ def _read(session: "Session", table: Any, columns: list[str], run_ids: Sequence[
     if "is_nan" in c:
         selected = selected.where(c.is_nan == false())
     parts = []
-    for i in range(0, len(run_ids), CHUNK):  # each becomes columns at once: as rows, those of 10,000 runs take gigabytes
+    for i in range(
+        0, len(run_ids), CHUNK
+    ):  # each becomes columns at once: as rows, those of 10,000 runs take gigabytes
         rows = session.execute(selected.where(c.run_uuid.in_(run_ids[i : i + CHUNK]))).all()
         if rows:
             parts.append(pd.DataFrame(dict(zip(columns, zip(*rows, strict=True), strict=True))))
