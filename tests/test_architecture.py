@@ -27,10 +27,9 @@ ROOMS = {  # a room: the rooms that it may import
     "pool": {"config", "training"},
     "sweeps": {"network", "training", "config", "tracking", "claims", "models", "pool"},
     "report": {"config", "tracking", "claims", "sweeps"},
-    "fields": {"network", "training", "config", "tracking", "claims", "sweeps"},
-    "cli": {"config", "claims", "sweeps", "report", "fields"},
+    "cli": {"config", "claims", "sweeps", "report"},
     "plugin": {"config"},
-    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report", "fields"},
+    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report"},
 }
 DOORS = {"__init__": {"api"}, "__main__": {"cli"}}  # files beside the rooms that nobody imports
 FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn", "distributed"}
@@ -44,7 +43,6 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "pool": {"distributed"},
     "sweeps": set(),
     "report": {"omegaconf"},
-    "fields": {"omegaconf", "matplotlib"},
     "cli": {"hydra", "omegaconf"},
     "plugin": {"hydra"},
     "api": {"omegaconf"},

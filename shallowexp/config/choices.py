@@ -20,8 +20,15 @@ from shallowexp.network import outputs
 from shallowexp.network.activations import Activation
 from shallowexp.network.data import TASKS, Data
 from shallowexp.network.initializers import Initializer
+from shallowexp.network.optimizers import Optimizer
 
-KINDS = {"data": Data, "activation": Activation, "init": Initializer, "output": outputs.Output}
+KINDS = {
+    "data": Data,
+    "activation": Activation,
+    "init": Initializer,
+    "output": outputs.Output,
+    "optimizer": Optimizer,
+}
 OUTPUTS = {
     "sigmoid": outputs.Sigmoid,
     "sigmoid_squared": outputs.SigmoidSquared,
@@ -54,8 +61,8 @@ def choice(group: str, node: str) -> Any:
     if group == "data":
         task = getattr(built, "task", None)
         require(f"{target.__name__}.task", task, task in TASKS, ", ".join(TASKS))
-    if group == "activation" and not target.__module__.startswith("shallowexp."):
-        check_derivative(built)
+    if group in CHECKS and not target.__module__.startswith("shallowexp."):
+        CHECKS[group](built)
     return built
 
 
@@ -76,26 +83,35 @@ def check_derivative(g: Activation) -> None:
 
     Central differences at points in [-4, 4]; where left and right differences disagree g has a kink, which proves nothing.
     """
-    name, Z, h = type(g).__name__, np.linspace(-4, 4, 82).reshape(2, 41) + 0.003, 1e-5
+    name, Z, h = f"activation {type(g).__name__}", np.linspace(-4, 4, 82).reshape(2, 41) + 0.003, 1e-5
     A, slope = _values(name, "()", g, Z), _values(name, ".derivative", g.derivative, Z)
     left, right = (A - _values(name, "()", g, Z - h)) / h, (_values(name, "()", g, Z + h) - A) / h
     smooth = np.abs(right - left) < 1e-2 * (1 + np.abs(slope))
     wrong = smooth & (np.abs((left + right) / 2 - slope) > 1e-3 * (1 + np.abs(slope)))
     if wrong.any():
         z, told, found = (array[wrong][0] for array in (Z, slope, (left + right) / 2))
-        raise ConfigError(
-            f"activation {name}: derivative({z:.4g}) is {told:.6g}, but the difference quotient of g is {found:.6g}"
-        )
+        raise ConfigError(f"{name}: derivative({z:.4g}) is {told:.6g}, but the difference quotient of g is {found:.6g}")
+
+
+def check_direction(optimizer: Optimizer) -> None:
+    """Raises ConfigError where the direction of the first or the second update does not keep the shape and kind of dW."""
+    name, dW = f"optimizer {type(optimizer).__name__}", np.linspace(-1, 1, 6).reshape(2, 3)
+    memory = (np.zeros_like(dW),) * optimizer.memories
+    _values(name, "()", lambda dW: optimizer(dW, memory, 1)[0], dW)
+    _values(name, "()", lambda dW: optimizer(dW, optimizer(dW, memory, 1)[1], 2)[0], dW)
+
+
+CHECKS: dict[str, Callable[[Any], None]] = {"activation": check_derivative, "optimizer": check_direction}
 
 
 def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
     try:
         values = function(Z)
     except Exception as error:
-        raise ConfigError(f"activation {name}{what} raises {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{name}{what} raises {type(error).__name__}: {error}") from error
     if np.shape(values) != Z.shape or np.asarray(values).dtype.kind != "f" or not np.isfinite(values).all():
         shape, dtype = np.shape(values), np.asarray(values).dtype
         raise ConfigError(
-            f"activation {name}{what} of Z {Z.shape} gives {dtype} {shape}: it must give finite real numbers of the same shape"
+            f"{name}{what} of an array {Z.shape} gives {dtype} {shape}: it must give finite real numbers of the same shape"
         )
     return values

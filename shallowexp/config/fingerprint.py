@@ -14,7 +14,7 @@ from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
 from shallowexp.training.job import Job
 
-GROUPS = ("data", "activation", "init", "output")
+GROUPS = ("data", "activation", "init", "output", "optimizer")
 
 
 def fingerprint(job: Job) -> str:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp.config import fingerprint
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, check, choose
+from shallowexp.config.validate import MOST_SEEDS, check, choose, require
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
@@ -41,7 +41,9 @@ class Run:
         p = self.params
         scale = f" ×{p['init.scale']}" if "init.scale" in p else ""
         units = "unit" if p["hidden_size"] == "1" else "units"
-        return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units} · seed {p['seed']}"
+        by = "" if p["optimizer"] == "gd" else f" · {p['optimizer']}"
+        batches = f" · batches of {p['train.batch_size']}" if "train.batch_size" in p else ""
+        return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units}{by}{batches} · seed {p['seed']}"
 
     @property
     def cell(self) -> tuple[tuple[str, str], ...]:
@@ -113,13 +115,23 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         seed=c["seed"],
         steps=train["steps"],
         learning_rate=train["learning_rate"],
+        batch_size=train["batch_size"],
         log_steps=_log_steps(c["log"], train["steps"]),
         dtype=train["dtype"],
     )
     _require_memory(job)
+    _check_batch_size(job, names["data"])
     train["engine"] = resolve_engine(job, train["engine"])
     log = c["log"]
     return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
+
+
+def _check_batch_size(job: Job, data: str) -> None:
+    if job.batch_size is not None and not job.data.fault():
+        m = job.data.load().X.shape[1]
+        require(
+            "train.batch_size", job.batch_size, job.batch_size <= m, f"1 to {m}, the training samples of data={data}"
+        )
 
 
 def _require_memory(job: Job) -> None:

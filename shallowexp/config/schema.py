@@ -14,6 +14,7 @@ from omegaconf import MISSING
 class TrainSchema:
     steps: int = MISSING
     learning_rate: float = MISSING
+    batch_size: int | None = None
     dtype: str = MISSING
     engine: str = MISSING
 
@@ -35,36 +36,17 @@ class ObjectiveSchema:
 
 
 @dataclass
-class AxisSchema:
-    key: str = MISSING
-    low: float = MISSING
-    high: float = MISSING
-    scale: str = "linear"
-
-
-@dataclass
-class FieldSchema:
-    x: AxisSchema = field(default_factory=AxisSchema)
-    y: AxisSchema = field(default_factory=AxisSchema)
-    width: int = MISSING
-    height: int = MISSING
-    loss: float = MISSING
-    show: str = MISSING
-    zoom: int = 0
-
-
-@dataclass
 class RunSchema:
     data: dict[str, Any] = field(default_factory=dict)
     activation: dict[str, Any] = field(default_factory=dict)
     init: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
     hidden_size: int = MISSING
     seed: int = MISSING
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
-    field: dict[str, Any] = field(default_factory=dict)  # a FieldSchema, of +field=...: what is trained is then a field
     name: str | None = None
     fresh: bool = False
     dry_run: bool = False

@@ -24,8 +24,9 @@ HERE = {  # where each plain key stands
     **{field.name: f"train.{field.name}" for field in fields(schema.TrainSchema)},
     **{field.name: f"log.{field.name}" for field in fields(schema.LogSchema) if field.name != "steps"},
     "hidden_size": "hidden_size", "scale": "init.scale", "samples": "data.samples",
+    "momentum": "optimizer=momentum optimizer.beta",
 }  # fmt: skip
-ABSENT = ("momentum", "optimizer", "batch_size", "weight_decay", "dropout")
+ABSENT = ("weight_decay", "dropout")
 
 
 def check(c: dict[str, Any]) -> None:
@@ -42,6 +43,9 @@ def check(c: dict[str, Any]) -> None:
     train, log = c["train"], c["log"]
     require("train.steps", train["steps"], train["steps"] >= 1, "at least 1")
     require("train.learning_rate", train["learning_rate"], train["learning_rate"] > 0, "a number above 0")
+    require(
+        "train.batch_size", train["batch_size"], train["batch_size"] is None or train["batch_size"] >= 1, "at least 1"
+    )
     choose("train.dtype", train["dtype"], ("float64", "float32"))
     choose("train.engine", train["engine"], ENGINES)
     choose("log.weights", log["weights"], ("none", "first", "all"))
@@ -87,9 +91,7 @@ def unknown(key: str, known: Sequence[str]) -> str:
     canonical = MEANT.get(name, name)
     meant = HERE.get(canonical, key)
     if canonical in ABSENT:
-        return (
-            f"{key} is not a key: descent is plain, over all samples at once; keys there: {', '.join(known) or 'none'}"
-        )
+        return f"{key} is not a key: nothing regularises these networks; keys there: {', '.join(known) or 'none'}"
     if meant != key:
         return f"{key} is not a key: {meant} is meant?"
     where = (

@@ -24,7 +24,8 @@ from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure, train
 from shallowexp.training.job import Job, Result
 
-USES = [f"shallowexp.network.{name}" for name in ("activations", "choices", "initializers", "outputs", "passes")]
+NAMES = ("activations", "choices", "initializers", "optimizers", "outputs", "passes")
+USES = [f"shallowexp.network.{name}" for name in NAMES]
 
 
 @dataclass

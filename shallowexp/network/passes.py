@@ -12,6 +12,7 @@ import numpy as np
 
 from shallowexp.network.activations import Activation
 from shallowexp.network.initializers import Parameters
+from shallowexp.network.optimizers import GRADIENT_DESCENT, Optimizer, batches
 from shallowexp.network.outputs import Output
 
 Function = Callable[[np.ndarray], np.ndarray]  # g of Z, of its shape
@@ -80,9 +81,9 @@ def backward(
     return Parameters(dW1, db1, dW2, db2)
 
 
-def update(parameters: Parameters, gradients: Parameters, learning_rate: float) -> Parameters:
-    """W := W - eta dW, b := b - eta db (6.3)."""
-    return Parameters(*(p - learning_rate * dp for p, dp in zip(parameters, gradients, strict=True)))
+def update(parameters: Parameters, directions: Parameters, learning_rate: float) -> Parameters:
+    """W := W - eta dW, b := b - eta db (6.3), where the directions are the gradients."""
+    return Parameters(*(p - learning_rate * dp for p, dp in zip(parameters, directions, strict=True)))
 
 
 def gradient_descent(
@@ -93,10 +94,18 @@ def gradient_descent(
     output: Output,
     learning_rate: float,
     product: Product = exact,
+    optimizer: Optimizer = GRADIENT_DESCENT,
+    batch_size: int | None = None,
+    seed: int = 0,
 ) -> Iterator[tuple[Parameters, Forward, Parameters]]:
-    """Full-batch descent without end: at step s the parameters after s updates, their forward pass and gradients."""
-    while True:
-        cache = forward(X, parameters, g, product)
-        gradients = backward(X, Y, parameters, cache, g, output, product)
+    """Descent without end: at step s the parameters after s updates, and the forward pass and the gradients of the samples
+    that step s sees: all of them, or `batch_size` in an order that `seed` draws.
+    """
+    memories = [(np.zeros_like(p),) * optimizer.memories for p in parameters]
+    for t, (inputs, targets) in enumerate(batches(X, Y, batch_size, seed), start=1):
+        cache = forward(inputs, parameters, g, product)
+        gradients = backward(inputs, targets, parameters, cache, g, output, product)
         yield parameters, cache, gradients
-        parameters = update(parameters, gradients, learning_rate)
+        moves = [optimizer(dp, memory, t) for dp, memory in zip(gradients, memories, strict=True)]
+        memories = [memory for _, memory in moves]
+        parameters = update(parameters, Parameters(*(direction for direction, _ in moves)), learning_rate)

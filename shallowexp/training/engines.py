@@ -16,7 +16,7 @@ import numpy as np
 
 from shallowexp.network.diagnostics import METRICS, Measures, measure
 from shallowexp.network.initializers import Parameters
-from shallowexp.network.passes import Product, exact, forward, gradient_descent
+from shallowexp.network.passes import Product, backward, exact, forward, gradient_descent
 from shallowexp.training.job import Job, Result
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,9 @@ def resolve_engine(job: Job, engine: str = "auto") -> str:
 
     if kernel.supports(job):
         return "compiled"
+    activation, output, optimizer = (type(choice).__name__ for choice in (job.activation, job.output, job.optimizer))
     warn_once(
-        f"{type(job.activation).__name__} with {type(job.output).__name__} output is trained by the slower NumPy engine: "
+        f"{activation} with {output} output is trained by the slower NumPy engine, with {optimizer}: "
         "the compiled kernel supports only built-in ones"
     )
     return "numpy"
@@ -104,13 +105,17 @@ def train_one(job: Job) -> Result:
     """Train one network with `network/passes.py`, the definition; a job of the compiled kernel with exact products."""
     data, initial = job.initial()
     product = PRODUCTS.get(job.engine, exact)
-    descent = gradient_descent(data.X, data.Y, initial, job.activation, job.output, job.learning_rate, product)
+    of = data.X, data.Y, initial, job.activation, job.output, job.learning_rate, product
+    descent = gradient_descent(*of, job.optimizer, job.batch_size, job.seed)
     kept: list[Logged] = []
     diverged_at = None
     with np.errstate(all="ignore"):
         for step, (parameters, cache, gradients) in enumerate(islice(descent, job.steps + 1)):
             row = None
             if step in job.log_steps:
+                if job.batch_size is not None:  # what is measured is of all samples
+                    cache = forward(data.X, parameters, job.activation, product)
+                    gradients = backward(data.X, data.Y, parameters, cache, job.activation, job.output, product)
                 test = forward(data.X_test, parameters, job.activation, product)
                 row = measure(parameters, cache, gradients, test, data, job.activation, job.output)
             if not _finite(parameters, row):

@@ -8,6 +8,7 @@ from shallowexp.network.activations import Activation
 from shallowexp.network.data import Data, Dataset
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Initializer, Parameters
+from shallowexp.network.optimizers import GRADIENT_DESCENT, Optimizer
 from shallowexp.network.outputs import Output
 
 
@@ -27,6 +28,8 @@ class Job:
     dtype: str = "float64"
     engine: str = "numpy"
     weights: bool = False  # keep the parameters at the logged steps
+    optimizer: Optimizer = GRADIENT_DESCENT
+    batch_size: int | None = None  # samples that a step sees; None: all
 
     def initial(self) -> tuple[Dataset, Parameters]:
         """The data and the initial parameters in the job's dtype.

@@ -6,19 +6,29 @@ are cut into blocks, padded with zeros to one width, so that a block's rows of Z
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 
 import numpy as np
 
-from shallowexp.network import activations, outputs
+from shallowexp.network import activations, optimizers, outputs
 from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Parameters
 from shallowexp.training.job import Job, Result
-from shallowexp.training.kernel_arithmetic import CODES, PIECEWISE_LINEAR, SIGMOID, SOFTMAX, KernelSpec
-from shallowexp.training.kernel_descent import Halves, History, Samples, Weights, Workspace, descend
+from shallowexp.training.kernel_arithmetic import (
+    ADAM,
+    CODES,
+    GRADIENT_DESCENT,
+    MOMENTUM,
+    PIECEWISE_LINEAR,
+    SIGMOID,
+    SOFTMAX,
+    KernelSpec,
+)
+from shallowexp.training.kernel_descent import Batch, Halves, History, Samples, Span, Weights, Workspace, descend
 from shallowexp.training.kernel_diagnostics import TASKS
 
 OUTPUTS: dict[
@@ -30,13 +40,20 @@ OUTPUTS: dict[
     outputs.ReLU: (PIECEWISE_LINEAR, (0, 0), False),
     outputs.SigmoidSquared: (SIGMOID, (0, 0), False),
 }
+OPTIMIZERS: dict[type[optimizers.Optimizer], int] = {
+    optimizers.GradientDescent: GRADIENT_DESCENT,
+    optimizers.Momentum: MOMENTUM,
+    optimizers.Adam: ADAM,
+}
+ORDERS = 100_000  # samples in the orders that are drawn at once
 BLOCK_BYTES = 512 * 1024  # what a block's rows may take, of the second-level cache
 LANES = 32  # widths are multiples of this: pairs of whole vectors in either dtype
 
 
 def supports(job: Job) -> bool:
-    """Whether the job's activation and output are built-in ones, exactly."""
-    return type(job.activation) in CODES and type(job.output) in OUTPUTS
+    """Whether the job's activation, output and optimizer are built-in ones, exactly."""
+    known = type(job.activation) in CODES and type(job.output) in OUTPUTS
+    return known and type(job.optimizer) in OPTIMIZERS
 
 
 def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result]:
@@ -55,7 +72,7 @@ def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result]
 
 def _work(job: Job) -> float:
     n_x, m = job.data.load().X.shape
-    return job.steps * m * job.hidden_size * (n_x + 10)
+    return job.steps * (job.batch_size or m) * job.hidden_size * (n_x + 10)
 
 
 def _samples(data: Data, test: bool, dtype: str, width: int) -> Samples:
@@ -102,7 +119,7 @@ def _width(n_x: int, n_h: int, n_y: int, m: int, itemsize: int) -> int:
 
 
 def _spec(job: Job, task: str) -> KernelSpec:
-    g, dtype = job.activation, np.dtype(job.dtype).type
+    g, by, dtype = job.activation, job.optimizer, np.dtype(job.dtype).type
     output, output_piece_slopes, entropy = OUTPUTS[type(job.output)]
     below = getattr(g, "slope", float(type(g) is activations.Identity))
     at_zero = getattr(g, "derivative_at_zero", below)
@@ -116,8 +133,11 @@ def _spec(job: Job, task: str) -> KernelSpec:
         output_piece_slopes=(dtype(output_piece_slopes[0]), dtype(output_piece_slopes[1])),
         entropy=entropy,
         task=TASKS[task],
-        steps=job.steps,
         learning_rate=dtype(job.learning_rate),
+        optimizer=OPTIMIZERS[type(by)],
+        decays=(getattr(by, "beta1", getattr(by, "beta", 0.0)), getattr(by, "beta2", 0.0)),
+        epsilon=getattr(by, "epsilon", 0.0),
+        batch_size=job.batch_size or 0,
     )
 
 
@@ -135,8 +155,14 @@ def _train(job: Job, samples: Callable[[Data, bool, str, int], Samples], stop: n
     data = Halves(*(samples(job.data, half, job.dtype, width) for half in (False, True)))
     initial = Parameters(*(p.astype(job.dtype) for p in job.init(n_x, n_h, n_y, job.seed)))
     weights = _packed(initial)
+    first, second = (Weights(*map(np.zeros_like, weights)) for _ in range(2))
     history, workspace = _history(job, weights), _workspace(n_h, n_y, weights.V, width)
-    kept, diverged_at = descend(_spec(job, loaded.task), data, weights, workspace, history, stop)
+    spec, batch, kept, diverged_at = _spec(job, loaded.task), _batch(job, data.train, weights, workspace), 0, -1
+    for span in _spans(job, loaded.X.shape[1]):
+        span = span._replace(kept=kept)
+        kept, diverged_at = descend(spec, data, batch, weights, (first, second), workspace, history, span, stop)
+        if diverged_at >= 0:
+            break
     metrics, path = history.metrics[:kept], _unpacked(history.path, kept, n_x, n_h, n_y)
     metrics[np.isinf(metrics)] = np.nan
     return Result(
@@ -146,6 +172,28 @@ def _train(job: Job, samples: Callable[[Data, bool, str, int], Samples], stop: n
         path if job.weights and kept else None,
         Parameters(*(p[-1] for p in path)) if kept else initial,
     )
+
+
+def _batch(job: Job, train: Samples, weights: Weights, workspace: Workspace) -> Batch:
+    """Room for a minibatch; where there are none, all samples and their own room."""
+    if job.batch_size is None:
+        return Batch(train, workspace)
+    (columns, _), (n_y, _) = train.X[0].shape, train.targets.shape
+    width = _width(columns, job.hidden_size, n_y, job.batch_size, train.X.itemsize)
+    X, Y = (_zeros((-(-job.batch_size // width), rows, width), train.X.dtype) for rows in (columns, n_y))
+    return Batch(Samples(X, Y, train.targets), _workspace(job.hidden_size, n_y, weights.V, width))
+
+
+def _spans(job: Job, m: int) -> Iterator[Span]:
+    """All steps at once; with minibatches as many epochs at once as their orders may take."""
+    if job.batch_size is None:
+        yield Span(0, job.steps, 0, np.empty((0, 0), np.int64))
+        return
+    drawn, epoch = optimizers.epochs(m, job.seed), -(-m // job.batch_size)  # in steps
+    length = epoch * max(1, ORDERS // m)
+    for first in range(0, job.steps + 1, length):
+        last = min(first + length - 1, job.steps)
+        yield Span(first, last, 0, np.array([*islice(drawn, 1 + (last - first) // epoch)], np.int64))
 
 
 def _history(job: Job, weights: Weights) -> History:

@@ -18,6 +18,7 @@ from numba.extending import intrinsic, overload, register_jitable
 from shallowexp.network import activations
 
 SIGMOID, TANH, PIECEWISE_LINEAR, SOFTMAX = 0, 1, 2, 3  # piecewise linear: z above 0, z times a slope below
+GRADIENT_DESCENT, MOMENTUM, ADAM = range(3)
 CODES: dict[type[activations.Activation], int] = {
     activations.Sigmoid: SIGMOID,
     activations.Tanh: TANH,
@@ -54,8 +55,11 @@ class KernelSpec(NamedTuple):
     output_piece_slopes: Slopes
     entropy: bool
     task: int
-    steps: int
     learning_rate: np.floating  # in the job's dtype
+    optimizer: int
+    decays: tuple[float, float]  # of what the optimizer remembers
+    epsilon: float
+    batch_size: int  # 0: all samples
 
 
 class Constants(NamedTuple):

@@ -23,7 +23,7 @@ from numba import njit
 
 from shallowexp.network import diagnostics
 from shallowexp.network.diagnostics import Measures
-from shallowexp.training import kernel_arithmetic
+from shallowexp.training import kernel_arithmetic, kernel_optimizers
 from shallowexp.training import kernel_diagnostics as measures
 from shallowexp.training.kernel_arithmetic import (
     PIECEWISE_LINEAR,
@@ -46,6 +46,7 @@ from shallowexp.training.kernel_arithmetic import (
     summing,
     tanh,
 )
+from shallowexp.training.kernel_optimizers import follow
 
 
 class Samples(NamedTuple):
@@ -85,9 +86,26 @@ class Workspace(NamedTuple):
     W2: np.ndarray  # (n_y, rows of V), the transpose of V
 
 
+class Batch(NamedTuple):
+    """Samples that a step sees; all of them where there are no minibatches."""
+
+    samples: Samples
+    workspace: Workspace  # of their width
+
+
+class Span(NamedTuple):
+    """What one call trains: from step `first` to `last`, after `kept` logged ones."""
+
+    first: int
+    last: int
+    kept: int
+    orders: np.ndarray  # (epochs, m): of the samples in each epoch from `first` on; (0, 0) without minibatches
+
+
 Layer = Callable[[Slopes, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 Error = Callable[[Slopes, np.ndarray, np.ndarray, Workspace, Weights], None]
-Descent = Callable[[KernelSpec, Halves, Weights, Workspace, History, np.ndarray], tuple[int, int]]
+Memory = tuple[Weights, Weights]  # what an optimizer remembers of both parameters: first, second
+Descent = Callable[[KernelSpec, Halves, Batch, Weights, Memory, Workspace, History, Span, np.ndarray], tuple[int, int]]
 
 
 @compiled
@@ -301,11 +319,17 @@ def divide(dW: np.ndarray, m: int) -> None:
 
 
 @compiled
-def update(W: np.ndarray, dW: np.ndarray, rate: np.floating) -> None:
-    """W := W - eta dW, and dW := 0 for the next step's sums."""
-    for i in range(len(W)):
-        W[i] -= rate * dW[i]
-        dW[i] = 0
+def choose(data: Samples, orders: np.ndarray, epoch: int, start: int, stop: int, batch: Samples) -> None:
+    """The samples from start to stop of an epoch's order become the batch, with 0 after them."""
+    X, Y, width, room = batch.X, batch.Y, data.X.shape[2], batch.X.shape[2]
+    for s in range(len(X) * room):
+        there = s < stop - start
+        i = orders[epoch, start + s] if there else 0
+        to, at, block, place = s // room, s % room, i // width, i % width
+        for k in range(X.shape[1]):
+            X[to, k, at] = data.X[block, k, place] if there else 0
+        for c in range(Y.shape[1]):
+            Y[to, c, at] = data.Y[block, c, place] if there else 0
 
 
 @compiled
@@ -374,20 +398,34 @@ def _descent(sources: str) -> Descent:
 
     @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE)
     def descend(
-        spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspace, history: History, stop: np.ndarray
+        spec: KernelSpec,
+        data: Halves,
+        batch: Batch,
+        weights: Weights,
+        memory: Memory,
+        workspace: Workspace,
+        history: History,
+        span: Span,
+        stop: np.ndarray,
     ) -> tuple[int, int]:
-        """Gradient descent from `weights`, in their place. Fills the history; returns how many logged steps were kept,
-        and the step that diverged or -1. It ends, with nothing that counts, once another thread sets stop[0]."""
+        """Descent from `weights`, in their place. Fills the history; returns how many logged steps were kept, and
+        the step that diverged or -1. It ends, with nothing that counts, once another thread sets stop[0]."""
         sources  # noqa: B018
-        sums, m, kept = Weights(np.zeros_like(weights.W1), np.zeros_like(weights.V)), data.train.targets.shape[1], 0
+        sums = Weights(np.zeros_like(weights.W1), np.zeros_like(weights.V))
         w, v, dw, dv = weights.W1.ravel(), weights.V.ravel(), sums.W1.ravel(), sums.V.ravel()
-        for step in range(spec.steps + 1):
+        first_w, first_v = memory[0].W1.ravel(), memory[0].V.ravel()
+        second_w, second_v = memory[1].W1.ravel(), memory[1].V.ravel()
+        m, size, kept = data.train.targets.shape[1], spec.batch_size, span.kept
+        in_epoch = (m + size - 1) // size if size else 1  # steps
+        for step in range(span.first, span.last + 1):
             if stop[0] or not (finite(w) and finite(v)):
                 return kept, step
-            gradients(spec, data.train, weights, workspace, sums)
-            divide(dw, m)
-            divide(dv, m)
-            if kept < len(history.steps) and step == history.steps[kept]:
+            logged = kept < len(history.steps) and step == history.steps[kept]
+            if logged or not size:
+                gradients(spec, data.train, weights, workspace, sums)
+                divide(dw, m)
+                divide(dv, m)
+            if logged:
                 measured = measure(spec, data, weights, workspace, sums)
                 history.metrics[kept] = measured
                 if not np.isfinite(measured.train_loss):
@@ -395,11 +433,19 @@ def _descent(sources: str) -> Descent:
                 place = min(kept, len(history.path.W1) - 1)
                 history.path.W1[place], history.path.V[place] = weights.W1, weights.V
                 kept += 1
-            update(w, dw, spec.learning_rate)
-            update(v, dv, spec.learning_rate)
+            if size:
+                epoch, start = (step - span.first) // in_epoch, (step - span.first) % in_epoch * size
+                end = min(start + size, m)
+                choose(data.train, span.orders, epoch, start, end, batch.samples)
+                dw[:], dv[:] = 0, 0
+                gradients(spec, batch.samples, weights, batch.workspace, sums)
+                divide(dw, end - start)
+                divide(dv, end - start)
+            follow(spec, w, dw, first_w, second_w, step + 1)
+            follow(spec, v, dv, first_v, second_v, step + 1)
         return kept, -1
 
     return descend
 
 
-descend = _descent("".join(map(getsource, (kernel_arithmetic, diagnostics, measures))))
+descend = _descent("".join(map(getsource, (kernel_arithmetic, kernel_optimizers, diagnostics, measures))))

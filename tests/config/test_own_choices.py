@@ -6,11 +6,12 @@ from itertools import count
 import numpy as np
 import pytest
 
-from shallowexp.config.choices import check_derivative
+from shallowexp.config.choices import check_derivative, check_direction
 from shallowexp.config.runs import plan
 from shallowexp.errors import ConfigError
 from shallowexp.network import activations
 from shallowexp.network.activations import Activation, LeakyReLU, ReLU, Tanh
+from shallowexp.network.optimizers import Adam, GradientDescent, Momentum, Optimizer
 from tests.config.test_runs import run, runs
 
 DATA = """
@@ -166,7 +167,10 @@ def test_a_right_derivative_passes(right):
         (Wrong, r"Wrong: derivative\(.*\) is .*, but the difference quotient of g is"),
         (SlopeOfTheOutput, "SlopeOfTheOutput: derivative"),
         (WrongSide, r"derivative\(-3.997\) is 1, but the difference quotient of g is 0"),
-        (Flat, r"Flat\(\) of Z \(2, 41\) gives float64 \(1, 41\): it must give finite real numbers of the same shape"),
+        (
+            Flat,
+            r"Flat\(\) of an array \(2, 41\) gives float64 \(1, 41\): it must give finite real numbers of the same shape",
+        ),
         (Complex, r"gives complex128 \(2, 41\)"),
         (Whole, r"gives int64 \(2, 41\)"),
         (Undefined, "it must give finite real numbers"),
@@ -185,3 +189,44 @@ def test_a_users_own_activation_is_checked_when_it_is_chosen(tmp_path, monkeypat
     (tmp_path / "twice_the_slope.py").write_text(text)
     with pytest.raises(ConfigError, match="activation Mine: derivative"):
         run("activation._target_=twice_the_slope.Mine")
+
+
+class Mean(Optimizer):
+    def __call__(self, dW, memory, t):
+        return dW.mean(), memory
+
+
+class Forgets(Momentum):
+    def __call__(self, dW, memory, t):
+        return super().__call__(dW, memory, t)[0], ()
+
+
+@pytest.mark.parametrize("right", [GradientDescent(), Momentum(), Adam()], ids=repr)
+def test_a_right_optimizer_passes(right):
+    check_direction(right)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (Mean, r"optimizer Mean\(\) of an array \(2, 3\) gives float64 \(\): it must give finite real numbers"),
+        (Forgets, r"optimizer Forgets\(\) raises IndexError"),
+        (Optimizer, r"optimizer Optimizer\(\) raises NotImplementedError"),
+    ],
+)
+def test_a_wrong_optimizer_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        check_direction(wrong())
+
+
+def test_a_users_own_optimizer_is_checked_when_it_is_chosen_and_trained_by_numpy(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = (
+        "from dataclasses import dataclass\nimport numpy as np\nfrom shallowexp.network.optimizers import Optimizer\n"
+    )
+    text += "@dataclass(frozen=True)\nclass Mine(Optimizer):\n    def __call__(self, dW, memory, t):\n        return {}, memory\n"
+    (tmp_path / "signs.py").write_text(text.format("np.sign(dW)"))
+    (tmp_path / "counts.py").write_text(text.format("dW.size"))
+    assert run("optimizer._target_=signs.Mine").job.engine == "numpy"
+    with pytest.raises(ConfigError, match="optimizer Mine"):
+        run("optimizer._target_=counts.Mine")

@@ -50,6 +50,15 @@ def test_params_are_named_as_the_overrides_that_set_them():
 
 def test_name():
     assert run("init.scale=0.01", "hidden_size=8", "seed=3").name == "tanh · random ×0.01 · 8 units · seed 3"
+    descended = run("optimizer=adam", "train.batch_size=32", "init=zero", "hidden_size=1")
+    assert descended.name == "tanh · zero · 1 unit · adam · batches of 32 · seed 0"
+
+
+def test_how_a_run_descends_is_among_its_params():
+    assert run().params["optimizer"] == "gd"
+    assert "train.batch_size" not in run().params
+    found = run("optimizer=momentum", "train.batch_size=8").params
+    assert found.items() >= {"optimizer": "momentum", "optimizer.beta": "0.9", "train.batch_size": "8"}.items()
 
 
 @pytest.mark.parametrize(
@@ -91,6 +100,7 @@ def test_what_is_asked_for_twice_is_there_once():
 CHANGES = ["hidden_size=5", "seed=9", "init=he", "init.scale=1", "activation=relu", "data=moons", "data.seed=4"]
 CHANGES += ["train.steps=7", "train.learning_rate=1", "train.dtype=float32", "train.engine=numpy", "log.points=3"]
 CHANGES += ["log.weights=none", "output=sigmoid_squared", "train.engine=chapter"]
+CHANGES += ["train.batch_size=32", "train.batch_size=400", "optimizer=momentum", "optimizer=adam"]
 
 
 def test_every_change_that_matters_changes_the_fingerprint():
@@ -211,6 +221,15 @@ REFUSED = {
     "data.samples=1": "data.samples=1",
     "activation._target_=shallowexp.network.activations.Tahn": "cannot be imported",
     "activation._target_=math.sin": "dataclass",
+    "train.batch_size=0": "train.batch_size=0 is not possible; allowed: at least 1",
+    "train.batch_size=401": "train.batch_size=401 is not possible; allowed: 1 to 400, the training samples of data=flower",
+    "train.batch_size=121 data=iris": "allowed: 1 to 120, the training samples of data=iris",
+    "optimizer=momentum optimizer.beta=1": r"optimizer\.beta=1\.0 is not possible; allowed: from 0 to below 1",
+    "optimizer=adam optimizer.beta1=-0.1": r"optimizer\.beta1=-0\.1 is not possible",
+    "optimizer=adam optimizer.beta2=1.5": r"optimizer\.beta2=1\.5 is not possible",
+    "optimizer=adam optimizer.epsilon=0": r"optimizer\.epsilon=0\.0 is not possible; allowed: from 1e-30",
+    "+optimizer.beta=0.9": r"optimizer\.beta is not a key of the optimizer that was chosen; keys there: none",
+    "optimizer._target_=shallowexp.network.activations.Tanh": "inherits shallowexp.network.optimizers.Optimizer",
 }
 
 

@@ -13,6 +13,7 @@ from shallowexp.network.activations import Identity, LeakyReLU, ReLU, Sigmoid, T
 from shallowexp.network.data import Data, Dataset, Diabetes, Flower, Iris, Moons
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Constant, Parameters, Random, VarianceScaling, Zero
+from shallowexp.network.optimizers import Adam, Momentum
 from shallowexp.network.passes import gradient_descent
 from shallowexp.training.engines import train
 from shallowexp.training.job import Job
@@ -35,6 +36,8 @@ JOBS = (  # a mix whose members share nothing but the call
     replace(JOB, data=Iris(), output=outputs.Softmax(), activation=Sigmoid(), init=VarianceScaling()),
     replace(JOB, data=Diabetes(), output=outputs.Identity(), activation=LeakyReLU(), learning_rate=0.01),
     replace(JOB, data=Diabetes(), output=outputs.Identity(), activation=Identity(), learning_rate=100.0),  # diverges
+    replace(JOB, optimizer=Adam(), batch_size=7),
+    replace(JOB, optimizer=Momentum(), batch_size=30, engine="compiled"),
 )
 
 
