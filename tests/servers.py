@@ -1,5 +1,6 @@
 """Real servers on loopback: `mlflow server`, `mlflow models serve`, PostgreSQL."""
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
@@ -35,9 +37,11 @@ def free_port() -> int:
 
 @contextmanager
 def running(words: Sequence, folder: Path, stop: int = signal.SIGTERM, **options) -> Iterator[subprocess.Popen]:
-    """A server in a process group of its own, whose words go to server.log."""
+    """A server in a process group of its own, whose words go to server.log; it ends with this process, even a killed one."""
+    end_with_me = partial(ctypes.CDLL(None).prctl, 1, stop)  # PR_SET_PDEATHSIG
+    options |= {"cwd": folder, "start_new_session": True, "preexec_fn": end_with_me}
     with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, start_new_session=True, **options)
+        server = subprocess.Popen(words, stdout=log, stderr=log, **options)
     try:
         yield server
     finally:

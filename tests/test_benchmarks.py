@@ -1,5 +1,7 @@
 """The page of benchmarks says what the committed results say. How fast anything is, no test asserts."""
 
+import pytest
+
 from benchmarks import page, results
 from benchmarks.goals import GOALS, Goal
 from benchmarks.results import Result
@@ -38,4 +40,21 @@ def test_the_benchmarks_can_be_imported():
     """They use inner functions of the package, and run too seldom to notice that one has moved."""
     import benchmarks.__main__
     import benchmarks.fluent
-    import benchmarks.vectorisation  # noqa: F401
+    import benchmarks.vectorisation
+
+    pytest.importorskip("distributed")
+    import benchmarks.scale  # noqa: F401
+
+
+def test_the_simulation_of_many_workers_ends_at_what_limits():
+    pytest.importorskip("distributed")
+    from benchmarks.scale import simulate
+
+    for workers, busiest, rate in (
+        (1, 0, 0.1),
+        (5, 0, 0.5),
+        (50, 1, 1.0),
+    ):  # ten seconds each, then one of a single server
+        seconds, busy = simulate([(workers, 10.0), (1, 1.0)], 2 * workers, 40 * workers)
+        assert busy.index(max(busy)) == busiest
+        assert 40 * workers / seconds == pytest.approx(rate, rel=0.1)

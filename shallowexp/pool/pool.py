@@ -5,11 +5,20 @@ window of batches is in flight. A batch whose worker dies is only suspected, sin
 last, each alone, and halved until the run that ends its worker is known.
 """
 
+import asyncio
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -162,14 +171,21 @@ def _named(dotted: str, slots: int, threads: int) -> Elsewhere:
 def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
     """Its TLS settings, timeouts and the like are Dask's own configuration."""
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, KilledWorker, Security
+        from distributed.comm.core import connect
     except ImportError as error:
         raise ConfigError(f"hydra.launcher.scheduler needs `pip install 'shallowexp[cluster]'`: {error}") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of what it reports PoolError is made
     name = f"hydra.launcher.scheduler={address}"
+
+    async def reach() -> None:
+        await (await connect(address, **Security().get_connection_args("client"))).close()
+
     try:
-        client = Client(address, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+        with ThreadPoolExecutor(1) as beside:  # a notebook's own thread has a loop already
+            beside.submit(lambda: asyncio.run(reach())).result()
+        client = Client(address, set_as_default=False)  # one that cannot connect writes a traceback when it is deleted
+    except Exception as error:  # of addresses, certificates and connections Dask raises all kinds
         raise PoolError(f"{name} cannot be reached: {error}") from None
 
     def slots() -> int:

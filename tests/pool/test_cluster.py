@@ -114,12 +114,20 @@ def test_a_scheduler_that_is_lost_ends_in_one_message_and_the_same_command_compl
     assert [run.info.status for run in sweeps(workplace)] == ["FINISHED"]
 
 
-def test_no_scheduler_at_the_address(workplace):
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({}, "Timed out trying to connect"),
+        ({"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}, "encryption required"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_reached_is_one_message(workplace, setting, said):
     address = f"tcp://127.0.0.1:{free_port()}"
-    impatient = SETTINGS | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    impatient = SETTINGS | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"} | setting
     done = command(*sweep("seed=1,2", at(address)), cwd=workplace, **impatient)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"shallowexp: {at(address)} cannot be reached: Timed out")
+    assert done.stderr.startswith(f"shallowexp: {at(address)} cannot be reached: {said}")
+    assert done.stderr.count("\n") == 1
     assert sweeps(workplace) == []
 
 

@@ -25,7 +25,8 @@ SLOTS = 3
 
 def runs(n: int, **params: str) -> list[Run]:
     given = {"train.steps": "5", "train.engine": "numpy", "log.points": "3", **params}
-    return [to_run(*compose_run({**given, "seed": str(seed)})) for seed in range(n)]
+    run = to_run(*compose_run(given))
+    return [replace(run, job=replace(run.job, seed=seed)) for seed in range(n)]
 
 
 class Broken(ThreadPoolExecutor):
