@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shallowexp.api import Field as Field
     from shallowexp.api import Page as Page
     from shallowexp.api import Trained as Trained
+    from shallowexp.api import field as field
     from shallowexp.api import plot as plot
     from shallowexp.api import runs as runs
     from shallowexp.api import sweep as sweep
@@ -24,7 +26,7 @@ def _folder(name: str) -> Path:
 CONF = _folder("conf")
 EXPERIMENTS = _folder("experiments")
 # of shallowexp.api, which is imported once one is asked for
-PUBLIC = ("Page", "Trained", "plot", "runs", "sweep", "train")
+PUBLIC = ("Field", "Page", "Trained", "field", "plot", "runs", "sweep", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -27,9 +27,10 @@ ROOMS = {  # a room: the rooms that it may import
     "pool": {"config", "training"},
     "sweeps": {"network", "training", "config", "tracking", "claims", "models", "pool"},
     "report": {"config", "tracking", "claims", "sweeps"},
-    "cli": {"config", "claims", "sweeps", "report"},
+    "fields": {"network", "training", "config", "tracking", "claims", "sweeps"},
+    "cli": {"config", "claims", "sweeps", "report", "fields"},
     "plugin": {"config"},
-    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report"},
+    "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report", "fields"},
 }
 DOORS = {"__init__": {"api"}, "__main__": {"cli"}}  # files beside the rooms that nobody imports
 FRAMEWORKS = {"mlflow", "sqlalchemy", "hydra", "omegaconf", "numba", "matplotlib", "sklearn", "distributed"}
@@ -43,6 +44,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "pool": {"distributed"},
     "sweeps": set(),
     "report": {"omegaconf"},
+    "fields": {"omegaconf", "matplotlib"},
     "cli": {"hydra", "omegaconf"},
     "plugin": {"hydra"},
     "api": {"omegaconf"},

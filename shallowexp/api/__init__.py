@@ -1,4 +1,4 @@
-"""shallowexp from Python and in notebooks: `import shallowexp`, then `runs`, `train`, `sweep`, `plot` and `Page`.
+"""shallowexp from Python and in notebooks: `import shallowexp`, then `runs`, `field`, `train`, `sweep`, `plot` and `Page`.
 
 Keys are those of the command line, with a dot where it has one: `train("train.steps=1000", activation="tanh")`.
 """
@@ -26,6 +26,7 @@ from shallowexp.config.composition import Workers, compose_one, compose_sweep
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import EXPERIMENT, Run
 from shallowexp.errors import ConfigError, RunsFailed
+from shallowexp.fields.field import Field as Field
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import forward
@@ -57,6 +58,17 @@ def runs(
     asked = named or ([experiment] if experiment else store.experiments())
     _, found = read(asked, store)
     return narrowed(found if len(named) > 1 else found.once(), where or {})
+
+
+def field(reference: str = "latest", *, uri: str | None = None) -> Field:
+    """A tracked field, the `latest` or the one whose run id begins so: `arrays` (height, width), `x.values`, `y.values`, `units`, and
+    `frame`, a row a pixel. Raises TrackingError for what is not there, RunDamaged for a file that is broken.
+    """
+    from shallowexp.tracking import fields
+    from shallowexp.tracking.store import Store
+
+    store = Store.open(uri, create=False)
+    return Field.from_npz(store.sweep(fields.find(store, reference).run_id).arrays(fields.ARRAYS))
 
 
 def plot(chosen: Runs, **choices: Any) -> Page:

@@ -76,8 +76,9 @@ styled = Styled()
 
 def styles_of(values: Collection[Any]) -> dict[Any, dict[str, Any]]:
     """Colour and line style of each different value, in the order in which a legend should name them."""
-    known = [name for name in STYLES if name in set(values)]
-    new = sorted(set(values) - set(known))
+    different = set(values)
+    known = [name for name in STYLES if name in different]
+    new = sorted(different - set(known))
     styles = {name: dict(zip(("color", "linestyle"), STYLES[name], strict=True)) for name in known}
     for i, value in enumerate(new):
         dark_to_light = matplotlib.colormaps["viridis"](0.85 * i / max(len(new) - 1, 1))
@@ -95,7 +96,7 @@ def median_and_band(
     """
     require(frame, x, y, by)
     drawn: list[pd.DataFrame] = []
-    for value, style in styles_of(frame[by]).items():
+    for value, style in styles_of(frame[by].unique()).items():
         groups = frame[frame[by] == value].groupby(x)[y]
         summary = groups.quantile([*BAND, 0.5]).unstack().set_axis(["low", "high", "median"], axis=1)
         summary["runs"] = groups.count()

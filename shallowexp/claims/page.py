@@ -118,7 +118,7 @@ class Page:
         what a mean would hide stays visible.
         """
         require(runs.table, y, by, color or by)
-        ax, places = self[panel], styles_of(runs.table[by])
+        ax, places = self[panel], styles_of(runs.table[by].unique())
         colors = styles_of(runs.table[color or by])
         with styled:
             for j, (shade, style) in enumerate(colors.items()):

@@ -47,13 +47,21 @@ def _refuse_dashes(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{given}: keys have no dashes, write {key}={value or following or '<value>'}")
 
 
+FIELDS = "fields"  # the MLflow experiment of those without a name
+
+
 class Command:
     """Hydra's task function: called with one run's configuration, or by the batched launcher with a whole sweep's."""
 
     def __call__(self, config: DictConfig) -> float | None:
         """One run, or one for each of `objective.seeds`. Returns what it is worth, for a sweeper that searches (with hydra/launcher=basic)."""
         with one_message():
-            choices = HydraConfig.get().runtime.choices
+            hydra_config = HydraConfig.get()
+            choices = hydra_config.runtime.choices
+            if config.field:
+                one = Composed([*hydra_config.overrides.task], config, choices)
+                _fields([one], Path(hydra_config.runtime.output_dir), None)
+                return None
             runs = plan((each, choices) for each in over_seeds(config))
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.sweep import ExperimentTracker
@@ -73,6 +81,16 @@ class Command:
         for key in ("threads", "workers"):
             n = getattr(workers, key)
             require(f"hydra.launcher.{key}", n, n is None or n >= 1, "at least 1, or null for all cores")
+        if config.field:
+            for key in ("scheduler", "executor"):
+                require(
+                    f"hydra.launcher.{key}",
+                    getattr(workers, key),
+                    not getattr(workers, key),
+                    "null: a field is trained here",
+                )
+            _fields(composed, directory, workers.threads)
+            return Ended(lambda: [math.nan] * len(composed))
         seeded = [over_seeds(job.config) for job in composed]
         each = plan_each((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
         runs, left = once(each), iter(each)
@@ -98,10 +116,27 @@ class Command:
         return Ended(lambda: tracked.worth(trials, config.objective.metric), error)
 
 
-def _experiment(config: DictConfig, choices: Mapping[str, str]) -> str:
+def _fields(composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+    """A field for each job, one after the other, and a picture of all in the command's own directory."""
+    from shallowexp.fields.launch import launch
+    from shallowexp.fields.plan import to_plan
+    from shallowexp.fields.training import forecast
+    from shallowexp.sweeps.sweep import ExperimentTracker
+
+    config = composed[0].config
+    plans = [to_plan(job.config, job.choices) for job in composed]
+    tracked = ExperimentTracker.open(_experiment(config, composed[0].choices, FIELDS))
+    _collect_from_now_on()
+    if config.dry_run:
+        return print("\n".join(forecast(plan, tracked, threads) for plan in plans))
+    files = [provenance.configuration([job], "") for job in composed]
+    launch(plans, files, tracked, directory, config.fresh, threads)
+
+
+def _experiment(config: DictConfig, choices: Mapping[str, str], otherwise: str = EXPERIMENT) -> str:
     """The name of the MLflow experiment that the runs go to."""
     chosen: str | None = config.name or choices.get("experiment")
-    return chosen or os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    return chosen or os.environ.get("MLFLOW_EXPERIMENT_NAME") or otherwise
 
 
 def _collect_from_now_on() -> None:

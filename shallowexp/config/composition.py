@@ -182,7 +182,11 @@ def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
     """The configuration and the groups' choices of the run that these params describe: they are named as the overrides that
     set them. Raises Hydra's errors.
     """
-    return compose_one([f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()])
+    return compose_one(overrides_of(params))
+
+
+def overrides_of(params: Mapping[str, str]) -> list[str]:
+    return [f"{'++' if '.' in key else ''}{key}={value}" for key, value in params.items()]
 
 
 def compose_one(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:

@@ -36,6 +36,25 @@ class ObjectiveSchema:
 
 
 @dataclass
+class AxisSchema:
+    key: str = MISSING
+    low: float = MISSING
+    high: float = MISSING
+    scale: str = "linear"
+
+
+@dataclass
+class FieldSchema:
+    x: AxisSchema = field(default_factory=AxisSchema)
+    y: AxisSchema = field(default_factory=AxisSchema)
+    width: int = MISSING
+    height: int = MISSING
+    loss: float = MISSING
+    show: str = MISSING
+    zoom: int = 0
+
+
+@dataclass
 class RunSchema:
     data: dict[str, Any] = field(default_factory=dict)
     activation: dict[str, Any] = field(default_factory=dict)
@@ -47,6 +66,7 @@ class RunSchema:
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
+    field: dict[str, Any] = field(default_factory=dict)  # a FieldSchema, of +field=...: what is trained is then a field
     name: str | None = None
     fresh: bool = False
     dry_run: bool = False

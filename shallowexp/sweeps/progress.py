@@ -11,10 +11,10 @@ PLAIN_EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """Counts runs done and failed; use as a context manager."""
+    """Counts runs, or what else is trained, done and failed; use as a context manager."""
 
-    def __init__(self, total: int, console: Console | None = None):
-        self.total, self.done, self.failed = total, 0, 0
+    def __init__(self, total: int, console: Console | None = None, unit: str = "runs"):
+        self.total, self.done, self.failed, self.unit = total, 0, 0, unit
         self.console = console or Console(stderr=True, highlight=False)
         failures, left = TextColumn("{task.fields[failed]} failed"), TimeRemainingColumn()
         columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), failures, left
@@ -38,4 +38,4 @@ class Progress:
         if self.bar.disable and (now - self.said > PLAIN_EVERY or self.done == self.total):
             self.said = now
             left = (now - self.start) / self.done * (self.total - self.done)
-            self.console.print(f"{self.done}/{self.total} runs trained, {self.failed} failed, {left:.0f} s left")
+            self.console.print(f"{self.done}/{self.total} {self.unit} trained, {self.failed} failed, {left:.0f} s left")

@@ -131,7 +131,7 @@ class ExperimentTracker:
                     self._sweep(runs, missing, pool, summary, artifacts or {}, fresh)
                 break
             except Busy as busy:
-                _say(f"waiting for {busy}: it is at this very sweep")
+                say(f"waiting for {busy}: it is at this very sweep")
                 while busy.sweep.lives():
                     time.sleep(POLL)
                 missing = self.missing(missing, fresh)
@@ -173,7 +173,7 @@ class ExperimentTracker:
         summary.parent, status = parent.run_id, "FAILED"
         try:
             parent.log_artifacts(artifacts)
-            with _interruptible():
+            with interruptible():
                 missing = self.missing(missing, fresh)  # a sweep may have ended since the caller looked
                 summary.reused = len(runs) - len(missing)
                 self._train_and_write(missing, parent, summary, pool, fresh)
@@ -182,7 +182,7 @@ class ExperimentTracker:
             status = "KILLED"
             raise Interrupted(summary, *(interrupt.args or (signal.SIGINT,))) from None
         finally:
-            with _held_off():
+            with held_off():
                 self._close(parent, status, runs, summary)
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
@@ -224,7 +224,7 @@ class ExperimentTracker:
         yield [run for run in runs if run.fingerprint not in shared]
         if not shared:
             return
-        _say(f"waiting for {len(shared)} runs that another sweep is training: {', '.join(s.run_id for s, _ in theirs)}")
+        say(f"waiting for {len(shared)} runs that another sweep is training: {', '.join(s.run_id for s, _ in theirs)}")
         left = [run for run in runs if run.fingerprint in shared]
         while any(sweep.lives() for sweep, _ in theirs) and self.missing(left):
             time.sleep(POLL)
@@ -245,12 +245,12 @@ def _line(row: pd.Series) -> str:
     return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM stops a sweep as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -264,7 +264,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _held_off() -> Iterator[None]:
+def held_off() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait until the block is done."""
     came: list[int] = []
     previous = {

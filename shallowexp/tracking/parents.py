@@ -18,10 +18,11 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import numpy as np
 import psutil
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking.artifacts import put_artifacts, read_artifact
+from shallowexp.tracking.artifacts import delete_artifacts, load_arrays, put_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
 from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags
@@ -118,6 +119,21 @@ class Sweep:
         """Store path -> content as artifacts of the parent run."""
         run = self.client.get_run(self.run_id)
         put_artifacts(run.info.artifact_uri, self.uri, dict(artifacts))
+
+    @tracked
+    def paths(self, folder: str) -> set[str]:
+        """The artifacts in one of its folders."""
+        return {found.path for found in self.client.list_artifacts(self.run_id, folder)}
+
+    @tracked
+    def arrays(self, path: str) -> dict[str, np.ndarray]:
+        """The arrays of an npz among its artifacts. Raises RunDamaged where it is gone or broken."""
+        return load_arrays(self.client.get_run(self.run_id).info.artifact_uri, self.uri, path)
+
+    @tracked
+    def delete(self, folder: str) -> None:
+        """Delete a folder of its artifacts."""
+        delete_artifacts(f"{self.client.get_run(self.run_id).info.artifact_uri}/{folder}", self.uri)
 
     @tracked
     def tags(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
 from shallowexp.tracking.parents import DIGEST
-from shallowexp.tracking.records import FINGERPRINT, PARENT
+from shallowexp.tracking.records import FIELD, FINGERPRINT, PARENT
 from shallowexp.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class TrackedSweep:
 
 def sweeps(store: Store) -> list[TrackedSweep]:
     """Every sweep of every experiment, newest first."""
+    return [sweep for sweep in sweeps_and_fields(store) if FIELD not in sweep.tags]
+
+
+def sweeps_and_fields(store: Store) -> list[TrackedSweep]:
+    """Every run that is made of networks, newest first."""
     with explained(store.uri):
         found = [
             TrackedSweep(

@@ -1,0 +1,118 @@
+"""A trained field: two axes, what is kept of each pixel, and what its pixels share; as arrays, a frame and one npz file.
+
+A pixel is the network of one value of x and one of y. Arrays are (height, width) with the lowest y in row 0; NaN is undefined:
+a step that no pixel's history reached, or the measures of a network that diverged before it was first measured. As in a run's
+table, a pixel that diverged keeps the last values that were finite, and `diverged/step` says that it did.
+"""
+
+import io
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from shallowexp.config.composition import overrides_of
+
+ACCURACY = "train/accuracy"  # train/r2 for regression, as of runs
+UNITS = {  # of the measures, in the order in which they are kept
+    "train/loss": "loss per sample, at the last logged step",
+    ACCURACY: "fraction of samples; of a regression r2",
+    "symmetry/effective_units": "hidden units",
+    "saturation/fraction": "fraction of units x samples",
+    "reached/step": "first logged step at which the training loss was at most `field.loss`",
+    "diverged/step": "first step at which the parameters, or the loss where it was logged, were not finite",
+    "change/W1": "norm of W1 - W1(0) over that of W1(0)",
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values that a key takes over a field, from `low` to `high`, both included."""
+
+    key: str
+    low: float
+    high: float
+    scale: str  # linear or log
+    count: int
+    integer: bool = False  # values are rounded
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(count,), rising."""
+        space = np.geomspace if self.scale == "log" else np.linspace
+        spaced: np.ndarray = space(self.low, self.high, self.count)
+        return np.rint(spaced).astype(np.int64) if self.integer else spaced
+
+    @property
+    def edges(self) -> np.ndarray:
+        """(count + 1,): where each pixel begins and ends in a picture."""
+        ends = np.array([self.low, self.high], float)
+        low, high = np.log(ends) if self.scale == "log" else ends
+        half = (high - low) / (self.count - 1) / 2
+        edges: np.ndarray = np.linspace(low - half, high + half, self.count + 1)
+        return np.exp(edges) if self.scale == "log" else edges
+
+    def part(self, start: int, stop: int) -> "Axis":
+        """As many values, from that of `start` to that before `stop`."""
+        return replace(self, low=float(self.values[start]), high=float(self.values[stop - 1]))
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is kept of every pixel."""
+
+    x: Axis
+    y: Axis
+    arrays: Mapping[str, np.ndarray]  # measure -> (height, width)
+    params: Mapping[str, str]  # the configuration, named as the overrides that set it; the axes' keys at their lowest
+    loss: float  # what `reached/step` means
+    zero_loss: float  # of weights that are all 0
+    show: str  # the measure that its picture shows
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What each measure counts."""
+        return {name: UNITS.get(name, UNITS[ACCURACY]) for name in self.arrays}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each pixel: its place, the values of the two keys, and each measure; `attrs["units"]` says what they count."""
+        rows, columns = np.indices((self.y.count, self.x.count)).reshape(2, -1)
+        axes = {self.x.key: self.x.values[columns], self.y.key: self.y.values[rows]}
+        measures = {name: array.ravel() for name, array in self.arrays.items()}
+        frame = pd.DataFrame({"column": columns, "row": rows, **axes, **measures})
+        frame.attrs["units"] = self.units
+        return frame
+
+    def command(self, column: int, row: int) -> str:
+        """What trains this pixel as a run, to the same bit."""
+        at = {axis.key: str(axis.values[i].item()) for axis, i in ((self.x, column), (self.y, row))}
+        return shlex.join(["shallowexp", *overrides_of({**self.params, **at})])
+
+    def __str__(self) -> str:
+        diverged = int(np.isfinite(self.arrays["diverged/step"]).sum())
+        loss = np.where(np.isfinite(self.arrays["diverged/step"]), np.nan, self.arrays["train/loss"])
+        counts = f"{loss.size:,} pixels, {diverged:,} of them diverged"
+        if not np.isfinite(loss).any():
+            return counts
+        row, column = np.unravel_index(np.nanargmin(loss), loss.shape)
+        at = " ".join(f"{axis.key}={axis.values[i]:.4g}" for axis, i in ((self.x, column), (self.y, row)))
+        return f"{counts}; lowest train/loss {loss[row, column]:.4g} at {at}"
+
+    def to_npz(self) -> bytes:
+        about = {name: asdict(value) if isinstance(value, Axis) else value for name, value in vars(self).items()}
+        text = np.array(json.dumps(about | {"arrays": [*self.arrays], "units": self.units}))
+        file, axes = io.BytesIO(), {axis.key: axis.values for axis in (self.x, self.y)}
+        np.savez_compressed(file, allow_pickle=False, about=text, **axes, **self.arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_npz(cls, content: Mapping[str, np.ndarray]) -> "Field":
+        about = json.loads(content["about"].item())
+        del about["units"]
+        arrays = {name: content[name] for name in about["arrays"]}
+        return cls(**about | {"x": Axis(**about["x"]), "y": Axis(**about["y"]), "arrays": arrays})

@@ -1,0 +1,203 @@
+"""A field, trained tile by tile into one MLflow run.
+
+Each tile is saved when it ends, as an artifact, so that the same command goes on after any end. When all are there, the arrays
+and the picture take their place and the run is FINISHED.
+"""
+
+import io
+import math
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from shallowexp import provenance
+from shallowexp.config.fingerprint import beneath
+from shallowexp.errors import Interrupted, RunDamaged, RunsFailed
+from shallowexp.fields import figure
+from shallowexp.fields.field import Field
+from shallowexp.fields.plan import COARSEST, Plan, memory, storage
+from shallowexp.network.diagnostics import METRICS
+from shallowexp.sweeps import pages
+from shallowexp.sweeps.progress import Progress
+from shallowexp.sweeps.sweep import POLL, ExperimentTracker, held_off, interruptible, say
+from shallowexp.tracking import fields as tracked
+from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
+from shallowexp.tracking.parents import Busy, Sweep
+from shallowexp.tracking.records import FIELD
+from shallowexp.training.engines import Failure, train
+from shallowexp.training.job import Result
+
+LAST = (
+    "train/loss",
+    "train/accuracy",
+    "symmetry/effective_units",
+    "saturation/fraction",
+)  # of METRICS: their last values
+COLUMNS = [METRICS.index(name) for name in LAST]
+LOOK = 20.0  # seconds between pictures while it is trained
+
+
+class Canvas:
+    """A field while it is trained."""
+
+    def __init__(self, plan: Plan):
+        self.plan, shape = plan, (plan.y.count, plan.x.count)
+        self.trained = np.zeros(shape, bool)
+        self.arrays = {name: np.full(shape, np.nan) for name in plan.measures}
+
+    def put(self, pixels: np.ndarray, tile: Mapping[str, np.ndarray]) -> None:
+        for name, array in self.arrays.items():
+            array.flat[pixels] = tile[name]
+        self.trained.flat[pixels] = True
+
+    def field(self) -> Field:
+        plan = self.plan
+        return Field(plan.x, plan.y, self.arrays, plan.run.params, plan.loss, plan.zero_loss, plan.show)
+
+    def preview(self) -> Field:
+        """Each pixel that is not trained as the nearest one, below and to the left, of a coarser grid that is."""
+        rows, columns = np.indices(self.trained.shape)
+        for stride in 2 ** np.arange(1, COARSEST.bit_length()):
+            there = self.trained[rows, columns]
+            rows, columns = (np.where(there, at, at // stride * stride) for at in (rows, columns))
+        return replace(self.field(), arrays={name: array[rows, columns] for name, array in self.arrays.items()})
+
+    def tags(self) -> dict[str, str]:
+        diverged = int(np.isfinite(self.arrays["diverged/step"]).sum())
+        counts = {"pixels": self.plan.size, "trained": int(self.trained.sum()), "diverged": diverged}
+        return {f"shallowexp.{name}": str(n) for name, n in counts.items()}
+
+    def __str__(self) -> str:
+        return f"{self.trained.sum():,} of {self.plan.size:,} pixels trained"
+
+
+def forecast(plan: Plan, tracker: ExperimentTracker, threads: int | None) -> str:
+    """The message of a dry run."""
+    cores = threads or os.cpu_count() or 1
+    there = tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
+    begun = tracked.begun(tracker.store, tracker.experiment_id, plan.fingerprint)
+    saved = len(plan.tiles) if there else len(begun.paths(TILES)) if begun else 0
+    trained = min(plan.size, sum(map(len, plan.tiles[:saved])))
+    seconds = plan.seconds(cores) * (1 - trained / plan.size)
+    needed = f"{memory(plan.size) / 1e6:,.0f} MB of memory, at most {storage(plan.size) / 1e6:,.0f} MB on disk"
+    zoomed = f", and {plan.zoom} zooms of as many" if plan.zoom else ""
+    pixels = f"{plan.x.count} x {plan.y.count} = {plan.size:,} pixels{zoomed}: {trained:,} already there"
+    return f"{pixels}, about {seconds * (1 + plan.zoom):,.0f} s on {cores} threads, {needed}"
+
+
+def finished(
+    plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], fresh: bool, threads: int | None
+) -> tuple[str, Field, bool]:
+    """The run id, the field, and whether it was there; it is trained where it was not, and with `fresh` in any case.
+
+    Raises Interrupted on Ctrl-C or SIGTERM, RunsFailed where a pixel raises, TrackingError where the store gives up; the tiles
+    that were saved stay.
+    """
+    run_id = None if fresh else tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
+    there = run_id is not None
+    while run_id is None:
+        try:
+            run_id = _train(plan, tracker, files, threads)
+        except Busy as busy:
+            say(f"waiting for {busy}: it is at this very field")
+            while busy.sweep.lives():
+                time.sleep(POLL)
+            run_id = tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
+    return run_id, Field.from_npz(tracker.store.sweep(run_id).arrays(ARRAYS)), there
+
+
+def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], threads: int | None) -> str:
+    tags = provenance.tags() | provenance.lock() | beneath(plan.run.job) | pages.run_tags(plan.run)
+    tags |= {"shallowexp.command": provenance.command(), FIELD: plan.name}
+    run = tracker.store.open_sweep(tracker.experiment_id, plan.fingerprint, f"field · {plan.name}", tags)
+    canvas, status = Canvas(plan), "FAILED"
+    try:
+        run.set_tags({pages.NOTE: _note(plan, run.run_id)})
+        run.log_artifacts(files)
+        with interruptible():
+            _fill(canvas, run, threads)
+        run.log_artifacts({ARRAYS: canvas.field().to_npz(), PICTURE: figure.png(canvas.field())})
+        run.delete(TILES)
+        status = "FINISHED"
+    except KeyboardInterrupt as interrupt:
+        status = "KILLED"
+        raise Interrupted(canvas, *(interrupt.args or (signal.SIGINT,))) from None
+    finally:
+        with held_off():
+            run.close(status, canvas.tags())
+    return run.run_id
+
+
+def _fill(canvas: Canvas, run: Sweep, threads: int | None) -> None:
+    """Every tile onto the canvas, those that are saved first."""
+    saved, left, looked = run.paths(TILES), [], -LOOK
+    for number, pixels in enumerate(canvas.plan.tiles):
+        if _path(number) not in saved or not _restored(canvas, pixels, run, _path(number)):
+            left.append((number, pixels))
+    with Progress(sum(len(pixels) for _, pixels in left), unit="pixels") as progress:
+        for number, pixels in left:
+            tile = trained(canvas.plan, pixels, threads)
+            run.log_artifacts({_path(number): _npz(tile)})
+            canvas.put(pixels, tile)
+            progress.advance(len(pixels), 0)
+            if time.monotonic() - looked > LOOK and progress.done < progress.total:
+                run.log_artifacts({PICTURE: figure.png(canvas.preview())})
+                looked = time.monotonic()
+
+
+def _restored(canvas: Canvas, pixels: np.ndarray, run: Sweep, path: str) -> bool:
+    """A saved tile onto the canvas, if it can be read."""
+    try:
+        canvas.put(pixels, run.arrays(path))
+    except RunDamaged as error:
+        say(f"{str(error).splitlines()[0]}\nIts {len(pixels)} pixels are trained again; what is whole stays.")
+        return False
+    return True
+
+
+def _path(number: int) -> str:
+    return f"{TILES}/{number:06}.npz"
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def trained(plan: Plan, pixels: np.ndarray, threads: int | None = None) -> dict[str, np.ndarray]:
+    """Measure -> its value at each of these pixels (row * width + column). Raises RunsFailed where training raises."""
+    jobs = [plan.job(pixel % plan.x.count, pixel // plan.x.count) for pixel in pixels.tolist()]
+    different = [*dict.fromkeys(jobs)]  # a whole number's neighbours may be rounded to the same
+    results = dict(zip(different, train(different, threads), strict=True))
+    failures = [(plan.name, result.error) for result in results.values() if isinstance(result, Failure)]
+    if failures:
+        raise RunsFailed(failures)
+    rows = [measured(result, plan.loss) for job in jobs if isinstance(result := results[job], Result)]
+    return dict(zip(plan.measures, np.array(rows).T, strict=True))
+
+
+def measured(result: Result, loss: float) -> list[float]:
+    """A pixel, in the order of UNITS."""
+    diverged = math.nan if result.diverged_at is None else float(result.diverged_at)
+    if result.weights is None:  # before it was first measured
+        return [math.nan] * (len(LAST) + 1) + [diverged, math.nan]
+    W1 = result.weights.W1[[0, -1]].astype(np.float64)
+    at_start, change = np.linalg.norm(W1[0]), np.linalg.norm(W1[1] - W1[0])
+    reached = result.steps[result.history("train/loss") <= loss]
+    return [
+        *result.metrics[-1, COLUMNS].tolist(),
+        float(reached[0]) if len(reached) else math.nan,
+        diverged,
+        float(change / at_start) if at_start > 0 else math.nan,
+    ]
+
+
+def _note(plan: Plan, run_id: str) -> str:
+    """The description of a field's run."""
+    image = f"![{PICTURE}](get-artifact?path={PICTURE}&run_uuid={run_id})"
+    return f"{image}\n\n{plan.name}\n\nCommand:\n\n    {provenance.command()}"
