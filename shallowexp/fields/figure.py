@@ -11,9 +11,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
 from shallowexp.claims import figures
 from shallowexp.claims.figures import styled
@@ -49,25 +51,27 @@ def draw(fields: Sequence[Field]) -> Figure:
     panels = figure.subplots(1, len(fields), squeeze=False)[0]
     shown, diverged = zip(*(_layers(field, show) for field in fields), strict=True)
     for values, name, colors in ((shown, show, "viridis"), (diverged, STEPS, "Reds")):
-        norm, colormap = (
-            _norm(values, name, fields[0].zero_loss),
-            matplotlib.colormaps[colors].with_extremes(over=WORSE),
-        )
+        norm = _norm(values, name, fields[0].zero_loss)
+        colormap = matplotlib.colormaps[colors].with_extremes(over=WORSE if name == LOSS else None)
         for ax, field, array in zip(panels, fields, values, strict=True):
             mesh = ax.pcolormesh(field.x.edges, field.y.edges, array, norm=norm, cmap=colormap)
         if any(np.isfinite(array).any() for array in values):
-            extend = "max" if name == LOSS else "neither"
-            bar = figure.colorbar(
-                mesh, ax=panels, label=LABELS[name], pad=0.01, fraction=0.06, extend=extend, format="{x:g}"
-            )
-            if isinstance(norm, BoundaryNorm):
-                bar.set_ticks([*range(1, norm.N)])
+            _bar(figure, mesh, panels, name)
     for ax, field in zip(panels, fields, strict=True):
         _axes(ax, field, named=ax is panels[0])
         ax.set_title(_title(field, fields))
         if field.y == fields[0].y and ax is not panels[0]:
             ax.set(ylabel=None, yticklabels=[])
     return figure
+
+
+def _bar(figure: Figure, mesh: QuadMesh, panels: np.ndarray, name: str) -> None:
+    extend = "max" if name == LOSS else "neither"
+    bar = figure.colorbar(mesh, ax=panels, label=LABELS[name], pad=0.01, fraction=0.06, extend=extend, format="{x:g}")
+    if isinstance(mesh.norm, BoundaryNorm):
+        bar.set_ticks([*range(1, mesh.norm.N)])
+    if isinstance(mesh.norm, LogNorm):
+        bar.minorformatter = LogFormatter()  # plain numbers
 
 
 def _layers(field: Field, show: str) -> tuple[np.ndarray, np.ndarray]:
@@ -93,6 +97,13 @@ def _axes(ax: Axes, field: Field, named: bool) -> None:
     ax.set(xlabel=field.x.key, ylabel=field.y.key, **scales)
     ax.set(xlim=field.x.edges[[0, -1]], ylim=field.y.edges[[0, -1]])
     ax.grid(False)
+    for drawn, axis in ((ax.xaxis, field.x), (ax.yaxis, field.y)):
+        if (
+            axis.scale == "log" and axis.high < 10 * axis.low
+        ):  # of less than a decade a log scale names little, or all at once
+            drawn.set_major_locator(MaxNLocator(3))
+            drawn.set_minor_locator(NullLocator())
+            drawn.set_major_formatter("{x:.8g}")
     for axis, line in ((field.x, ax.axvline), (field.y, ax.axhline)):
         value, _ = MARKS.get(axis.key, (np.nan, ""))
         if axis.low < value < axis.high:
