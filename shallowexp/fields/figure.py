@@ -22,7 +22,7 @@ from shallowexp.claims.figures import styled
 from shallowexp.fields.field import Field
 
 LABELS = {
-    "train/loss": "training loss (gray: more than with weights of 0)",
+    "train/loss": "training loss",
     "train/accuracy": "training accuracy",
     "train/r2": "training r2",
     "symmetry/effective_units": "effective units",
@@ -67,7 +67,7 @@ def draw(fields: Sequence[Field]) -> Figure:
 
 def _bar(figure: Figure, mesh: QuadMesh, panels: np.ndarray, name: str) -> None:
     extend = "max" if name == LOSS else "neither"
-    bar = figure.colorbar(mesh, ax=panels, label=LABELS[name], pad=0.01, fraction=0.06, extend=extend, format="{x:g}")
+    bar = figure.colorbar(mesh, ax=panels, label=LABELS[name], pad=0.02, fraction=0.06, extend=extend, format="{x:g}")
     if isinstance(mesh.norm, BoundaryNorm):
         bar.set_ticks([*range(1, mesh.norm.N)])
     if isinstance(mesh.norm, LogNorm):
