@@ -4,7 +4,8 @@ Section: 6.4
 
 The chapter descends on all samples at once. Robbins & Monro (1951) descend on a few, Polyak (1964) lets steps add up, and
 Kingma & Ba (2015) divide each by the size of the gradient. None of them tells equal units apart, for each entry is updated by
-its own gradients alone. Speed may be another matter: what a flat slope takes from the gradient, Adam's division gives back.
+its own gradients alone. Speed might be another matter: Adam's step does not shrink with the gradient, so that flat slopes
+need not slow it.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def way(frame: pd.DataFrame) -> pd.Series:
 
 
 def figure(runs: Runs) -> Page:
-    """Where the chapter is right, and where not, under four ways to descend; filled where a statement holds."""
+    """No way to descend turns a comparison of the chapter's round, though Adam leaves more of them open; filled where one holds."""
     page = Page([["statements"]], size=(10, 8))
     page.intervals("statements", atoms(runs))
     page["statements"].set_xscale("symlog", linthresh=0.03)
