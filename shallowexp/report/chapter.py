@@ -17,7 +17,7 @@ from shallowexp.report.entries import CLAIMS, Entry, judge_all, read
 from shallowexp.report.page import interval
 
 DOCS = CONF.parent / "docs"
-IMAGES = ("symmetry.png", "hidden_size.png", "symmetry.gif")  # README's
+IMAGES = ("symmetry.png", "symmetry.gif")  # README's
 STABILITY = "stability.json"  # experiment -> atom -> how far it moves when the initial weights do, by one part in 1e15
 KINDS = {"d": "definition", "a": "advice"}
 
