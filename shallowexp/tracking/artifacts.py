@@ -59,6 +59,12 @@ def delete_artifacts(artifact_uri: str, uri: str) -> None:
             shutil.rmtree(folder)
 
 
+def local_names(location: str) -> list[str]:
+    """What lies directly in an artifact location; nothing if that is not a folder of this machine."""
+    folder = _folder(location)
+    return [path.name for path in folder.iterdir()] if folder and folder.is_dir() else []
+
+
 def _folder(artifact_uri: str) -> Path | None:
     """The folder, if artifacts under this URI are files of this machine."""
     from mlflow.utils.file_utils import local_file_uri_to_path

@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,9 @@ class ClientBackend:
             self._client.log_inputs(run.info.run_id, [_input(record.data)])
         put_artifacts(run.info.artifact_uri, self._uri, record.artifacts)
         self._client.set_terminated(run.info.run_id, record.status, record.end)
+
+    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
+        """None: a run is there before its artifacts."""
 
     def finished(self, experiment_id: str) -> list[tuple[int, str, str]]:
         """(start, run id, fingerprint) of every FINISHED run of the experiment."""

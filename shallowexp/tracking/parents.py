@@ -71,9 +71,9 @@ class Sweep:
     ) -> "Sweep":
         """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
 
-        `planned` are the fingerprints that it is to train. What dead processes of this host left RUNNING in the experiment is
-        closed as KILLED on the way. Raises Busy if another process of this host is at this very sweep, and TrackingError if
-        this process or one of another host is.
+        `planned` are the fingerprints that it is to train. What dead processes of this host left is tidied on the way: runs that
+        are RUNNING in the experiment are closed as KILLED, artifacts without a run removed. Raises Busy if another process of
+        this host is at this very sweep, and TrackingError if this process or one of another host is.
         """
         with _one_at_a_time():
             query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
@@ -83,7 +83,10 @@ class Sweep:
             beside = [(run.info.run_id, run.data.tags.get(OPENED, "")) for run in parents if _lives_beside(run)]
             older = {run_id: opened(run_id, opening) for run_id, opening in beside}
             _refuse_running(uri, same, older)
-            _close_stale(client, experiment_id, [parent for parent in parents if _left_behind(parent)])
+            stale = [parent for parent in parents if _left_behind(parent)]
+            _close_stale(client, experiment_id, stale)
+            ended = {parent.info.run_id for parent in (*stale, *same)}
+            backend.remove_orphans(client.get_experiment(experiment_id), ended)
             tags = system_tags() | _owner_tags() | {DIGEST: digest, OPENED: uuid4().hex} | dict(tags)
             if same:
                 run = same[0]

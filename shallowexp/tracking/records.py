@@ -1,7 +1,7 @@
 """A run on its way into MLflow and back, and what a backend does with many of them."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from getpass import getuser
 from pathlib import Path
@@ -86,6 +86,9 @@ class Backend(Protocol):
 
     def write(self, experiment: "Experiment", records: Sequence[Record]) -> None:
         """Write runs, each whole or not as FINISHED."""
+
+    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
+        """Artifacts without a run, which these sweeps left when they were killed."""
 
     def finished(self, experiment_id: str) -> list[tuple[int, str, str]]:
         """(start, run id, fingerprint) of every FINISHED run."""

@@ -20,11 +20,12 @@ from uuid import uuid4
 import pandas as pd
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking.artifacts import put_artifacts
+from shallowexp.tracking.artifacts import delete_artifacts, local_names, put_artifacts
 from shallowexp.tracking.client import CHUNK
 from shallowexp.tracking.records import (
     CONTEXT,
     FINGERPRINT,
+    PARENT,
     POINT_COLUMNS,
     RUN_COLUMNS,
     TEXT_COLUMNS,
@@ -55,6 +56,7 @@ TESTED = {  # the tables that are written; * in the primary key, ? may be null
     "inputs": "input_uuid str, source_type str*, source_id str*, destination_type str*, destination_id str*, step int",
     "input_tags": "input_uuid str*, name str*, value str",
 }
+OWN = 16  # digits of its sweep with which a run's id begins
 log = logging.getLogger(__name__)
 
 
@@ -167,7 +169,9 @@ class SqlBackend:
         from mlflow.utils.uri import append_to_uri_path
 
         runs = []
-        ids = sorted(uuid4().hex for _ in records)  # MLflow lists runs that began together by id: in the sweep's order
+        begins = [record.tags.get(PARENT, uuid4().hex)[:OWN] for record in records]
+        # sorted: MLflow lists runs that began together by id, so in the sweep's order
+        ids = sorted(begin + uuid4().hex[OWN:] for begin in begins)
         for run_id, record in zip(ids, records, strict=True):
             artifact_uri = append_to_uri_path(experiment.artifact_location, run_id, "artifacts")
             put_artifacts(artifact_uri, self._uri, record.artifacts)
@@ -204,6 +208,21 @@ class SqlBackend:
     def _exists(session: "Session", rows: Rows) -> bool:
         table, values = next(iter(rows.items()))
         return session.get(table, values[0]["run_uuid"]) is not None
+
+    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
+        """Their folders on this machine begin with the digits of a sweep, whose process is gone, and have no run."""
+        from mlflow.store.tracking.dbmodels.models import SqlRun
+        from mlflow.utils.uri import append_to_uri_path
+        from sqlalchemy import select
+
+        begins = {parent[:OWN] for parent in parents}
+        left = [name for name in local_names(experiment.artifact_location) if name[:OWN] in begins]
+        with self._store.ManagedSessionMaker() as session:
+            for i in range(0, len(left), CHUNK):
+                names = left[i : i + CHUNK]
+                known = session.scalars(select(SqlRun.run_uuid).where(SqlRun.run_uuid.in_(names)))
+                for name in {*names} - {*known}:
+                    delete_artifacts(append_to_uri_path(experiment.artifact_location, name), self._uri)
 
     def finished(self, experiment_id: str) -> list[tuple[int, str, str]]:
         """(start, run id, fingerprint) of every FINISHED run of the experiment."""
