@@ -1,5 +1,7 @@
 """shallowexp: how a shallow neural network starts to learn, one testable claim at a time."""
 
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,12 @@ CONF = _folder("conf")
 EXPERIMENTS = _folder("experiments")
 # of shallowexp.api, which is imported once one is asked for
 PUBLIC = ("Field", "Page", "Trained", "field", "plot", "runs", "sweep", "train")
+
+
+def search_here() -> None:
+    """From now on modules of the working directory can be imported: the user has named something of their own there."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from shallowexp import EXPERIMENTS
+from shallowexp import EXPERIMENTS, search_here
 
 if TYPE_CHECKING:
     from shallowexp.analysis import Runs
@@ -64,6 +64,8 @@ class Claim:
 
     def load(self) -> "Experiment":
         """Run the file. Raises what it raises, and AttributeError where `figure` or `atoms` is missing."""
+        if self.path.parent != EXPERIMENTS:
+            search_here()
         spec = spec_from_file_location(f"experiments.{self.name}", self.path)
         if spec is None or spec.loader is None:
             raise ImportError(f"{self.path} is no Python file")

@@ -1,16 +1,21 @@
 """Runs whose weights were kept, as arrays again: their data, their activation, their parameters while training."""
 
 import json
-from typing import NamedTuple
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from shallowexp import search_here
 from shallowexp.analysis import Lacking, Runs
 from shallowexp.network import activations, data, outputs
 from shallowexp.network.choices import rebuild
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import Forward, forward
+
+T = TypeVar("T")
 
 
 class Replay(NamedTuple):
@@ -50,13 +55,25 @@ def replay(runs: Runs, fingerprint: str) -> Replay:
     kept = runs.weights[fingerprint]
     parameters = [Parameters(*arrays) for arrays in zip(*(kept[name] for name in Parameters._fields), strict=True)]
     choices = json.loads(str(kept["choices"]))
-    trained_on = rebuild(choices["data"]).load()
+    trained_on = _rebuilt(data.Data, choices["data"]).load()
     if trained_on.digest != choices["digest"]:
         raise Lacking(f"the data of run {fingerprint} have changed since it was trained")
     return Replay(
         trained_on,
-        rebuild(choices["activation"]),
-        rebuild(choices["output"]),
+        _rebuilt(activations.Activation, choices["activation"]),
+        _rebuilt(outputs.Output, choices["output"]),
         kept["steps"],
         parameters,
     )
+
+
+def _rebuilt(kind: type[T], description: Mapping[str, Any]) -> T:
+    """A choice of this kind, from a file that may be anyone's: nothing else in it is called. Raises Lacking."""
+    module, name = description["module"], description["name"]
+    if not module.startswith("shallowexp."):
+        search_here()
+    named = getattr(import_module(module), name)
+    if not (isinstance(named, type) and issubclass(named, kind)):
+        raise Lacking(f"{module}.{name}, which the run's weights name, is no {kind.__name__}")
+    rebuilt: T = rebuild(description)
+    return rebuilt

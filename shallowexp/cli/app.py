@@ -31,20 +31,23 @@ def main() -> None:
     if "--version" in sys.argv[1:]:
         return print(__version__)  # Hydra would answer with its own
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing
-    sys.path.append(os.getcwd())  # where a user's own modules are
     gc.disable()  # imports and configurations stay alive: searching them for garbage adds 3/4 to a small sweep (docs/design.md)
     command = hydra.main(config_path=str(CONF), config_name="config", **VERSION_BASE)(Command())
     with one_message():
-        _refuse_dashes(sys.argv[1:])
+        _refuse(sys.argv[1:])
         command()
 
 
-def _refuse_dashes(arguments: Sequence[str]) -> None:
-    """`--activation relu`, as other programs would have it."""
+def _refuse(arguments: Sequence[str]) -> None:
+    """`--activation relu`, as other programs would have it; a value without a key; what would unpickle a file."""
     for given, following in zip(arguments, [*arguments[1:], ""], strict=True):
         key, _, value = given.removeprefix("--").partition("=")
         if given.startswith("--") and key in {field.name for field in fields(RunSchema)}:
             raise ConfigError(f"{given}: keys have no dashes, write {key}={value or following or '<value>'}")
+        if given.lstrip("+~").startswith("=") and given != "=":
+            raise ConfigError(f"{given} is not key=value; shallowexp --help lists the keys")
+        if given.startswith("--experimental-rerun"):
+            raise ConfigError(f"{given}: a pickled run is not read; shallowexp-rerun trains a tracked run again")
 
 
 FIELDS = "fields"  # the MLflow experiment of those without a name
@@ -58,6 +61,7 @@ class Command:
         with one_message():
             hydra_config = HydraConfig.get()
             choices = hydra_config.runtime.choices
+            _require_one_store(hydra_config.job.chdir)
             if config.field:
                 one = Composed([*hydra_config.overrides.task], config, choices)
                 _fields([one], Path(hydra_config.runtime.output_dir), None)
@@ -114,6 +118,11 @@ class Command:
             print(pages.best_cell(runs, summary.results, summary.parent))
         error = RunsFailed(summary.failures.values()) if summary.failures else None
         return Ended(lambda: tracked.worth(trials, config.objective.metric), error)
+
+
+def _require_one_store(chdir: bool | None) -> None:
+    where = "false, or MLFLOW_TRACKING_URI set: each run would get a store of its own"
+    require("hydra.job.chdir", chdir, not chdir or "MLFLOW_TRACKING_URI" in os.environ, where)
 
 
 def _fields(composed: Sequence[Composed], directory: Path, threads: int | None) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import TextIOBase, TextIOWrapper
 from traceback import print_exc
+from typing import TextIO
 
 from shallowexp.config.explain import explain
+from shallowexp.errors import UserError
 
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
@@ -17,20 +19,28 @@ CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 def one_message() -> Iterator[None]:
     """Ends the command with one message on stderr, under the traceback if the user has set HYDRA_FULL_ERROR.
 
-    A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently.
+    A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently. Where
+    stderr is lost, the command goes on without.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    with redirect_stdout(sys.stdout or _nowhere()), redirect_stderr(_Heedless(sys.stderr or _nowhere())), _explained():
+        _require_folder()
+        yield
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     try:
         try:
             yield
         finally:
-            sys.stdout.flush()  # a closed pipe is met here rather than while Python shuts down
+            _flush()  # a closed pipe is met here rather than while Python shuts down
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lose(sys.stdout)
         sys.exit(CLOSED_PIPE)
     except Exception as error:
         message, status = explain(error)
@@ -40,3 +50,59 @@ def one_message() -> Iterator[None]:
             print_exc()
         print(f"shallowexp: {message}", file=sys.stderr)
         sys.exit(status)
+
+
+class _Heedless(TextIOBase):
+    """A stream that may be lost, as stderr is when a terminal is closed: then what is written to it vanishes."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except OSError:
+            _lose(self._stream)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # TextIOBase has a variable
+        return self._stream.encoding
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w")
+
+
+def _lose(stream: TextIO) -> None:
+    """What is still to be written to it goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _lose(sys.stdout)
+        raise UserError(f"the output cannot be written: {error.strerror}") from error
+
+
+def _require_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory is gone: change into one that is there") from None

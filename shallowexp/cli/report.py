@@ -1,7 +1,6 @@
 """`shallowexp-report`: figures, and what tracked runs say of the chapter."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -45,7 +44,6 @@ def _report() -> int:
     for name in names:
         if name not in found:
             parser.error(f"there is no experiment {name!r}{nearest(name, found)}; choices: {', '.join(found)}")
-    sys.path.append(os.getcwd())
     if arguments.sweep:
         if arguments.names or arguments.train:
             parser.error("--sweep stands alone: it is of any sweep's runs, the names are of experiments")

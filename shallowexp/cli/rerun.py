@@ -1,7 +1,6 @@
 """`shallowexp-rerun RUN_ID`: trains a tracked run again and says whether every metric comes out the same, to the bit."""
 
 import argparse
-import os
 import sys
 
 from shallowexp import __version__
@@ -16,7 +15,6 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=__version__)
     with one_message():
         run_id = parser.parse_args().run_id
-        sys.path.append(os.getcwd())
         from shallowexp.sweeps.rerun import rerun
 
         sys.exit(rerun(run_id))

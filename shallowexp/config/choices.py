@@ -14,6 +14,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from shallowexp import search_here
 from shallowexp.config.validate import require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network import outputs
@@ -68,13 +69,17 @@ def choice(group: str, node: str) -> Any:
 
 def _target(group: str, dotted: str) -> type[Any]:
     """The one place where a dotted name becomes a class."""
+    kind = KINDS[group]
+    allowed = f"a dataclass that inherits {kind.__module__}.{kind.__name__}"
+    require(f"{group}._target_", dotted, bool(dotted) and isinstance(dotted, str), allowed)
+    if not dotted.startswith("shallowexp."):
+        search_here()
     try:
         target: type[Any] = resolve_name(dotted)  # as is checked below
     except Exception as error:
         raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}") from None
-    kind = KINDS[group]
     fits = isinstance(target, type) and is_dataclass(target) and issubclass(target, kind)
-    require(f"{group}._target_", dotted, fits, f"a dataclass that inherits {kind.__module__}.{kind.__name__}")
+    require(f"{group}._target_", dotted, fits, allowed)
     return target
 
 

@@ -26,6 +26,7 @@ from omegaconf import DictConfig, open_dict
 
 from shallowexp import CONF
 from shallowexp.config import help, schema  # noqa: F401  (register what conf/config.yaml names)
+from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError
 
 MOST_RUNS = 1_000_000  # of a sweep: their names alone take 100 MB, writing them an hour
@@ -100,6 +101,8 @@ def united_products(params: Params | Sequence[Params] | None, overrides: Sequenc
     Raises ConfigError for more than a million of them, before any is made.
     """
     mappings = [params or {}] if params is None or isinstance(params, Mapping) else params
+    listed = isinstance(mappings, Sequence) and all(isinstance(mapping, Mapping) for mapping in mappings)
+    require("hydra.sweeper.params", params, listed, "a mapping from keys to values, or a list of such mappings")
     swept = [[_parse(f"{key}={value}") for key, value in mapping.items()] + list(overrides) for mapping in mappings]
     keyed = [{override.get_key_element(): override for override in found} for found in swept]
     asked = sum(prod(map(_count, found.values())) for found in keyed)
@@ -127,7 +130,7 @@ def _values(override: Override) -> list[str]:
         return [f"{key}={override.get_value_element_as_str()}" if not override.is_delete() else key]
     if not override.is_discrete_sweep():
         raise HydraException(f"{override.input_line}: only lists and ranges of values can be swept")
-    values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    values = [f"{key}={value}" for value in override.sweep_string_iterator()] if _count(override) else []
     if not values:
         raise HydraException(f"{override.input_line} is an empty range: it gives no runs")
     return values

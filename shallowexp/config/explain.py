@@ -1,10 +1,17 @@
 """What Hydra, OmegaConf and YAML say of a configuration, as one message in a user's words."""
 
 import re
+from pathlib import Path
 from traceback import extract_tb
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from yaml import YAMLError
 
 from shallowexp.config.validate import unknown
@@ -32,10 +39,16 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return _mistyped(other[1], other[2], f"{error} {cause}"), 1
     if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
         return "this is a sweep: add -m", 1
+    if without := re.search(r"field '(.+?)' is not Optional", f"{error} {cause}"):
+        return f"{without[1]}=null is not possible: it needs a value", 1
+    if isinstance(error, (MissingMandatoryValue, InterpolationKeyError, InterpolationResolutionError)):
+        return f"{error.full_key}: {str(error).splitlines()[0]}", 1
     if isinstance(error, (HydraException, OmegaConfBaseException, YAMLError)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
-    if isinstance(error, ValueError) and extract_tb(error.__traceback__)[-1].name == "_run_hydra":
-        return str(error), 1  # of flags that do not go together
+    if "Config group override must be" in str(error):
+        return f"a group's choice is a name, as in activation=tanh ({str(error).split('. ')[-1]})", 1
+    if isinstance(error, ValueError) and "hydra" in Path(extract_tb(error.__traceback__)[-1].filename).parts:
+        return str(error), 1  # of flags, say, that do not go together
     return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
 
 

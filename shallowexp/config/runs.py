@@ -4,6 +4,7 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp.config import fingerprint
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, check, choose, require
+from shallowexp.config.validate import MOST_SEEDS, check, choose, require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
@@ -101,9 +102,15 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
     c = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     check(c)
-    parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if c[name].get("_target_") != "auto"}
+    follows = c["output"].get("_target_") == "auto"
+    parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
     names = {name: choices[name] for name in GROUPS}
-    if "output" not in parts:
+    for group, name in names.items():
+        require(
+            group, name, re.fullmatch(r"[\w-]+", name) is not None, f"the name of a file in conf/{group}, less .yaml"
+        )
+    if follows:
+        _require_nothing_more(c["output"])
         names["output"] = AUTO[parts["data"].task]
         parts["output"] = OUTPUTS[names["output"]]()
     _check_output(names, parts)
@@ -132,6 +139,12 @@ def _check_batch_size(job: Job, data: str) -> None:
         require(
             "train.batch_size", job.batch_size, job.batch_size <= m, f"1 to {m}, the training samples of data={data}"
         )
+
+
+def _require_nothing_more(output: Mapping[str, Any]) -> None:
+    """Of an output that follows the data's task."""
+    for key in output.keys() - {"_target_"}:
+        raise ConfigError(unknown(f"output.{key}", []))
 
 
 def _require_memory(job: Job) -> None:

@@ -13,6 +13,7 @@ from shallowexp.training.engines import ENGINES
 # MLflow's rule for names, less what ends a string in its filters
 REGISTERED_NAME = r"(?!\.\.|\.$)(?=.*\S)[^/:'\"\x00-\x1f]{1,256}"
 MOST_SEEDS = 10_000  # that one run becomes
+MOST_STEPS = 10**15  # up to 2**53 a step is exact as a number
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
@@ -26,6 +27,7 @@ HERE = {  # where each plain key stands
     "hidden_size": "hidden_size", "scale": "init.scale", "samples": "data.samples",
     "momentum": "optimizer=momentum optimizer.beta",
 }  # fmt: skip
+PATIENT = ("data.path", "data.target")  # for which network/table.py has a better message
 ABSENT = ("weight_decay", "dropout")
 
 
@@ -35,13 +37,15 @@ def check(c: dict[str, Any]) -> None:
     for node, known in {"": schema.RunSchema, **nodes}.items():
         _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
     for key, value in _leaves(c):
+        if value == "???" and key not in PATIENT:
+            raise ConfigError(f"{key}=??? is not possible: it needs a value")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}={value} is not a finite number")
     require("hidden_size", c["hidden_size"], c["hidden_size"] >= 1, "at least 1")
     for key, seed in (("seed", c["seed"]), ("data.seed", c["data"].get("seed"))):
         require(key, seed, not isinstance(seed, int) or 0 <= seed < 2**32, "0 to 4294967295")
     train, log = c["train"], c["log"]
-    require("train.steps", train["steps"], train["steps"] >= 1, "at least 1")
+    require("train.steps", train["steps"], 1 <= train["steps"] <= MOST_STEPS, f"1 to {MOST_STEPS:,}")
     require("train.learning_rate", train["learning_rate"], train["learning_rate"] > 0, "a number above 0")
     require(
         "train.batch_size", train["batch_size"], train["batch_size"] is None or train["batch_size"] >= 1, "at least 1"
@@ -72,15 +76,19 @@ def check(c: dict[str, Any]) -> None:
         key, log[key[4:]], points <= MOST_POINTS, f"what measures a run at most {MOST_POINTS:,} times, not {points:,}"
     )
     steps = log["steps"] or ()
-    require("log.steps", steps, all(0 <= s <= train["steps"] for s in steps), f"steps from 0 to {train['steps']}")
+    whole = all(isinstance(step, int) and 0 <= step <= train["steps"] for step in steps)
+    require("log.steps", steps, whole, f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")
 
 
 def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:
-    """A `+` in front of an override lets Hydra add what nobody reads."""
+    """A `+` in front of an override lets Hydra add what nobody reads, a `~` delete what is needed."""
     for key in found:
         if key not in known:
             raise ConfigError(unknown(f"{node}{key}", known))
+    for key in known:
+        if key not in found:
+            raise ConfigError(f"~{node}{key} deletes a key that is needed: leave that out")
 
 
 def unknown(key: str, known: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from getpass import getuser
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import delete_artifacts, load_arrays, put_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
-from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags
+from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -158,7 +157,7 @@ class Sweep:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """This user's sweeps on this host are opened one after the other, so that of two alike the second sees the first."""
-    with open(Path(gettempdir()) / f"shallowexp-{getuser()}.lock", "a") as file:
+    with open(Path(gettempdir()) / f"shallowexp-{user()}.lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

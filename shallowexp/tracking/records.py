@@ -1,5 +1,6 @@
 """A run on its way into MLflow and back, and what a backend does with many of them."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,18 @@ RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"]
 POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]
 
 
+def user() -> str:
+    """Who runs this: a name, or the id where nothing names it, as in a container."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def system_tags() -> dict[str, str]:
     """What MLflow's fluent interface sets; not the commit, which it finds only from the path of a script."""
     source = Path(sys.argv[0]).name
-    return {"mlflow.user": getuser(), "mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
+    return {"mlflow.user": user(), "mlflow.source.name": source, "mlflow.source.type": "LOCAL"}
 
 
 @dataclass(frozen=True)

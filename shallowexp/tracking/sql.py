@@ -10,7 +10,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
@@ -32,6 +31,7 @@ from shallowexp.tracking.records import (
     DatasetInput,
     Frames,
     Record,
+    user,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _create_file(url: "URL") -> None:
     if _holds_something(path) or str(path).startswith("file:"):
         return
     lock = sha256(str(path.absolute()).encode()).hexdigest()[:16]
-    with ExclusiveFileLock(f"{gettempdir()}/shallowexp-{getuser()}-{lock}.lock"):
+    with ExclusiveFileLock(f"{gettempdir()}/shallowexp-{user()}-{lock}.lock"):
         new = path.with_name(f".{path.name}.new")
         for left in (new, Path(f"{new}-journal")):  # of a command that was killed: a living one has the lock
             left.unlink(missing_ok=True)

@@ -31,7 +31,10 @@ class UnionSweeper(BasicSweeper):
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         from shallowexp.config.composition import united_products
+        from shallowexp.config.validate import require
 
+        fits = max_batch_size is None or max_batch_size >= 1
+        require("hydra.sweeper.max_batch_size", max_batch_size, fits, "at least 1, or null for all at once")
         jobs = united_products(self.params, overrides)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
