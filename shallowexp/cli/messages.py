@@ -1,5 +1,6 @@
 """What a command says when it ends badly: one message on stderr and an exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,15 @@ from shallowexp.config.explain import explain
 from shallowexp.errors import UserError
 
 FULL_ERROR = os.environ.get("HYDRA_FULL_ERROR")  # as the user set it: `app.main` sets it for Hydra
+DISK = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EROFS,
+)  # nothing is a bug here
 CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
@@ -36,13 +46,16 @@ def _explained() -> Iterator[None]:
         try:
             yield
         finally:
-            _flush()  # a closed pipe is met here rather than while Python shuts down
+            sys.stdout.flush()  # a closed pipe is met here rather than while Python shuts down
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         _lose(sys.stdout)
         sys.exit(CLOSED_PIPE)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK:
+            _lose(sys.stdout)
+            error = UserError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
         message, status = explain(error)
         if message is None:
             raise
@@ -89,16 +102,6 @@ def _nowhere() -> TextIO:
 def _lose(stream: TextIO) -> None:
     """What is still to be written to it goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _lose(sys.stdout)
-        raise UserError(f"the output cannot be written: {error.strerror}") from error
 
 
 def _require_folder() -> None:
