@@ -46,7 +46,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "report": {"omegaconf"},
     "fields": {"omegaconf", "matplotlib"},
     "cli": {"hydra", "omegaconf"},
-    "plugin": {"hydra"},
+    "plugin": {"hydra", "omegaconf"},
     "api": {"omegaconf"},
     "provenance": {"omegaconf"},
 }

@@ -51,8 +51,10 @@ def choice(group: str, node: str) -> Any:
         raise ConfigError(unknown(f"{group}.{error.full_key}", [field.name for field in fields(target)])) from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    except Exception as error:
+        if target.__module__.startswith("shallowexp.") and isinstance(error, ValueError):
+            raise ConfigError(str(error)) from None
+        raise ConfigError(f"{target.__name__} cannot be made: {type(error).__name__}: {error}") from error
     try:
         hash(built)
     except TypeError as error:

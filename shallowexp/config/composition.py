@@ -89,8 +89,9 @@ def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[st
 
 def _require_one_experiment(jobs: Iterable[Sequence[Override]]) -> None:
     """Its file holds the sweep itself, so it cannot be swept: Hydra 1.4 refuses that in words of its own, 1.3 does not."""
-    names = {str(o.value()) for overrides in jobs for o in overrides if o.key_or_group == "experiment"}
-    if len(names) > 1:
+    chosen = [o.value() for overrides in jobs for o in overrides if o.key_or_group == "experiment"]
+    names = set(map(str, chosen))
+    if len(names) > 1 or any(isinstance(name, list) for name in chosen):
         raise ConfigError(f"experiment={','.join(sorted(names))} cannot be swept: launch one experiment at a time")
 
 

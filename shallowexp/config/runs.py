@@ -104,7 +104,7 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
     check(c)
     follows = c["output"].get("_target_") == "auto"
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
-    names = {name: choices[name] for name in GROUPS}
+    names = {name: choices.get(name, "") for name in GROUPS}
     for group, name in names.items():
         require(
             group, name, re.fullmatch(r"[\w-]+", name) is not None, f"the name of a file in conf/{group}, less .yaml"

@@ -5,7 +5,9 @@ from pathlib import Path
 from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
 
 from shallowexp import CONF
 
@@ -27,6 +29,15 @@ class OwnConf(file_config_source.FileConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return super().list(config_path, results_filter) if _offered(config_path) else []
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        try:
+            loaded = super().load_config(config_path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigLoadError(f"{self.path}/{config_path} cannot be read: {error}") from None
+        if not OmegaConf.is_dict(loaded.config):
+            raise ConfigLoadError(f"{self.path}/{config_path} holds no mapping of keys to values")
+        return loaded
 
 
 def _offered(config_path: str) -> bool:
