@@ -4,6 +4,7 @@
 """
 
 import os
+import pickle
 import shlex
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from hydra.types import RunMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shallowexp.config import composition
 from shallowexp.config.composition import Composed, compose, config_loader, united_products
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import over_seeds, plan
@@ -32,10 +32,8 @@ def composer(tmp_path_factory):
     fill(folder)
     before = Path.cwd()
     os.chdir(folder)
-    bases, base = {}, composition._base
     with config_loader() as loader, pytest.MonkeyPatch.context() as patch:
-        # what Hydra composes for a choice of groups does not change between the tests
-        patch.setattr(composition, "_base", lambda _, tree, chosen: _kept(bases, tree, chosen, base, loader))
+        patch.setattr(loader, "load_sweep_config", remembering(loader.load_sweep_config))
         single = loader.load_configuration("config", [], RunMode.RUN)
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
 
@@ -51,11 +49,17 @@ def composer(tmp_path_factory):
     os.chdir(before)
 
 
-def _kept(bases, tree, chosen, base, loader):
-    key = id(tree), chosen
-    if key not in bases:
-        bases[key] = base(loader, tree, chosen)
-    return bases[key]
+def remembering(load):
+    """What Hydra composes for a choice of groups is the same for all tests."""
+    known = {}
+
+    def remembered(tree, overrides: list[str]):
+        key = id(tree), *overrides
+        if key not in known:
+            known[key] = pickle.dumps(load(tree, overrides))
+        return pickle.loads(known[key])
+
+    return remembered
 
 
 def fill(folder: Path) -> None:
