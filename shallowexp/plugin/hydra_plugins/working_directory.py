@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from shallowexp import CONF
 
-GROUPS = ("data", "activation", "init", "output", "optimizer", "experiment")
+GROUPS = ("data", "activation", "init", "output", "optimizer", "field", "experiment")
 
 
 class OwnConf(file_config_source.FileConfigSource):
