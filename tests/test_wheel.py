@@ -58,7 +58,7 @@ def test_the_wheel_offers_its_plugins_in_both_of_hydras_ways(commands, tmp_path)
         "print(sorted(offered & {plugin.__name__ for plugin in Plugins.instance().discover()}))"
     )
     found = run(commands, "python", "-c", code, cwd=tmp_path)
-    assert found == "['BatchedLauncher', 'UnionSweeper', 'WorkingDirectory']\n"
+    assert found == "['BatchedLauncher', 'OwnConf', 'UnionSweeper', 'WorkingDirectory']\n"
 
 
 def test_the_commands_work_from_an_empty_directory(commands, workplace):

@@ -18,6 +18,7 @@ from shallowexp.config.validate import unknown
 from shallowexp.errors import UserError, nearest
 
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
+DEFAULTS = "defaults_list.py"  # of Hydra, which trips over choices such as [1,2]
 MANY = 100  # values that a message writes out
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
@@ -45,9 +46,10 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return f"{error.full_key}: {str(error).splitlines()[0]}", 1
     if isinstance(error, (HydraException, OmegaConfBaseException, YAMLError)):
         return " ".join(" ".join(str(part).split("\n    ")[0].split()) for part in (error, cause) if part), 1
-    if "Config group override must be" in str(error):
+    raised = Path(extract_tb(error.__traceback__)[-1].filename) if error.__traceback__ else Path()
+    if "Config group override must be" in str(error) or (isinstance(error, TypeError) and raised.name == DEFAULTS):
         return f"a group's choice is a name, as in activation=tanh ({str(error).split('. ')[-1]})", 1
-    if isinstance(error, ValueError) and "hydra" in Path(extract_tb(error.__traceback__)[-1].filename).parts:
+    if isinstance(error, ValueError) and "hydra" in raised.parts:
         return str(error), 1  # of flags, say, that do not go together
     return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
 
