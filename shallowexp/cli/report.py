@@ -1,6 +1,7 @@
 """`shallowexp-report`: figures, and what tracked runs say of the chapter."""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from shallowexp.report.nothing import require_runs
 
 def main() -> None:
     """`shallowexp-report [names] [--output report] [--train] [--list]`: figures, and what tracked runs say of the chapter."""
+    gc.set_threshold(
+        100_000, 50, 100
+    )  # thousands of configurations stay alive: searching them for garbage is a tenth of composing
     with one_message():
         sys.exit(_report())
 

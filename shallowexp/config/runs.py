@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -150,12 +151,19 @@ def _require_nothing_more(output: Mapping[str, Any]) -> None:
 def _require_memory(job: Job) -> None:
     """Before anything of that size is made: Z1, A1 and their gradients, for training and test samples."""
     samples = getattr(job.data, "samples", 0) or (0 if job.data.fault() else job.data.load().X.shape[1])
-    needed, there = 4 * 2 * 8 * samples * job.hidden_size, psutil.virtual_memory().total
+    needed, there = 4 * 2 * 8 * samples * job.hidden_size, _memory()
     if needed > there:
         asked = f"hidden_size={job.hidden_size} on {samples:,} samples"
         raise ConfigError(
             f"{asked} needs about {needed / 1e9:,.0f} GB of memory; this machine has {there / 1e9:,.0f} GB"
         )
+
+
+@cache
+def _memory() -> int:
+    """Bytes that this machine has."""
+    total: int = psutil.virtual_memory().total
+    return total
 
 
 def _params(c: dict[str, Any], names: Mapping[str, str]) -> dict[str, str]:
