@@ -1,16 +1,23 @@
 # The first call of any target builds .venv from requirements.lock
 PYTHON ?= python3
 BIN := .venv/bin
+NEW_ENOUGH = import sys; print("yes" * (sys.version_info >= (3, 11)))
+PYTHON_IS_NEW_ENOUGH = $(if $(shell $(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null),,$(error \
+	Python 3.11 or later is needed, which $(PYTHON) is not: make PYTHON=<path to one> $(MAKECMDGOALS)))
 
-.PHONY: report check test test-latest coverage lint bench build docs lock clean
+.PHONY: report help check test test-latest coverage lint bench build docs lock clean
 
-report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html
-	$(BIN)/shallowexp-report --train
+report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html; ONLY=symmetry,saturation: some experiments
+	$(BIN)/shallowexp-report --train $(ONLY)
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
 test: .venv/ready lint  ## linters and tests
 	$(BIN)/pytest -n auto --dist loadfile
 
 test-latest:  ## all tests with the newest versions that resolve, in .venv-latest; PIP_PRE=1 takes release candidates too
+	$(PYTHON_IS_NEW_ENOUGH)
 	$(PYTHON) -m venv --clear .venv-latest
 	.venv-latest/bin/pip install -q --disable-pip-version-check 'pip>=25.1'  # it knows dependency groups
 	.venv-latest/bin/pip install -q -e . --group dev
@@ -46,6 +53,7 @@ docs: .venv/ready  ## the docs, the report and the API pages, in site/; a broken
 	$(BIN)/zensical build --clean --strict
 
 .venv/ready: requirements.lock pyproject.toml
+	$(PYTHON_IS_NEW_ENOUGH)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
@@ -54,5 +62,5 @@ docs: .venv/ready  ## the docs, the report and the API pages, in site/; a broken
 lock:  ## exact versions with hashes, for every platform and Python that pyproject.toml allows
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
-clean:
+clean:  ## remove environments, caches and what was built; report/ and mlflow.db stay
 	rm -rf .venv .venv-latest .cache build dist site
