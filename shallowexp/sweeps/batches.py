@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from shallowexp.config.runs import Run
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import metric_names
+from shallowexp.network.optimizers import Adam
 from shallowexp.pool.worker import Trained, trained
 from shallowexp.sweeps import pages
 from shallowexp.tracking.records import DatasetInput, Record
@@ -26,12 +28,30 @@ BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores
 POOL_RUNS = 2500  # of a worker's batch, whose results then take some 10 MB
 POOL_SECONDS = 10.0  # on one core; a scheduler has about 1 ms of its own for each batch
 POOL_TURNS = 4  # batches that each worker gets where there is less work than that
-TRACKING = 0.005  # seconds to compose and write a run, for the estimate of a dry run
-NANOSECONDS = {
-    "compiled": 1.5,
-    "numpy": 20.0,
-    "chapter": 15.0,
-}  # of one core per hidden unit, sample and step, likewise
+
+
+class Cost(NamedTuple):
+    """Seconds of one core for a step, for the estimate of a dry run."""
+
+    step: float  # whatever its size
+    parameter: float  # for each
+    unit: float  # for each hidden unit and sample
+    adam: float  # how many times as much Adam's own part takes
+
+
+COSTS = {
+    "compiled": Cost(1.2e-6, 1e-8, 1.5e-9, 1.1),
+    "numpy": Cost(4e-5, 1e-7, 2e-8, 2.0),
+    "chapter": Cost(4e-5, 1e-8, 1.5e-8, 2.0),
+}
+MEASURED = 10  # steps of all samples that a measurement takes
+COMPOSED, ROW = 0.003, 1e-5  # seconds to compose a run and begin its row, and for each value that is logged
+RUN_BYTES, ROW_BYTES = 8500, 280  # of the database, likewise
+JOB_BYTES, KEPT_BYTES, MODEL_BYTES = (
+    16_000,
+    18_000,
+    100_000,
+)  # of files, by blocks of 4 kB: Hydra's of a job, weights.npz, a model
 
 
 def batches(runs: Sequence[Run], slots: int | None = None) -> Iterator[list[Run]]:
@@ -72,18 +92,66 @@ def work(run: Run) -> float:
 def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:
     """The message of a dry run."""
     cores = threads or os.cpu_count() or 1
-    seconds = sum(_seconds(run, cores) for run in missing)
     there = len(runs) - len(missing)
-    return f"{len(runs)} runs: {there} already there, {len(missing)} to train, about {seconds:.0f} s on {cores} threads"
+    counted = f"{len(runs)} runs: {there} already there, {len(missing)} to train"
+    if not missing:
+        return counted
+    seconds = sum(_seconds(run, cores) for run in missing)
+    rows, files = _size(sum(map(_row_bytes, missing))), _size(_file_bytes(runs, missing))
+    return f"{counted}, about {seconds:,.0f} s on {cores} threads, {rows} in the database and {files} in files"
 
 
 def _seconds(run: Run, threads: int) -> float:
     """NumPy trains on one core."""
-    return TRACKING + core_seconds(run) / (threads if run.job.engine == "compiled" else 1)
+    return COMPOSED + ROW * _logged(run) + core_seconds(run) / (threads if run.job.engine == "compiled" else 1)
 
 
 def core_seconds(run: Run) -> float:
-    return work(run) * NANOSECONDS[run.job.engine] * 1e-9
+    """What it takes one core to train."""
+    job = run.job
+    if job.data.fault():
+        return 0.0
+    data, cost = job.data.load(), COSTS[job.engine]
+    n_x, m = data.X.shape
+    all_samples = cost.unit * job.hidden_size * m * max(1.0, n_x / 8)
+    own = cost.step + cost.parameter * _parameters(job.hidden_size, n_x, len(data.Y))
+    dearer = cost.adam if isinstance(job.optimizer, Adam) else 1.0
+    step = own * dearer + all_samples * (job.batch_size or m) / m
+    total: float = job.steps * step + MEASURED * len(job.log_steps) * all_samples
+    return total
+
+
+def _parameters(n_h: int, n_x: int, n_y: int) -> int:
+    return n_h * (n_x + 1) + n_y * (n_h + 1)
+
+
+def _logged(run: Run) -> int:
+    """Values in its history."""
+    return len(metric_names(run.job.data.task)) * len(run.job.log_steps)
+
+
+def _row_bytes(run: Run) -> int:
+    return RUN_BYTES + ROW_BYTES * _logged(run)
+
+
+def _file_bytes(runs: Sequence[Run], missing: Sequence[Run]) -> int:
+    """Of Hydra's files for each job, of kept weights and of models."""
+    kept = sum(KEPT_BYTES + _weights_bytes(run) for run in missing if run.job.weights)
+    models = {"all": len(missing), "best": 1, "none": 0}[runs[0].model]
+    return JOB_BYTES * len(runs) + kept + MODEL_BYTES * models
+
+
+def _weights_bytes(run: Run) -> int:
+    job = run.job
+    if job.data.fault():
+        return 0
+    numbers = len(job.log_steps) * _parameters(job.hidden_size, len(job.data.load().X), len(job.data.load().Y))
+    return numbers * np.dtype(job.dtype).itemsize
+
+
+def _size(n: float) -> str:
+    scale, unit = next(((s, u) for s, u in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if n >= s), (1e3, "kB"))
+    return f"{n / scale:.1f} {unit}"
 
 
 def train_batch(batch: Sequence[Run]) -> tuple[list[Record], list[Result | Failure]]:
