@@ -42,7 +42,7 @@ MAY_USE = {  # a room: the frameworks that it may import; NumPy, pandas and the 
     "claims": {"matplotlib"},
     "models": {"mlflow"},
     "pool": {"distributed"},
-    "sweeps": set(),
+    "sweeps": {"numba"},  # whose events say when it compiles
     "report": {"omegaconf"},
     "fields": {"omegaconf", "matplotlib"},
     "cli": {"hydra", "omegaconf"},

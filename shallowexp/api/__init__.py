@@ -30,6 +30,7 @@ from shallowexp.fields.field import Field as Field
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import forward
+from shallowexp.sweeps.progress import compilation_told
 from shallowexp.training.engines import Failure
 from shallowexp.training.engines import train as train_jobs
 from shallowexp.training.job import Result
@@ -147,7 +148,8 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
 def _train(overrides: Sequence[str], experiment: str | None) -> Trained:
     with _one_message():
         (run,) = planning.plan([compose_one(overrides)])
-    (result,) = train_jobs([run.job])
+    with compilation_told():
+        (result,) = train_jobs([run.job])
     if isinstance(result, Failure):
         raise RunsFailed([(run.name, result.error)])
     if experiment:

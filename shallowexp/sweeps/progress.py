@@ -1,13 +1,17 @@
-"""How far a sweep is: a bar on a terminal, plain lines elsewhere."""
+"""How far a sweep is: a bar on a terminal, plain lines elsewhere; and what the first command on a machine waits for."""
 
+import sys
 import time
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
+COMPILING = "Numba compiles the kernel, for about half a minute; later commands find it compiled"
 
 
 class Progress:
@@ -22,14 +26,20 @@ class Progress:
             *columns, console=self.console, disable=not (self.console.is_terminal or self.console.is_jupyter)
         )
         self.task = self.bar.add_task("training", total=total, failed=0)
-        self.start = self.said = time.monotonic()
+        self.opened = ExitStack()
 
     def __enter__(self) -> Self:
+        self._begin()
+        self.opened.enter_context(compilation_told(self.console, self._begin))
         self.bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.bar.stop()
+        self.opened.close()
+
+    def _begin(self) -> None:
+        self.start = self.said = time.monotonic()
 
     def advance(self, done: int, failed: int) -> None:
         self.done, self.failed = self.done + done, self.failed + failed
@@ -39,3 +49,28 @@ class Progress:
             self.said = now
             left = (now - self.start) / self.done * (self.total - self.done)
             self.console.print(f"{self.done}/{self.total} {self.unit} trained, {self.failed} failed, {left:.0f} s left")
+
+
+@contextmanager
+def compilation_told(console: Console | None = None, ended: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Says so where Numba begins to compile the kernel, which takes half a minute the first time; `ended` is called after it."""
+    if not sys.modules.get("numba"):
+        yield
+        return
+    from numba.core.event import Listener, install_listener
+
+    class Compiling(Listener):
+        within = 0  # functions, one called by the other
+
+        def on_start(self, event: Any) -> None:
+            if not self.within:
+                (console or Console(stderr=True, highlight=False)).print(COMPILING)
+            self.within += 1
+
+        def on_end(self, event: Any) -> None:
+            self.within -= 1
+            if not self.within:
+                ended()
+
+    with install_listener("numba:compile", Compiling()):
+        yield

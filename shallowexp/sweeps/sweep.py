@@ -22,7 +22,7 @@ from shallowexp.models.models import Best, log_models
 from shallowexp.pool.pool import Pool, opened
 from shallowexp.sweeps import pages
 from shallowexp.sweeps.batches import batches, records, train_batch
-from shallowexp.sweeps.progress import Progress
+from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import Failure
@@ -95,7 +95,8 @@ class ExperimentTracker:
         """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
         best = Best()
         for batch in batches(missing):
-            written, results = train_batch(batch)
+            with compilation_told():
+                written, results = train_batch(batch)
             self.store.write(self.experiment_id, written)
             if isinstance(results[0], Failure):
                 raise RunsFailed([(run.name, results[0].error)])
