@@ -73,7 +73,7 @@ def test_extending_to_the_letter(workplace):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     commands = re.findall(r"^    (shallowexp.*)", text, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for line in commands:
         done = command(*shlex.split(line), cwd=workplace)
         assert done.returncode == 0, done.stdout + done.stderr

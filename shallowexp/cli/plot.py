@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from shallowexp import __version__
+from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
 from shallowexp.errors import UserError, nearest
 
@@ -40,7 +41,8 @@ def _plot() -> None:
         help="for the screen, one or two columns of a paper, or slides",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
-    arguments = parser.parse_intermixed_args()
+    words = [*(f"{key}=" for key in KEYS), "where."]
+    arguments = completed(parser, choices=words, sweep=["latest"]).parse_intermixed_args()
     chosen: dict[str, str] = {}
     for word in arguments.choices:
         key, equals, value = word.partition("=")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shallowexp import __version__
 from shallowexp.claims.claim import find
+from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
 from shallowexp.errors import nearest
 from shallowexp.report.nothing import require_runs
@@ -40,7 +41,7 @@ def _report() -> int:
     )
     parser.add_argument("--list", action="store_true", help="list the experiments and their claims")
     parser.add_argument("--version", action="version", version=__version__)
-    arguments = parser.parse_args()
+    arguments = completed(parser, names=found, sweep=["latest", *found]).parse_args()
     if arguments.list:
         print("\n".join(f"{name:20} {claim.section:8} {claim.sentence}" for name, claim in found.items()))
         return 0

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from shallowexp import __version__
+from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
 
 
@@ -14,7 +15,7 @@ def main() -> None:
     parser.add_argument("run_id", help="id of a run of shallowexp in MLFLOW_TRACKING_URI (default: ./mlflow.db)")
     parser.add_argument("--version", action="version", version=__version__)
     with one_message():
-        run_id = parser.parse_args().run_id
+        run_id = completed(parser).parse_args().run_id
         from shallowexp.sweeps.rerun import rerun
 
         sys.exit(rerun(run_id))

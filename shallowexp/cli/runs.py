@@ -3,6 +3,7 @@
 import argparse
 
 from shallowexp import __version__
+from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     delete.add_argument("sweep", help="latest, or the beginning of its run id")
     delete.add_argument("--yes", action="store_true", help="do not ask")
     with one_message():
-        arguments = parser.parse_args()
+        arguments = completed(parser).parse_args()
         from shallowexp.report import tracked_sweeps
 
         if arguments.command == "delete":

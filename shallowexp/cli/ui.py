@@ -3,6 +3,7 @@
 import argparse
 
 from shallowexp import __version__
+from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
 
 
@@ -16,7 +17,7 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     parser.add_argument("--version", action="version", version=__version__)
     with one_message():
-        arguments = parser.parse_args()
+        arguments = completed(parser, sweep=["latest"]).parse_args()
         from shallowexp.report.browsing import browse
 
         browse(arguments.sweep, arguments.port, not arguments.no_browser)

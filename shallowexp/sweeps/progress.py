@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
-COMPILING = "Numba compiles the kernel, for about half a minute; later commands find it compiled"
+COMPILING = "Numba compiles the kernel: about half a minute, once"
 
 
 class Progress:
