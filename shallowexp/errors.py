@@ -27,16 +27,16 @@ class RunDamaged(UserError):
 
 
 class RunsFailed(UserError):
-    """Some runs of a sweep raised; the others are in MLflow. Takes a (name, error) pair for each."""
+    """Some runs of a sweep raised; the others are in MLflow. Takes a (name, error) pair for each, and a last line."""
 
-    def __init__(self, failures: Iterable[tuple[str, str]]):
+    def __init__(self, failures: Iterable[tuple[str, str]], last: str = ""):
         names: dict[str, list[str]] = {}
         for name, error in failures:
             names.setdefault(error, []).append(name)
         lines = [
             f"  {first}{f' and {len(more)} more' if more else ''}: {error}" for error, (first, *more) in names.items()
         ]
-        super().__init__("\n".join([f"{sum(map(len, names.values()))} runs failed:", *lines]))
+        super().__init__("\n".join([f"{sum(map(len, names.values()))} runs failed:", *lines, *filter(None, [last])]))
 
 
 class Interrupted(UserError):

@@ -195,7 +195,7 @@ def sweep(
     with _one_message():
         tree, composed = compose_sweep(overrides, swept)
         planned = planning.plan((job.config, job.choices) for job in composed)
-    tracker = ExperimentTracker.open(experiment)
+    tracker = ExperimentTracker.open(experiment, fail_fast=composed[0].config.fail_fast)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
     summary = tracker.sweep(planned, tracker.missing(planned), Workers(threads, scheduler), files)
     if summary.failures:

@@ -70,7 +70,7 @@ class Command:
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.sweep import ExperimentTracker
 
-            tracked = ExperimentTracker.open(_experiment(config, choices))
+            tracked = ExperimentTracker.open(_experiment(config, choices), fail_fast=config.fail_fast)
             missing = tracked.missing(runs, config.fresh)
             _collect_from_now_on()
             if config.dry_run:
@@ -103,7 +103,7 @@ class Command:
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.sweep import ExperimentTracker
 
-        tracked = ExperimentTracker.open(_experiment(config, composed[0].choices))
+        tracked = ExperimentTracker.open(_experiment(config, composed[0].choices), fail_fast=config.fail_fast)
         missing = tracked.missing(runs, config.fresh)
         _collect_from_now_on()
         if config.dry_run:

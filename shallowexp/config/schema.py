@@ -70,6 +70,7 @@ class RunSchema:
     name: str | None = None
     fresh: bool = False
     dry_run: bool = False
+    fail_fast: bool = False
 
 
 ConfigStore.instance().store(name="schema", node=RunSchema)

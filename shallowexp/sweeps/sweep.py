@@ -79,12 +79,13 @@ class ExperimentTracker:
     store: Store
     experiment: str
     experiment_id: str
+    fail_fast: bool = False  # the first run that fails ends its sweep
 
     @classmethod
-    def open(cls, experiment: str, store: Store | None = None) -> "ExperimentTracker":
+    def open(cls, experiment: str, store: Store | None = None, fail_fast: bool = False) -> "ExperimentTracker":
         """Raises TrackingError where the store cannot be used."""
         store = store or Store.open()
-        return cls(store, experiment, store.experiment(experiment, pages.experiment_tags(experiment)))
+        return cls(store, experiment, store.experiment(experiment, pages.experiment_tags(experiment)), fail_fast)
 
     def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:
         """The runs that are not FINISHED there yet (with `fresh`, all)."""
@@ -122,8 +123,8 @@ class ExperimentTracker:
         interruption left open is closed. While another process of this host is at the same sweep it is waited for. What other
         sweeps are about to train comes last, and only if it is still missing then (with `fresh`, in any case).
 
-        Raises Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the store gives up; PoolError
-        where the workers do.
+        Raises RunsFailed with `fail_fast`; Interrupted on Ctrl-C or SIGTERM, after the writes in flight; TrackingError where the
+        store gives up; PoolError where the workers do.
         """
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
         while missing or self.left_open(run.fingerprint for run in runs):
@@ -212,8 +213,17 @@ class ExperimentTracker:
                     progress.advance(len(batch), len(summary.failures) - progress.failed)
                     while len(pending) > PENDING:
                         pending.popleft().result()
+                    if self.fail_fast and summary.failures:
+                        break
+                else:
+                    continue
+                break
             for write in pending:
                 write.result()
+        if self.fail_fast and summary.failures:
+            raise RunsFailed(
+                summary.failures.values(), f"{summary}: the same command goes on, with fail_fast=false past what fails"
+            )
 
     def _in_turn(
         self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, progress: Progress

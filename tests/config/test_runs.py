@@ -109,15 +109,16 @@ def test_every_change_that_matters_changes_the_fingerprint():
 
 
 @pytest.mark.parametrize(
-    "same", ["fresh=true", "dry_run=true", "hydra.launcher.threads=1", "init.scale=1e-2", "output=sigmoid"]
+    "same",
+    ["fresh=true", "dry_run=true", "fail_fast=true", "hydra.launcher.threads=1", "init.scale=1e-2", "output=sigmoid"],
 )
 def test_what_cannot_change_the_result_does_not(same):
     assert run(same).fingerprint == run().fingerprint
 
 
 def test_what_is_done_with_a_run_is_no_param():
-    asked = run("fresh=true", "dry_run=true", "log.model=best", "log.register=it").params
-    assert not asked.keys() & {"fresh", "dry_run", "log.model", "log.register"}
+    asked = run("fresh=true", "dry_run=true", "fail_fast=true", "log.model=best", "log.register=it").params
+    assert not asked.keys() & {"fresh", "dry_run", "fail_fast", "log.model", "log.register"}
 
 
 @pytest.mark.parametrize("engine", ["numpy", "chapter", "compiled"])
