@@ -35,7 +35,7 @@ BOUNDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 Z = np.arange(-4000, 4001) / 100
 OFFSET = "offset/A1"
 CENTRED, MARGIN, UNIT = 0.25, 0.1, "of rms"  # below CENTRED a unit's values count as centred
-CARD = ("slopes",)
+CARD = "slopes"
 
 
 def figure(runs: Runs) -> Page:

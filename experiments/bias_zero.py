@@ -13,7 +13,7 @@ from shallowexp.claims.vocabulary import Atom, Page, Runs, at_most
 NATS = 0.02  # of training loss that a reader would notice
 LOSS = "train/loss"
 SETS = ("flower", "moons", "breast_cancer")
-CARD = ("flower",)
+CARD = "flower"
 
 
 def figure(runs: Runs) -> Page:

@@ -34,7 +34,7 @@ COURSE, LARGE = 1.2, 4.0  # learning rates: few units die, and many
 MARGIN, UNIT = 0.02, "accuracy"
 TRAPPED = 0.8  # accuracy that iris and wine always exceed unless units are lost
 LEAKY, RELU = "leaky_relu", "relu"
-CARD = ("dead",)
+CARD = "dead"
 
 
 def figure(runs: Runs) -> Page:

@@ -20,7 +20,7 @@ UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
 FELT = 0.02  # training accuracy that a reader would notice
 REPEATED, NOISY, ALONE = "repeated to 8", "repeated, with noise", "that many alone"
 BEYOND = {"statement": "32", "role": "extension"}
-CARD = ("together",)
+CARD = "together"
 
 
 def figure(runs: Runs) -> Page:

@@ -89,7 +89,8 @@ def figure(runs: Runs) -> Page:
     page, found = Page("a", size=(7.5, 3.6)), deviations(runs)
     found["digits"] = -np.log10(found["deviation"].clip(lower=1e-16))
     if len(found):
-        page.heat("a", found, "output", "activation", "digits", "{:.1f}")
+        named = found.assign(output=found["output"].str.replace("_", "\n"))
+        page.heat("a", named, "output", "activation", "digits", "{:.1f}")
     page["a"].set(title="digits in which backward pass and differences agree")
     return page
 

@@ -17,7 +17,7 @@ PUBLISHED = {1: 67.5, 2: 67.25, 3: 90.75, 4: 90.5, 5: 91.25}  # %, training, dat
 FEW, ENOUGH, MANY = 1, 5, 50
 MARGIN, UNIT = 0.02, "accuracy"
 SIZES = (1, 2, 3, 5, 50)
-CARD = ("curves",)
+CARD = "curves"
 
 
 def figure(runs: Runs) -> Page:

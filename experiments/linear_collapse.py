@@ -57,7 +57,7 @@ def with_gap(runs: Runs) -> Runs:
     return runs.label(gap=gap, network=network)
 
 
-CARD = ("line",)
+CARD = "line"
 
 
 def figure(runs: Runs) -> Page:

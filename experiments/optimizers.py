@@ -14,6 +14,7 @@ import pandas as pd
 
 from shallowexp.claims.vocabulary import Atom, Page, Runs, above, below, theorem
 
+CARD = "table"
 LOSS = "train/loss"
 STEPS = 300
 MARGIN, UNIT = 0.01, "nats"  # of training loss
@@ -29,14 +30,24 @@ def way(frame: pd.DataFrame) -> pd.Series:
 
 def figure(runs: Runs) -> Page:
     """No way to descend turns a comparison of the chapter's round, though Adam leaves more of them open; filled where one holds."""
-    page = Page([["statements"]], size=(10, 8))
+    page = Page([["table", "statements"]], size=(14, 7), width_ratios=[1, 1.2])
     page.intervals("statements", atoms(runs))
     page["statements"].set_xscale("symlog", linthresh=0.03)
     page["statements"].xaxis.set_major_formatter("{x:g}")
-    page["statements"].set(
-        title=f"Difference in loss after {STEPS} steps, flower, 4 units", xlabel="nats of training loss"
-    )
+    page["statements"].set(title="The same with intervals: flower, 4 units", xlabel="nats of training loss")
+    if len(page.numbers):
+        page.heat("table", _table(page.numbers), "way", "difference", "value", form="{:+.2f}")
+    page["table"].set(title=f"Loss difference, {STEPS} steps", xlabel="", ylabel="")
+    page["table"].tick_params(axis="x", labelsize=7)
     return page
+
+
+def _table(shown: pd.DataFrame) -> pd.DataFrame:
+    """A row for each comparison under each way to descend, which its scope names first."""
+    split = shown["scope"].str.split("[,:] ", n=1, regex=True)
+    what = split.str[1].replace({" minus ": " − ", ": x ": " × ", " x ": " × "}, regex=True)
+    name = split.str[0].replace({"gradient descent": "gradient\ndescent", "minibatches of 32": "batches\nof 32"})
+    return pd.DataFrame({"way": name, "difference": what, "value": shown["value"]})
 
 
 def atoms(runs: Runs) -> Iterator[Atom]:

@@ -28,7 +28,7 @@ def figure(runs: Runs) -> Page:
     """Positive targets: a ReLU output that is not dead fits as well as none; after a sigmoid layer many are dead from the start."""
     page = Page([["r2"]], size=(8, 4))
     positive = runs.optional(R2).where(output=OUTPUTS, data="diabetes").label(layers=_layers)
-    page.strip("r2", positive, R2, by="layers")
+    page.strip("r2", positive, R2, by="layers", label=lambda layers: layers.replace(", ", ",\n"))
     page["r2"].axhline(0, color="black", linewidth=0.9)
     page["r2"].set(title="diabetes: training r² of each seed", xlabel="hidden layer, output activation", ylabel="")
     return page

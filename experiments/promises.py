@@ -19,7 +19,7 @@ SMALL, LARGE = 0.01, 1.0
 NEAR = 0.02  # nats above the best loss found that count as having arrived
 SHARE, TENTH = 0.1, 0.1  # of runs; of steps
 LOSS = "train/loss"
-CARD = ("flower",)
+CARD = "flower"
 
 
 def figure(runs: Runs) -> Page:

@@ -19,7 +19,7 @@ SMALL, PLAIN, LARGE = 0.01, 1.0, 10.0  # PLAIN: the chapter's randn as it is
 BUDGETS = (100, 1000)
 MARGIN = 0.02  # training loss that leaving x 0.01 out may cost: nats, or half the target's squared error
 KINDS = ("relu", "leaky_relu")
-CARD = ("flower",)
+CARD = "flower"
 
 
 def figure(runs: Runs) -> Page:

@@ -29,7 +29,7 @@ def task(frame: pd.DataFrame) -> pd.Series:
     return frame["data"].str.replace("_", " ") + large.map({True: f", weights x {SATURATED}", False: ""})
 
 
-CARD = ("flower",)
+CARD = "flower"
 
 
 def figure(runs: Runs) -> Page:

@@ -35,7 +35,7 @@ NATS = 0.02  # of training loss that a reader would notice
 LOSS, FRACTION, RELATIVE = "train/loss", "saturation/fraction", "gradient/W1_relative"
 STEEP = np.arccosh(FLAT**-0.5)  # |z| below which the slope of tanh, 1 / cosh(z)^2, is not flat
 INPUTS = {"True": "standardised", "False": "as measured"}
-CARD = ("share", "loss")
+CARD, PLATE = "loss", ("share", "loss")
 HEADLINE = """Large weights push z to where sigmoid and tanh are flat: slopes and gradients are almost zero there, and learning is
 slow. Yet x 0.01 is not the best choice: after 100 steps the loss is lowest from weights near x 1."""
 
@@ -46,7 +46,8 @@ def figure(runs: Runs) -> Page:
     flower = _flower(runs)
     page.curves("share", flower.at(0), FRACTION, by="activation", x="init.scale")
     page["share"].set(title="flower: share of flat slopes at the start", xscale="log", xlabel="scale of W", ylabel="")
-    page["share"].annotate("ReLU: flat where z < 0, for half of all z\nat any scale", (0.002, 0.53), fontsize=8)
+    page["share"].annotate("ReLU: flat for z < 0,\nhalf of all z, at any scale", (0.001, 0.54), fontsize=8)
+    page["share"].legend(loc=(0.01, 0.07), labelspacing=0.15)
     page.curves("loss", flower.where(activation=CURVED).at(100), LOSS, by="activation", x="init.scale")
     page["loss"].set(title="flower: training loss after 100 steps", xscale="log", yscale="log", xlabel="scale of W")
     cancer = runs.optional("data.standardise").where(data="breast_cancer", activation="tanh")

@@ -18,7 +18,7 @@ EARLY = 100  # steps
 CONDENSED = 20  # the step at which the units' directions are looked at
 NATS = 0.02  # of training loss that a reader would notice
 LOSS, CELL = "train/loss", ("data", "activation", "seed")
-CARD = ("u",)
+CARD = "u"
 
 
 def figure(runs: Runs) -> Page:

@@ -34,7 +34,7 @@ DATA, RATE, RATES = "flower", 1.2, (0.3, 1.2, 2.4, 4.8)
 SETS = ("flower", "iris", "wine")
 SHIFT = 1e-5  # of the central difference that stands for a Hessian-vector product
 FELL, RISING, SETTLED = 0.05, 0.1, 0.02  # nats; of steps; nats
-CARD = ("sharpness",)
+CARD = "sharpness"
 
 
 def figure(runs: Runs) -> Page:

@@ -37,7 +37,7 @@ ENGINES = {"chapter": "products by @", "compiled": "exact", "numpy": "exact"}
 WIDE = 8  # units, against one alone
 GAIN, LOWER = 0.02, 0.02  # training accuracy and nats that a reader would notice
 UNITS, ACCURACY = "symmetry/effective_units", "train/accuracy"
-CARD = (*TITLES, "units")
+CARD, PLATE = "random", (*TITLES, "units")
 HEADLINE = """Hidden units that start equal stay equal, so that many are worth one; small random weights set them free. So does
 rounding: in ordinary NumPy (@) seven equal units come apart by themselves, where exact sums keep them equal for ever."""
 

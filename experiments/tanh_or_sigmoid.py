@@ -27,7 +27,7 @@ def arm(frame: pd.DataFrame) -> pd.Series:
     return frame["activation"].mask(matched, MATCHED)
 
 
-CARD = ("loss",)
+CARD = "loss"
 
 
 def figure(runs: Runs) -> Page:

@@ -25,7 +25,7 @@ COMPARED = 40  # samples of each run that go through the loop
 UNITS, SAMPLES, MATRIX = "loop over samples and units", "loop over samples", "matrix form"
 MARGIN, UNIT = 0.1, "times as fast, beyond 1"
 TIMES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
-CARD = ("times",)
+CARD = "times"
 
 
 def figure(runs: Runs) -> Page:

@@ -24,7 +24,7 @@ STARTS = ("W1 = 0", "W2 = 0", "both 0,\nb1 random")
 KINDS = ("sigmoid", "tanh", "ReLU, g'(0) = 0", "ReLU, g'(0) = 1", "leaky ReLU", "identity")
 LOCKED = {"leaky ReLU": 2, "ReLU, g'(0) = 0": 1, "ReLU, g'(0) = 1": 2, "identity": 1}  # at most, from W1 = 0
 FREE = KINDS[:2]
-CARD = ("units",)
+CARD = "units"
 
 
 def figure(runs: Runs) -> Page:

@@ -18,7 +18,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from shallowexp.analysis import require
@@ -186,15 +185,6 @@ def save(
         for path, kind in zip(paths, kinds, strict=True):
             figure.savefig(path, metadata=notes[kind])
     return paths
-
-
-def save_panels(figure: Figure, panels: Sequence[Axes], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write these panels of a saved figure alone, as a PNG."""
-    with styled:
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        around = Bbox.union([box for panel in panels if (box := panel.get_tightbbox(renderer))])
-        box = around.transformed(figure.dpi_scale_trans.inverted()).padded(0.08)
-        figure.savefig(path, metadata={"Software": None, **metadata}, bbox_inches=box)
 
 
 def save_animation(frames: Sequence[Figure], path: Path, metadata: Mapping[str, str]) -> None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
+from math import ceil
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -27,6 +29,9 @@ from shallowexp.claims.replay import Replay
 from shallowexp.claims.statement import Atom, format_value
 
 Colors = matplotlib.colors.Normalize
+PANEL = 2.9, 2.6  # inches, at least this wide, and so high
+COLUMN, COLUMNS = 3.5, 7.2  # inches: of a paper
+LETTERS = 11  # of a title on an inch
 WRITTEN, TICKS = 12, 6  # values of an axis up to which a heat map writes its numbers; ticks of a larger one
 
 
@@ -43,11 +48,28 @@ class Page:
     def __getitem__(self, panel: str) -> Axes:
         return self.axes[panel]
 
-    def named(self, panels: Sequence[str]) -> list[Axes]:
-        """The panels with these names. Raises ValueError where one is not there."""
+    @styled
+    def part(self, panels: Sequence[str], width: float) -> Figure:
+        """The figure with these panels alone, laid out anew in as many columns as `width` inches have room for.
+
+        Raises ValueError where one is not there.
+        """
         if absent := [panel for panel in panels if panel not in self.axes]:
-            raise ValueError(f"panel {', '.join(absent)} is not in the figure: choose among {', '.join(self.axes)}")
-        return [self[panel] for panel in panels]
+            raise ValueError(
+                f"panel {', '.join(map(str, absent))} is not in the figure: choose among {', '.join(self.axes)}"
+            )
+        columns = max(1, min(len(panels), int(width // PANEL[0])))
+        rows = ceil(len(panels) / columns)
+        for ax in self.figure.axes:
+            self.figure.delaxes(ax)
+        cells = self.figure.add_gridspec(rows, columns)
+        for i, panel in enumerate(panels):
+            ax = self.figure.add_axes(self[panel])
+            ax.set_subplotspec(cells[i])
+            ax.set_title(fill(ax.get_title("left"), int(LETTERS * width / columns)), loc="left")
+        self.figure.set_size_inches(width, rows * width / columns * 0.8)
+        self.figure.set_layout_engine("constrained")
+        return self.figure
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

@@ -12,14 +12,13 @@ import pandas as pd
 
 from shallowexp.analysis import POOLED, Runs, cell_params
 from shallowexp.claims.figures import legend, styled
-from shallowexp.claims.page import Colors, Page, color_scale
+from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
 from shallowexp.errors import UserError, nearest
 
 KINDS = ("curves", "final", "dots", "heat")
-WIDTHS = {"page": 11.0, "paper": 3.5, "wide": 7.2, "slides": 6.7}  # inches: one column, two, and half a slide's 13.3
+WIDTHS = {"page": 11.0, "paper": COLUMN, "wide": COLUMNS, "slides": 6.7}  # inches; of slides half of 13.3
 LINES, PANELS = 8, 12  # that a reader tells apart
-PANEL = 2.9, 2.6  # inches, at least this wide, and so high
 FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
 APART = 30  # times the smallest: from here on a scale is logarithmic

@@ -15,7 +15,7 @@ from shallowexp.claims.claim import Claim
 from shallowexp.claims.statement import Atom, Judgement, chapter, judge
 
 CLAIMS = "claims.json"
-SUFFIXES = (".png", "-card.png", ".svg", ".pdf", ".csv", "-runs.csv")
+SUFFIXES = (".png", ".svg", ".pdf", "-wide.pdf", "-card.png", "-card.svg", "-card.pdf", ".csv", "-runs.csv")
 
 
 @dataclass(frozen=True)

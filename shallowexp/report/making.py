@@ -10,7 +10,7 @@ import pandas as pd
 from shallowexp.analysis import Lacking, Runs
 from shallowexp.claims import figures
 from shallowexp.claims.claim import Experiment, first_paragraph
-from shallowexp.claims.page import Page
+from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Page
 from shallowexp.claims.statement import Atom
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
@@ -36,10 +36,8 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         drawn = module.figure(runs)
     if not isinstance(drawn, Page):
         raise _mistaken(module.figure, f"returns {type(drawn).__name__}: a Page is needed")
-    card = drawn.named(getattr(module, "CARD", tuple(drawn.axes)))
     output.mkdir(parents=True, exist_ok=True)
-    figures.save(drawn.figure, output / claim.name, source)
-    figures.save_panels(drawn.figure, card, beside(output, claim, "-card.png"), source)
+    _save(drawn, module, output / claim.name, source)
     drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
     table[["run_id"]].to_csv(beside(output, claim, "-runs.csv"))
     animate(module, runs, beside(output, claim, ".gif"), source)
@@ -66,6 +64,18 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
         ended=_date(table.end_time.max()),
         seconds=float((batches.end_time - batches.start_time).sum() / 1000),
     )
+
+
+def _save(drawn: Page, module: Experiment, stem: Path, source: Mapping[str, str]) -> None:
+    """The figure as it is drawn; for a paper's two columns; its card, for one; the panels that a headline shows, in a row."""
+    panels = tuple(drawn.axes)
+    card = getattr(module, "CARD", panels[0])
+    plate = getattr(module, "PLATE", [card])
+    figures.save(drawn.figure, stem, source)
+    figures.save(drawn.part(panels, COLUMNS), f"{stem}-wide", source, ["pdf"])
+    figures.save(drawn.part([card], COLUMN), f"{stem}-card", source)
+    if hasattr(module, "HEADLINE"):
+        figures.save(drawn.part(plate, len(plate) * PANEL[0]), f"{stem}-plate", source, ["png"])
 
 
 def state(module: Experiment, runs: Runs) -> tuple[list[Atom], str]:

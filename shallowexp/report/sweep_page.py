@@ -12,8 +12,8 @@ import pandas as pd
 from shallowexp import provenance
 from shallowexp.analysis import POOLED, Lacking, Runs, cell_params
 from shallowexp.claims import figures
-from shallowexp.claims.page import Page
-from shallowexp.claims.plots import PANEL, Choice, TooManyPanels, as_words, plot
+from shallowexp.claims.page import PANEL, Page
+from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
 from shallowexp.claims.replay import replay
 from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells

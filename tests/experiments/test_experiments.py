@@ -169,7 +169,7 @@ MISTAKES = {
     "def atoms": ("def atom", "has no function atoms(runs)"),
     '"extension"': ('"remark"', "line 20: ValueError: '8 units end below 4': role 'remark' of ('stated', "),
     "return page": ("return 'a page'", "figure(runs), line 11, returns str: a Page is needed"),
-    "def figure": ("CARD = ('b',)\n\n\ndef figure", "panel b is not in the figure: choose among a"),
+    "def figure": ("CARD = 'b'\n\n\ndef figure", "panel b is not in the figure: choose among a"),
     "yield from below": ("yield 'fine'; below", "atoms(runs), line 18, yields str: an Atom is needed"),
     '0.01, "nats"': ('0.01, ""', "line 20: ValueError: the margin 0.01 of '8 units end below 4' needs a unit"),
     'role="extension"': ('statement="99"', "line 20: ValueError: '8 units end below 4' is of statement '99', which is not in"),

@@ -107,6 +107,7 @@ def entries(output: Path) -> list[Entry]:
             figure.subplots().plot([0, 1, len(made)])
             figure.savefig(output / f"{name}.{kind}", dpi=200)
         figure.savefig(output / f"{name}-card.png", dpi=200)
+        figure.savefig(output / f"{name}-plate.png", dpi=200)
         made.append(Entry(Claim(name, output / f"{name}.py"), atoms, table))
         for ending in (".csv", "-runs.csv"):
             (output / f"{name}{ending}").touch()
