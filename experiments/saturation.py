@@ -23,6 +23,7 @@ from shallowexp.claims.vocabulary import (
     Runs,
     above,
     below,
+    legend,
     replay,
     with_weights,
     within,
@@ -47,7 +48,7 @@ def figure(runs: Runs) -> Page:
     page.curves("share", flower.at(0), FRACTION, by="activation", x="init.scale")
     page["share"].set(title="flower: share of flat slopes at the start", xscale="log", xlabel="scale of W", ylabel="")
     page["share"].annotate("ReLU: flat for z < 0,\nhalf of all z, at any scale", (0.001, 0.54), fontsize=8)
-    page["share"].legend(loc=(0.01, 0.07), labelspacing=0.15)
+    legend(page["share"], loc=(0.01, 0.07), labelspacing=0.15)
     page.curves("loss", flower.where(activation=CURVED).at(100), LOSS, by="activation", x="init.scale")
     page["loss"].set(title="flower: training loss after 100 steps", xscale="log", yscale="log", xlabel="scale of W")
     cancer = runs.optional("data.standardise").where(data="breast_cancer", activation="tanh")
