@@ -35,6 +35,8 @@ from shallowexp.training.engines import Failure
 from shallowexp.training.engines import train as train_jobs
 from shallowexp.training.job import Result
 
+PATHS = ("data.path", "data.target")  # whose text may hold commas
+
 
 def runs(
     experiment: str | None = None,
@@ -191,13 +193,21 @@ def sweep(
     asked = [params] if isinstance(params, Mapping) else [*params]
     if not asked or not all(isinstance(mapping, Mapping) for mapping in asked):
         raise ConfigError('what to sweep is a mapping, {"activation": ["tanh", "relu"]}, or a list of them')
+    for mapping in asked:
+        for key, values in mapping.items():
+            _require_list(key, values)
     swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
     with _one_message():
         tree, composed = compose_sweep(overrides, swept)
         planned = planning.plan((job.config, job.choices) for job in composed)
-    tracker = ExperimentTracker.open(experiment, fail_fast=composed[0].config.fail_fast)
+    config = composed[0].config
+    if config.dry_run:
+        raise ConfigError("dry_run=true is of the command line: shallowexp.sweep trains")
+    tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
-    summary = tracker.sweep(planned, tracker.missing(planned), Workers(threads, scheduler), files)
+    summary = tracker.sweep(
+        planned, tracker.missing(planned, config.fresh), Workers(threads, scheduler), files, config.fresh
+    )
     if summary.failures:
         raise RunsFailed(summary.failures.values())
     return tracker.store.read(experiment, [run.fingerprint for run in planned])
@@ -207,7 +217,20 @@ def _listed(values: Any) -> list[Any]:
     return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
+def _require_list(key: str, values: Any) -> None:
+    """Not the command line's text for several values."""
+    if isinstance(values, str) and key not in PATHS and re.search(r",|^range\(", values):
+        written = values if values.startswith("range(") else values.split(",")
+        raise ConfigError(f"{key}={values!r} is one text: several values are a list or a range, {{{key!r}: {written}}}")
+
+
 def _words(choices: Mapping[str, Any]) -> list[str]:
+    """Overrides of one run. Raises ConfigError for several values of a key that takes one."""
+    for key, value in choices.items():
+        if "." not in key and isinstance(value, Iterable) and not isinstance(value, str):
+            raise ConfigError(
+                f"{key}={value} are several values, but train takes one: sweep({{{key!r}: {value}}}) trains each"
+            )
     return [f"{key}={_value(value)}" for key, value in choices.items()]
 
 
@@ -215,7 +238,7 @@ def _value(value: Any) -> str:
     """As Hydra's command line has it."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return f"[{','.join(map(_value, value))}]"
     if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
         return "'" + re.sub(r"(\\*)(')", r"\1\1\\'", value) + "'"

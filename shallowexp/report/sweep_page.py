@@ -1,6 +1,6 @@
 """A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from os import environ
@@ -39,7 +39,8 @@ SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` serves a local store
 class Figure(NamedTuple):
     name: str  # of its files
     title: str
-    page: Page
+    page: Page | None
+    fault: str = ""  # where there is no page
 
 
 def write(references: Sequence[str], output: Path | None, log: bool = False) -> Path:
@@ -60,13 +61,16 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     except OSError as error:
         raise UserError(f"--output {folder} cannot be made a folder: {error.strerror}") from error
     drawn = list(draw(runs))
+    saved = []
     for figure in drawn:
-        figures.save(figure.page.figure, folder / figure.name, sweeps.source(runs, figure.title))
-        figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
+        if figure.page is not None:
+            figures.save(figure.page.figure, folder / figure.name, sweeps.source(runs, figure.title))
+            figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
+            saved.append(figure)
     runs.table.to_csv(folder / "runs.csv")
     path = folder / "index.html"
     path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
-    made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in drawn for kind in KINDS)]
+    made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in saved for kind in KINDS)]
     for sweep in found if log else ():
         if not sweep.run_id:
             raise UserError(
@@ -83,21 +87,34 @@ def draw(runs: Runs) -> Iterator[Figure]:
         name for name in cells if pd.api.types.is_numeric_dtype(runs.table[name]) and runs.table[name].nunique() > 2
     ]
     measures = [name for name in SHOWN if name in runs.table and name != LOSS][:1]
-    yield Figure("loss", "The loss while training", _fitting(runs, Choice(), cells))
-    for name in measures:
-        yield Figure("score", f"{name} while training", _fitting(runs, Choice(y=name), cells))
-    for name in numeric[:NUMERIC]:
-        yield Figure(f"final-{name}", f"The last loss against {name}", _fitting(runs, Choice(x=name), cells))
+    asked = [("loss", "The loss while training", Choice())]
+    asked += [("score", f"{name} while training", Choice(y=name)) for name in measures]
+    asked += [(f"final-{name}", f"The last loss against {name}", Choice(x=name)) for name in numeric[:NUMERIC]]
     for x, y in combinations(numeric[:NUMERIC], 2):
-        yield Figure(f"map-{x}-{y}", f"The last loss over {x} and {y}", _fitting(runs, Choice(x=x, y=y, z=LOSS), cells))
+        asked.append((f"map-{x}-{y}", f"The last loss over {x} and {y}", Choice(x=x, y=y, z=LOSS)))
     if cells and not numeric:
         most = max(cells, key=lambda name: runs.table[name].nunique())
-        yield Figure(f"final-{most}", f"The last loss of each run, by {most}", _fitting(runs, Choice(x=most), cells))
+        asked.append((f"final-{most}", f"The last loss of each run, by {most}", Choice(x=most)))
     for name, title in MEASURED.items():
         if name in runs.table and runs.table[name].round(3).nunique() > 1:
-            yield Figure(name.replace("/", "-"), title, _fitting(runs, Choice(y=name), cells))
-    if planes := _planes(runs, cells):
-        yield Figure("planes", "Boundary and hidden units of the best cells whose weights were kept", planes)
+            asked.append((name.replace("/", "-"), title, Choice(y=name)))
+    for name, title, choice in asked:
+        yield _attempt(name, title, partial(_fitting, runs, choice, cells))
+    planes = _attempt(
+        "planes", "Boundary and hidden units of the best cells whose weights were kept", partial(_planes, runs, cells)
+    )
+    if planes.page is not None or planes.fault:
+        yield planes
+
+
+def _attempt(name: str, title: str, drawn: Callable[[], Page | None]) -> Figure:
+    """The figure, or in its place what went wrong: the page has the others."""
+    try:
+        return Figure(name, title, drawn())
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+        say(f"{name}: {fault}", "red")
+        return Figure(name, title, None, fault)
 
 
 def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:

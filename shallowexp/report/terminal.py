@@ -1,6 +1,6 @@
 """What the report says on the terminal while it is made."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +17,10 @@ def say(text: str, style: str = "") -> None:
     console.print(escape(text), style=style)
 
 
-def show(judged: Iterable[Judgement]) -> None:
-    """A row for each statement that has atoms, and those without."""
+def show(judged: Sequence[Judgement]) -> None:
+    """A row for each statement that has atoms, and those without; nothing where none has any, as of a user's own experiments."""
+    if not any(found.atoms for found in judged):
+        return
     table = Table("no.", "statement", "outcome", "atoms")
     for found in judged:
         if found.atoms:

@@ -106,7 +106,7 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     cells = cell_params(runs)
     best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, ["train/loss"]).iloc[0]
     words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
-    seeds = best["runs"] - best["diverged"]
+    seeds = int(best["runs"] - best["diverged"])
     interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
     return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs\n{drawn}"
 

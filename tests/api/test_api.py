@@ -84,6 +84,11 @@ def test_a_figure_shows_itself(workplace):
     ("call", "error", "words"),
     [
         (lambda: shallowexp.train(activation="tanhh"), ConfigError, "did you mean tanh"),
+        (lambda: shallowexp.train(seed=range(3)), ConfigError, r"sweep\({'seed': range\(0, 3\)}\) trains each"),
+        (lambda: shallowexp.train(activation=["tanh", "relu"]), ConfigError, "several values, but train takes one"),
+        (lambda: shallowexp.sweep({"activation": "tanh,relu"}), ConfigError, r"{'activation': \['tanh', 'relu'\]}"),
+        (lambda: shallowexp.sweep({"seed": "range(3)"}), ConfigError, r"{'seed': range\(3\)}"),
+        (lambda: shallowexp.sweep({"seed": [1, 2]}, "dry_run=true"), ConfigError, "shallowexp.sweep trains"),
         (lambda: shallowexp.train(hidden=3), ConfigError, "hidden_size is meant"),
         (lambda: shallowexp.train("train.lr=1"), ConfigError, "train.lr is not a key"),
         (lambda: shallowexp.train(data=(np.ones((3, 2)), [0, 1])), ConfigError, "X has 3 rows and y 2 values"),

@@ -51,6 +51,28 @@ def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, fold
     assert kinds == {".png", ".svg", ".pdf", ".csv"}
 
 
+def refusing_maps() -> None:
+    """The report's command, whose curves and heat maps fail."""
+    from shallowexp.claims.page import Page
+    from shallowexp.cli.report import main
+
+    def fails(*_):
+        raise ZeroDivisionError("no <map>")
+
+    Page.heat = Page.curves = fails
+    main()
+
+
+def test_a_figure_that_fails_is_named_on_the_page_which_has_the_others(swept, folder, tmp_path):
+    output = ("--sweep", "latest", "--output", str(tmp_path / "page"))
+    made = command(f"{__name__}:refusing_maps", *output, cwd=folder)
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "This figure could not be drawn: ZeroDivisionError: no &lt;map&gt;" in page
+    assert "loss: ZeroDivisionError" in made.stdout + made.stderr
+    assert (tmp_path / "page" / "planes.png").exists() and not (tmp_path / "page" / "loss.png").exists()
+
+
 def test_its_page_is_among_its_artifacts_when_asked(swept, folder):
     made = command("shallowexp-report", "--sweep", "latest", "--output", "talk", "--log", cwd=folder)
     assert made.returncode == 0, made.stderr
