@@ -107,12 +107,16 @@ class Comparison(NamedTuple):
     differences: pd.Series
 
     def groups(self, *levels: str) -> dict[tuple[Any, ...], pd.Series]:
-        """For each combination of `levels` the difference of each seed, its own ones averaged; undefined stays so."""
+        """For each combination of `levels` the difference of each seed, its own ones averaged; undefined where one of them is."""
         if not len(self.differences):
             raise Lacking(f"no runs that differ only in {self.by}")
         levels = levels or (self.by,)
         found: Any = self.differences.groupby(level=list(levels))
-        return {key: part.groupby(level="seed").mean() if part.notna().any() else part for key, part in found}
+        return {key: part.groupby(level="seed").agg(_mean) for key, part in found}
+
+
+def _mean(values: pd.Series) -> float:
+    return float(values.mean(skipna=False))
 
 
 def cell_params(table: pd.DataFrame, given: Iterable[str] = (), pooled: Iterable[str] = ()) -> list[str]:

@@ -48,16 +48,20 @@ class Page:
     def __getitem__(self, panel: str) -> Axes:
         return self.axes[panel]
 
+    def require(self, panels: Sequence[str]) -> None:
+        """Raises ValueError where one of these panels is not there."""
+        if absent := [panel for panel in panels if panel not in self.axes]:
+            raise ValueError(
+                f"panel {', '.join(map(str, absent))} is not in the figure: choose among {', '.join(self.axes)}"
+            )
+
     @styled
     def part(self, panels: Sequence[str], width: float) -> Figure:
         """The figure with these panels alone, laid out anew in as many columns as `width` inches have room for.
 
         Raises ValueError where one is not there.
         """
-        if absent := [panel for panel in panels if panel not in self.axes]:
-            raise ValueError(
-                f"panel {', '.join(map(str, absent))} is not in the figure: choose among {', '.join(self.axes)}"
-            )
+        self.require(panels)
         columns = max(1, min(len(panels), int(width // PANEL[0])))
         rows = ceil(len(panels) / columns)
         for ax in self.figure.axes:

@@ -55,7 +55,9 @@ def _plot() -> None:
     from shallowexp.report.sweeps import draw
 
     where = {
-        k.removeprefix("where."): [*map(_value, v.split(","))] for k, v in chosen.items() if k.startswith("where.")
+        key: [value if key == "sweep" else _value(value) for value in values.split(",")]
+        for word, values in chosen.items()
+        if (key := word.removeprefix("where.")) != word
     }
     plain = {key: chosen[key] for key in KEYS if key in chosen and key != "pool"}
     pool = [*filter(None, chosen["pool"].split(","))] if "pool" in chosen else ()
