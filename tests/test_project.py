@@ -43,7 +43,9 @@ def test_targets_that_are_named_are_there():
 
 
 def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", f"PYTHON={sys.executable}", *words], cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        ["make", "--no-print-directory", f"PYTHON={sys.executable}", *words], cwd=cwd, capture_output=True, text=True
+    )
 
 
 def test_make_help_has_a_line_for_each_target():
