@@ -41,9 +41,8 @@ def test_differences_are_paired_and_what_diverged_is_undefined():
     assert np.isnan(groups["tanh", 0.01].iloc[0])
     assert groups["tanh", 0.01].iloc[1:].tolist() == pytest.approx([0.3] * 2)
     pooled = found.groups()
-    assert len(pooled) == 2 and np.isnan(
-        pooled["tanh",].iloc[0]
-    )  # one of two pairs is lost: their mean is not the other's
+    assert len(pooled) == 2
+    assert np.isnan(pooled["tanh",].iloc[0])  # one of two pairs is lost: their mean is not the other's
 
 
 def test_at_a_step_a_later_divergence_does_not_count():

@@ -48,7 +48,7 @@ class Page:
     def __getitem__(self, panel: str) -> Axes:
         return self.axes[panel]
 
-    def require(self, panels: Sequence[str]) -> None:
+    def require(self, panels: Iterable[str]) -> None:
         """Raises ValueError where one of these panels is not there."""
         if absent := [panel for panel in panels if panel not in self.axes]:
             raise ValueError(

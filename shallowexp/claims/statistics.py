@@ -113,14 +113,6 @@ class Fractions:
         return Fractions(self.k0, self.n0, self.k, self.n).p_above(-limit)
 
 
-def exact_interval(k: int, n: int) -> tuple[float, float]:
-    """Of a fraction: Clopper & Pearson 1934."""
-    from scipy.stats import binomtest
-
-    found = binomtest(k, n).proportion_ci(LEVEL, "exact")
-    return float(found.low), float(found.high)
-
-
 def effect(differences: pd.Series) -> Effect:
     """Of one difference a seed; the undefined ones are counted as lost."""
     defined = differences.dropna()

@@ -25,14 +25,8 @@ from shallowexp.training.job import Job
 
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
-NO_PARAMS = (
-    "name",
-    "fresh",
-    "dry_run",
-    "fail_fast",
-    "log.model",
-    "log.register",
-)  # what is done with a run, not what it is
+# What is done with a run, not what it is
+NO_PARAMS = ("name", "fresh", "dry_run", "fail_fast", "log.model", "log.register")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _save(drawn: Page, module: Experiment, stem: Path, source: Mapping[str, str]
     panels = tuple(drawn.axes)
     card = getattr(module, "CARD", panels[0])
     plate = getattr(module, "PLATE", [card])
-    drawn.require([*dict.fromkeys([card, *plate])])  # before anything is written
+    drawn.require({card, *plate})  # before anything is written
     figures.save(drawn.figure, stem, source)
     figures.save(drawn.part(panels, COLUMNS), f"{stem}-wide", source, ["pdf"])
     figures.save(drawn.part([card], COLUMN), f"{stem}-card", source)

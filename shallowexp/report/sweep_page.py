@@ -71,12 +71,9 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     path = folder / "index.html"
     path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
     made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in saved for kind in KINDS)]
-    for sweep in found if log else ():
-        if not sweep.run_id:
-            raise UserError(
-                f"--log: {sweep.name} is an experiment, name one of its sweeps (shallowexp-runs lists them)"
-            )
-        store.sweep(sweep.run_id).log_artifacts({f"report/{file.name}": file.read_bytes() for file in made})
+    for sweep in found:
+        if log and sweep.run_id:
+            store.sweep(sweep.run_id).log_artifacts({f"report/{file.name}": file.read_bytes() for file in made})
     return path
 
 

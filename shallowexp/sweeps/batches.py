@@ -47,11 +47,8 @@ COSTS = {
 MEASURED = 10  # steps of all samples that a measurement takes
 COMPOSED, ROW = 0.003, 1e-5  # seconds to compose a run and begin its row, and for each value that is logged
 RUN_BYTES, ROW_BYTES = 8500, 280  # of the database, likewise
-JOB_BYTES, KEPT_BYTES, MODEL_BYTES = (
-    16_000,
-    18_000,
-    100_000,
-)  # of files, by blocks of 4 kB: Hydra's of a job, weights.npz, a model
+# Of files, by blocks of 4 kB: Hydra's of a job, weights.npz, a model
+JOB_BYTES, KEPT_BYTES, MODEL_BYTES = 16_000, 18_000, 100_000
 
 
 def batches(runs: Sequence[Run], slots: int | None = None) -> Iterator[list[Run]]:
@@ -82,11 +79,12 @@ def _cut(
 
 
 def work(run: Run) -> float:
-    """Hidden units x samples x steps, with the inputs counted where they weigh more than the activation."""
-    if run.job.data.fault():
+    """Hidden units x samples of a step x steps, with the inputs counted where they weigh more than the activation."""
+    job = run.job
+    if job.data.fault():
         return 0.0
-    n_x, m = run.job.data.load().X.shape
-    return float(run.job.hidden_size * m * run.job.steps * max(1.0, n_x / 8))
+    n_x, m = job.data.load().X.shape
+    return float(job.hidden_size * (job.batch_size or m) * job.steps * max(1.0, n_x / 8))
 
 
 def forecast(runs: Sequence[Run], missing: Sequence[Run], threads: int | None) -> str:

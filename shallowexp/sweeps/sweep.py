@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from types import FrameType
 
 import pandas as pd
@@ -204,20 +205,17 @@ class ExperimentTracker:
         """Writing continues while training does; leaving waits for the writes in flight."""
         pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
-            for part in [runs] if fresh else self._in_turn(runs, parent, summary, progress):
-                for batch, made in pool.train(batches(part, pool.slots())):
-                    rows = records(batch, made)
-                    pending.append(writer.submit(self.store.write, self.experiment_id, rows, parent.run_id))
-                    for run, result in zip(batch, made.results, strict=True):
-                        summary.count(run, result)
-                    progress.advance(len(batch), len(summary.failures) - progress.failed)
-                    while len(pending) > PENDING:
-                        pending.popleft().result()
-                    if self.fail_fast and summary.failures:
-                        break
-                else:
-                    continue
-                break
+            parts = [runs] if fresh else self._in_turn(runs, parent, summary, progress)
+            for batch, made in chain.from_iterable(pool.train(batches(part, pool.slots())) for part in parts):
+                rows = records(batch, made)
+                pending.append(writer.submit(self.store.write, self.experiment_id, rows, parent.run_id))
+                for run, result in zip(batch, made.results, strict=True):
+                    summary.count(run, result)
+                progress.advance(len(batch), len(summary.failures) - progress.failed)
+                while len(pending) > PENDING:
+                    pending.popleft().result()
+                if self.fail_fast and summary.failures:
+                    break
             for write in pending:
                 write.result()
         if self.fail_fast and summary.failures:

@@ -338,9 +338,7 @@ def test_report_of_a_small_sweep(workplace):
     done = command("shallowexp-report", "brand_new", cwd=workplace)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "runs are missing" in done.stdout
-    assert (
-        "no atoms yet" not in done.stdout and "statement" not in done.stdout
-    )  # of the chapter, which this is not about
+    assert "no atoms yet" not in done.stdout and "statement" not in done.stdout  # it is not of the chapter
     assert {path.suffix for path in (workplace / "report").glob("brand_new*")} >= {".png", ".svg", ".pdf", ".csv"}
     (claim,) = json.loads((workplace / "report" / "claims.json").read_text())["experiments"]
     assert claim["name"] == "brand_new"

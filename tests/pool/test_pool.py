@@ -165,7 +165,8 @@ def test_what_is_no_pool_is_refused(workers, said):
 
 def test_a_batch_for_workers_is_ten_seconds_work_or_less_so_that_all_get_some():
     long = [replace(run, job=replace(run.job, steps=50_000)) for run in runs(40)]
-    size, *_ = [len(batch) for batch in batches(long, slots=2)]
+    size, *others, _ = [len(batch) for batch in batches(long, slots=2)]
+    assert {*others} == {size}
     each = core_seconds(long[0])
     assert (size - 1) * each < cutting.POOL_SECONDS <= size * each < 15
     assert {len(batch) for batch in batches(runs(40), slots=5)} <= {1, 2, 3}

@@ -62,8 +62,10 @@ def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     assert "5 of 6 runs are missing" in page
     assert "Nothing can be said yet: no runs that differ only in hidden_size." in page
     assert "No runs at all of saturation." in page
+    drawn = (report / "brand_new.png").stat().st_mtime_ns
     again = command("shallowexp-report", "brand_new", cwd=workplace)
-    assert again.returncode == 0 and "written: report" in again.stdout, "the entry is read again from claims.json"
+    assert again.returncode == 0 and "written: report" in again.stdout
+    assert (report / "brand_new.png").stat().st_mtime_ns == drawn, "the entry is read again from claims.json"
 
 
 def test_a_new_experiment_is_two_files_in_a_copy_of_the_tree_and_runs_of_other_code_are_left_out(workplace, tmp_path):
