@@ -32,7 +32,7 @@ IMPORTED = (
     "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_workspace_store", "pyarrow.pandas_compat",
     "sklearn.datasets", "sklearn.model_selection", "sqlalchemy.dialects.sqlite",
 )  # fmt: skip
-PATIENCE = 300  # seconds that only a hang takes
+PATIENCE = 900  # seconds that only a hang takes: with four busy loops beside it, the slowest wait took over 300
 
 
 def environment(**more: str) -> dict[str, str]:
