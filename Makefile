@@ -5,7 +5,7 @@ NEW_ENOUGH = import sys; print("yes" * (sys.version_info >= (3, 11)))
 PYTHON_IS_NEW_ENOUGH = $(if $(shell $(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null),,$(error \
 	Python 3.11 or later is needed, which $(PYTHON) is not: make PYTHON=<path to one> $(MAKECMDGOALS)))
 
-.PHONY: report help check test test-latest coverage lint bench build docs lock clean
+.PHONY: report help check test test-latest torture coverage lint bench build docs audit sbom lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html; ONLY=symmetry,saturation: some experiments
 	$(BIN)/shallowexp-report --train $(ONLY)
@@ -23,6 +23,10 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 	.venv-latest/bin/pip install -q -e . --group dev
 	.venv-latest/bin/pip list | grep -iE '^(hydra-core|mlflow|numba|numpy|omegaconf|pandas|scipy) '
 	.venv-latest/bin/pytest -n auto --dist loadfile
+
+torture: .venv/ready  ## what docs/reliability.md says, tried by the thousand and written into its table; hours, as root for full disks
+	TORTURE=1 $(BIN)/pytest -n auto tests/cli/test_bad_input.py tests/training/test_kernel.py
+	$(BIN)/python -m tests.torture
 
 check: .venv/ready lint  ## linters, types and the tests of pure modules, for every commit
 	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_analysis.py tests/test_architecture.py
@@ -51,6 +55,19 @@ docs: .venv/ready  ## the docs, the report and the API pages, in site/; a broken
 	test -f report/index.html || $(MAKE) report
 	$(BIN)/python docs/pages.py build/docs
 	$(BIN)/zensical build --clean --strict
+
+audit: .cache/audit/ready  ## known vulnerabilities of what requirements.lock names; fails too where their database cannot be asked
+	@.cache/audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock 2>.cache/audit/log; \
+	status=$$?; tail -n 1 .cache/audit/log; exit $$status
+
+sbom: .cache/audit/ready  ## what requirements.lock names, as CycloneDX: build/sbom.json
+	mkdir -p build
+	.cache/audit/bin/cyclonedx-py requirements --output-reproducible -o build/sbom.json requirements.lock
+
+.cache/audit/ready:
+	$(PYTHON) -m venv .cache/audit
+	.cache/audit/bin/pip install -q --disable-pip-version-check 'pip-audit>=2.9' 'cyclonedx-bom>=7'
+	touch $@
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON_IS_NEW_ENOUGH)

@@ -53,9 +53,12 @@ def _explained() -> Iterator[None]:
         _lose(sys.stdout)
         sys.exit(CLOSED_PIPE)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK:
+        fault = (
+            error.__cause__ if isinstance(error, ValueError) else error
+        )  # logging's ValueError hides its file's fault
+        if isinstance(fault, OSError) and fault.errno in DISK:
             _lose(sys.stdout)
-            error = UserError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+            error = UserError(f"{fault.filename or 'the output'} cannot be written: {fault.strerror}")
         message, status = explain(error)
         if message is None:
             raise

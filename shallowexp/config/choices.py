@@ -18,9 +18,9 @@ from shallowexp import search_here
 from shallowexp.config.validate import require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network import outputs
-from shallowexp.network.activations import Activation
+from shallowexp.network.activations import Activation, LeakyReLU
 from shallowexp.network.data import TASKS, Data
-from shallowexp.network.initializers import Initializer
+from shallowexp.network.initializers import Initializer, VarianceScaling
 from shallowexp.network.optimizers import Optimizer
 
 KINDS = {
@@ -30,6 +30,7 @@ KINDS = {
     "output": outputs.Output,
     "optimizer": Optimizer,
 }
+NOT_NEGATIVE = {LeakyReLU: "slope", VarianceScaling: "gain"}
 OUTPUTS = {
     "sigmoid": outputs.Sigmoid,
     "sigmoid_squared": outputs.SigmoidSquared,
@@ -64,6 +65,9 @@ def choice(group: str, node: str) -> Any:
     if group == "data":
         task = getattr(built, "task", None)
         require(f"{target.__name__}.task", task, task in TASKS, ", ".join(TASKS))
+    for kind, name in NOT_NEGATIVE.items():
+        if isinstance(built, kind):
+            require(f"{group}.{name}", getattr(built, name), getattr(built, name) >= 0, "at least 0")
     if group in CHECKS and not target.__module__.startswith("shallowexp."):
         CHECKS[group](built)
     return built

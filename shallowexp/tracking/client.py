@@ -83,7 +83,7 @@ class ClientBackend:
         put_artifacts(run.info.artifact_uri, self._uri, record.artifacts)
         self._client.set_terminated(run.info.run_id, record.status, record.end)
 
-    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
+    def remove_orphans(self, experiment: "Experiment", owners: Iterable[str]) -> None:
         """None: a run is there before its artifacts."""
 
     def finished(self, experiment_id: str) -> list[tuple[int, str, str]]:

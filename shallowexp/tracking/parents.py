@@ -24,11 +24,11 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import delete_artifacts, load_arrays, put_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
-from shallowexp.tracking.records import FINGERPRINT, PARENT, Backend, system_tags, user
+from shallowexp.tracking.records import FINGERPRINT, Backend, owner_of, system_tags, user
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 DIGEST, HOST, PID, STARTED, OPENED = (
     f"shallowexp.{name}" for name in ("digest", "host", "pid", "process_start", "opened")
@@ -149,16 +149,25 @@ class Sweep:
     def close(self, status: str = "FINISHED", tags: Mapping[str, str] | None = None) -> None:
         """End the sweep as FINISHED, FAILED (on an error) or KILLED (on a signal); no child of it stays RUNNING."""
         _set_tags(self.client, self.run_id, tags or {})
-        _kill_children(self.client, self.experiment_id, {self.run_id})
+        _kill_runs(self.client, self.experiment_id, {self.run_id})
         self.client.set_terminated(self.run_id, status)
         self.backend.analyze()
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """This user's sweeps on this host are opened one after the other, so that of two alike the second sees the first."""
+    """This user's sweeps on this host are opened, and runs alone written, one after the other: of two alike the second sees the first."""
     with open(Path(gettempdir()) / f"shallowexp-{user()}.lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def alone(client: "MlflowClient", backend: Backend, experiment: "Experiment", fingerprints: set[str]) -> Iterator[None]:
+    """For writing runs without a sweep: one process at a time, once what killed ones left of these runs is tidied."""
+    with _one_at_a_time():
+        _kill_runs(client, experiment.experiment_id, fingerprints)
+        backend.remove_orphans(experiment, fingerprints)
         yield
 
 
@@ -188,17 +197,17 @@ def _advice(host: str, run_id: str) -> str:
 
 def _close_stale(client: "MlflowClient", experiment_id: str, parents: Sequence["Run"]) -> None:
     """Close as KILLED the RUNNING children of these runs, then these: killed in between, the next one starts over."""
-    _kill_children(client, experiment_id, {parent.info.run_id for parent in parents})
+    _kill_runs(client, experiment_id, {parent.info.run_id for parent in parents})
     for parent in parents:
         if parent.info.status == "RUNNING":
             client.set_terminated(parent.info.run_id, "KILLED")
 
 
-def _kill_children(client: "MlflowClient", experiment_id: str, parents: set[str]) -> None:
+def _kill_runs(client: "MlflowClient", experiment_id: str, owners: set[str]) -> None:
     running = search(client, experiment_id, f"attributes.status = 'RUNNING' AND tags.`{FINGERPRINT}` LIKE '%'")
-    for child in list(running):
-        if child.data.tags.get(PARENT) in parents:
-            client.set_terminated(child.info.run_id, "KILLED")
+    for run in list(running):
+        if owner_of(run.data.tags) in owners:
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _set_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:

@@ -81,6 +81,11 @@ class Record:
         return replace(self, tags=tags | self.tags)
 
 
+def owner_of(tags: Mapping[str, str]) -> str:
+    """Whose a run is, by its tags: its sweep's run id, or of a run alone its fingerprint."""
+    return tags.get(PARENT, tags[FINGERPRINT])
+
+
 class Frames(NamedTuple):
     """Runs in long form, each row by its run_id."""
 
@@ -96,8 +101,8 @@ class Backend(Protocol):
     def write(self, experiment: "Experiment", records: Sequence[Record]) -> None:
         """Write runs, each whole or not as FINISHED."""
 
-    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
-        """Artifacts without a run, which these sweeps left when they were killed."""
+    def remove_orphans(self, experiment: "Experiment", owners: Iterable[str]) -> None:
+        """Artifacts without a run, which these sweeps or runs alone left when they were killed."""
 
     def finished(self, experiment_id: str) -> list[tuple[int, str, str]]:
         """(start, run id, fingerprint) of every FINISHED run."""

@@ -24,13 +24,13 @@ from shallowexp.tracking.client import CHUNK
 from shallowexp.tracking.records import (
     CONTEXT,
     FINGERPRINT,
-    PARENT,
     POINT_COLUMNS,
     RUN_COLUMNS,
     TEXT_COLUMNS,
     DatasetInput,
     Frames,
     Record,
+    owner_of,
     user,
 )
 
@@ -56,7 +56,7 @@ TESTED = {  # the tables that are written; * in the primary key, ? may be null
     "inputs": "input_uuid str, source_type str*, source_id str*, destination_type str*, destination_id str*, step int",
     "input_tags": "input_uuid str*, name str*, value str",
 }
-OWN = 16  # digits of its sweep with which a run's id begins
+OWN = 16  # digits of its owner with which a run's id begins
 log = logging.getLogger(__name__)
 
 
@@ -169,10 +169,10 @@ class SqlBackend:
         from mlflow.utils.uri import append_to_uri_path
 
         runs = []
-        begins = [record.tags.get(PARENT, uuid4().hex)[:OWN] for record in records]
         # sorted: MLflow lists runs that began together by id, so in the sweep's order
-        ids = sorted(begin + uuid4().hex[OWN:] for begin in begins)
-        for run_id, record in zip(ids, records, strict=True):
+        ends = sorted(uuid4().hex[OWN:] for _ in records)
+        for end, record in zip(ends, records, strict=True):
+            run_id = owner_of(record.tags)[:OWN] + end
             artifact_uri = append_to_uri_path(experiment.artifact_location, run_id, "artifacts")
             put_artifacts(artifact_uri, self._uri, record.artifacts)
             runs.append((run_id, artifact_uri, record))
@@ -209,13 +209,13 @@ class SqlBackend:
         table, values = next(iter(rows.items()))
         return session.get(table, values[0]["run_uuid"]) is not None
 
-    def remove_orphans(self, experiment: "Experiment", parents: Iterable[str]) -> None:
-        """Their folders on this machine begin with the digits of a sweep, whose process is gone, and have no run."""
+    def remove_orphans(self, experiment: "Experiment", owners: Iterable[str]) -> None:
+        """Their folders on this machine begin with the digits of their owner, whose process is gone, and have no run."""
         from mlflow.store.tracking.dbmodels.models import SqlRun
         from mlflow.utils.uri import append_to_uri_path
         from sqlalchemy import select
 
-        begins = {parent[:OWN] for parent in parents}
+        begins = {owner[:OWN] for owner in owners}
         left = [name for name in local_names(experiment.artifact_location) if name[:OWN] in begins]
         with self._store.ManagedSessionMaker() as session:
             for i in range(0, len(left), CHUNK):

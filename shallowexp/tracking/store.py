@@ -9,6 +9,7 @@ MLflow is imported late: that alone takes 2 s.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from shallowexp.analysis import Runs
@@ -17,7 +18,7 @@ from shallowexp.tracking import sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
-from shallowexp.tracking.parents import Sweep, left_open
+from shallowexp.tracking.parents import Sweep, alone, left_open
 from shallowexp.tracking.places import artifact_location, default_uri
 from shallowexp.tracking.records import Backend, Record
 
@@ -117,10 +118,15 @@ class Store:
 
     @tracked
     def write(self, experiment_id: str, records: Iterable[Record], parent: str | None = None) -> None:
-        """Write runs, whole, as children of the run `parent` if there is one; a SQL store takes all of them or none."""
+        """Write runs, whole, as children of the run `parent` if there is one; a SQL store takes all of them or none.
+
+        What a killed process left of runs without a parent is tidied before.
+        """
         records = [record.complete(parent) for record in records]
         if records:
-            self._backend.write(self.client.get_experiment(experiment_id), records)
+            experiment, fingerprints = self.client.get_experiment(experiment_id), {one.fingerprint for one in records}
+            with nullcontext() if parent else alone(self.client, self._backend, experiment, fingerprints):
+                self._backend.write(experiment, records)
 
     @tracked
     def run(self, run_id: str) -> "Stored":

@@ -1,21 +1,26 @@
-"""Commands that die at one of their write events and are given again: then everything must be as if nothing had happened."""
+"""Commands that are disturbed and given again: then everything must be as if nothing had happened.
 
+Each `Torture` has points at which it disturbs: here the write events of a command, and the seeds of random moments.
+"""
+
+import random
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.brand_new import YAML, add_experiment
-from tests.commands import ForkServer
+from tests.commands import Forked, ForkServer, environment
 
 SMALL = ("train.steps=20", "log.points=3", "train.engine=numpy", "log.weights=all")
 SWEEP = ("shallowexp", "-m", "seed=range(4)", *SMALL)
-NAMES = {signal.SIGKILL: "KILL", signal.SIGTERM: "TERM", signal.SIGINT: "INT"}
 QUERIES = {
     "runs": "SELECT value, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'shallowexp.fingerprint'",
     "sweeps": "SELECT value, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'shallowexp.digest'",
@@ -26,6 +31,8 @@ QUERIES = {
     "registered": "SELECT name, version, value FROM model_versions m JOIN tags ON run_uuid = run_id "
     "WHERE key = 'shallowexp.fingerprint'",
 }
+LOST, TWICE = "lost", "twice"
+HYDRA = ("multirun", "outputs")
 
 
 @dataclass(frozen=True)
@@ -43,53 +50,51 @@ class Scenario:
             shutil.copy(empty_store, folder / "mlflow.db")
         add_experiment(folder, sweep=YAML.replace("20}", "20, engine: numpy}"))
         for words in self.before:
-            assert undisturbed(server, words, folder)[0] == 0
+            assert server.command(*words, cwd=folder).returncode == 0
 
 
-REPORT = ("shallowexp-report", "brand_new")
-SCENARIOS = (
-    Scenario("a fresh store", ("shallowexp", "-m", "seed=1,2", *SMALL, "log.model=none"), store=False),
-    Scenario("a sweep", (*SWEEP, "log.model=none")),
-    Scenario("its best model, registered", (*SWEEP, "log.register=best"), ((*SWEEP, "log.model=none"),)),
-    Scenario("a single run with its model", ("shallowexp", *SMALL)),
-    Scenario("a report", REPORT, (("shallowexp", "-m", "+experiment=brand_new"),)),
-    Scenario("a report that trains", ("shallowexp-report", "--train", "brand_new")),
+FRESH = Scenario("a fresh store", ("shallowexp", "-m", "seed=1,2", *SMALL, "log.model=none"), store=False)
+SMALL_SWEEP = Scenario("a sweep", (*SWEEP, "log.model=none"))
+BEST = Scenario("its best model, registered", (*SWEEP, "log.register=best"), (SMALL_SWEEP.words,))
+SINGLE = Scenario("a single run with its model", ("shallowexp", *SMALL))
+REPORT = Scenario("a report", ("shallowexp-report", "brand_new"), (("shallowexp", "-m", "+experiment=brand_new"),))
+TRAINING = Scenario("a report that trains", ("shallowexp-report", "--train", "brand_new"))
+FIELD = Scenario(
+    "a field of three tiles",
+    ("shallowexp", "+field=trainability", "field.width=7", "field.height=6", "train.steps=20", "train.engine=numpy"),
 )
-
-
-def undisturbed(server: ForkServer, words: tuple[str, ...], folder: Path) -> tuple[int, int]:
-    """Exit status and write events of the command."""
-    return disturbed(server, words, folder, 0, 0)
-
-
-def disturbed(server: ForkServer, words: tuple[str, ...], folder: Path, at: int, by: int) -> tuple[int, int]:
-    """The same, with the signal `by` at event number `at`."""
-    with TemporaryDirectory() as place:
-        events = Path(place, "events")
-        where = {"AT": str(at), "BY": str(int(by)), "EVENTS": str(events)}
-        done = server.command("tests.torture.dying:main", *words, cwd=folder, **where)
-        return done.returncode, events.stat().st_size
+LARGE = Scenario("a sweep of 300 runs", ("shallowexp", "-m", "seed=range(300)", *SMALL, "log.model=none"))
+SCENARIOS = (FRESH, SMALL_SWEEP, BEST, SINGLE, REPORT, TRAINING, FIELD)
 
 
 def state(folder: Path) -> dict[str, Any]:
     """What a folder holds, less what may differ between two that are equal: ids, times, and how often a sweep was begun."""
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         found: dict[str, Any] = {name: sorted(database.execute(query).fetchall()) for name, query in QUERIES.items()}
-        fingerprints = dict(database.execute("SELECT run_uuid, value FROM tags WHERE key = 'shallowexp.fingerprint'"))
+        fingerprints = database.execute(
+            "SELECT run_uuid, value FROM tags WHERE key = 'shallowexp.fingerprint' OR key = 'shallowexp.digest'"
+        ).fetchall()
         known = {name for query in ("SELECT run_uuid FROM runs", "SELECT model_id FROM logged_models")
                  for (name,) in database.execute(query)}  # fmt: skip
     kept = {path.parent.name: path for path in folder.glob("mlruns/*/*/artifacts")}
     found["orphans"] = sorted(
         {*kept, *(path.parent.name for path in folder.glob("mlruns/*/models/*/artifacts"))} - known
     )
-    found["weights"] = {
-        fingerprint: (kept[run_id] / "weights.npz").read_bytes() for run_id, fingerprint in fingerprints.items()
-        if run_id in kept and (kept[run_id] / "weights.npz").exists()
+    found["arrays"] = {
+        (fingerprint, path.name): path.read_bytes() for run_id, fingerprint in fingerprints if run_id in kept
+        for path in kept[run_id].rglob("*.npz")
     }  # fmt: skip
     found["figures"] = {path.name: path.read_bytes() for path in folder.glob("report/*.png")}
-    found["files"] = sorted(p.name for p in folder.iterdir() if p.name not in ("multirun", "outputs"))
+    found["files"] = sorted(p.name for p in folder.iterdir() if p.name not in HYDRA)
     found["hidden"] = sorted(p.name for p in folder.rglob(".*") if p.name != ".hydra")
     return found
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """All that a folder holds, less Hydra's own."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    names = ((path.relative_to(folder), path) for path in found)
+    return {name: path.read_bytes() for name, path in names if name.parts[0] not in HYDRA}
 
 
 def finished(folder: Path) -> set[str]:
@@ -101,39 +106,88 @@ def finished(folder: Path) -> set[str]:
 
 
 class Torture:
-    """A scenario, prepared once and copied for each death."""
+    """A scenario, prepared once and copied for each of its `points`."""
+
+    points: Sequence[int] = ()
 
     def __init__(self, scenario: Scenario, server: ForkServer, empty_store: Path, place: Path):
         self.scenario, self.server = scenario, server
         self.start, self.folder = place / "start", place / "tried"  # stores hold their folder's path: it stays the same
         scenario.prepare(self.folder, server, empty_store)
         self.folder.rename(self.start)
-        with self._copy() as folder:
-            status, self.events = undisturbed(server, scenario.words, folder)
-            assert status == 0
+        with self.copied() as folder:
+            done, self.events = self.dying(0, "")
+            assert done.returncode == 0, done.stderr
             self.whole = state(folder)
 
     @contextmanager
-    def _copy(self) -> Iterator[Path]:
+    def copied(self) -> Iterator[Path]:
         shutil.copytree(self.start, self.folder)
-        yield self.folder
-        shutil.rmtree(self.folder)
+        try:
+            yield self.folder
+        finally:
+            shutil.rmtree(self.folder)
 
-    def faults(self, at: int, by: int) -> list[str]:
-        """What is not as it should be after a death at an event and the same command."""
-        with self._copy() as folder:
-            status, reached = disturbed(self.server, self.scenario.words, folder, at, by)
-            if reached < at:
-                return []
+    def dying(self, at: int, by: str) -> tuple[CompletedProcess, int]:
+        """The command, disturbed at event number `at`, and how many events it came to."""
+        with TemporaryDirectory() as place:
+            events = Path(place, "events")
+            where = {"AT": str(at), "BY": by, "EVENTS": str(events)}
+            done = self.server.command("tests.torture.dying:main", *self.scenario.words, cwd=self.folder, **where)
+            return done, events.stat().st_size
+
+    def disturb(self, point: int) -> CompletedProcess:
+        """The command, disturbed."""
+        raise NotImplementedError
+
+    def faults(self, point: int) -> list[str]:
+        """What is not as it should be after the command was disturbed and given again."""
+        with self.copied() as folder:
+            done = self.disturb(point)
+            faults = [f"{done.stderr}"] if "Traceback" in done.stderr or done.stderr.count("\n") > 12 else []
+            if files(folder) == files(self.start):
+                return faults  # nothing is left of it
             before = finished(folder)
-            again = self.server.command(*self.scenario.words, cwd=folder)
+            again = self.dying(0, "")[0]
             if again.returncode:
-                return [f"the same command ends with {again.returncode}: {again.stderr[-500:]}"]
-            lost = [f"{len(before - finished(folder))} runs lost"] if before - finished(folder) else []
+                return [*faults, f"the same command ends with {again.returncode}: {again.stderr[-500:]}"]
             now = state(folder)
-            return lost + [
+            faults += [f"{LOST}: {run}" for run in sorted(before - finished(folder))]
+            faults += [f"{TWICE}: {run}" for run in sorted({run for run in now["runs"] if now["runs"].count(run) > 1})]
+            return faults + [
                 f"{key}: {_difference(now[key], self.whole[key])}" for key in now if now[key] != self.whole[key]
             ]
+
+
+class Deaths(Torture):
+    """A signal, or the clock jumps, at each write event."""
+
+    def __init__(self, by: str, *context: Any):
+        super().__init__(*context)
+        self.by, self.points = by, range(1, self.events + 1)
+
+    def disturb(self, point: int) -> CompletedProcess:
+        return self.dying(point, self.by)[0]
+
+
+class RandomDeaths(Torture):
+    """Three signals at random moments of a sweep and of those that go on with it."""
+
+    points = range(50)
+
+    def disturb(self, point: int) -> CompletedProcess:
+        rng = random.Random(point)
+        for _ in range(3):
+            with Forked(self.server, self.scenario.words, self.folder, environment()) as child:
+                time.sleep(rng.uniform(0, self.seconds))
+                child.send_signal(rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)))
+                err = child.communicate()[1]
+        return CompletedProcess(self.scenario.words, child.returncode, "", err)
+
+    def __init__(self, *context: Any):
+        begun = time.monotonic()
+        super().__init__(*context)
+        self.seconds = time.monotonic() - begun
 
 
 def _difference(now: Any, whole: Any) -> str:

@@ -1,35 +1,59 @@
-"""A command that gets a signal at one of its write events: where it opens, makes, moves or deletes a file, or changes a database.
+"""A command that is disturbed at one of its write events: where it opens, makes, moves or deletes a file, or changes a database.
 
 The events are counted by Python's audit hook and by SQLAlchemy; each leaves a byte in the file $EVENTS.
 """
 
 import os
 import signal
+import subprocess
 import sys
+import time
+from functools import partial
 from itertools import count
 from pkgutil import resolve_name
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from shallowexp.fields import plan
 from shallowexp.sweeps import batches
 from tests.commands import MAINS
 
 FILES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "sqlite3.connect"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 READS = ("SELECT", "PRAGMA", "EXPLAIN")
+LOCK = 60  # seconds for which another program holds the database
+
+
+def clock() -> None:
+    """The clock is set back by an hour."""
+    now = time.time
+    time.time = lambda: now() - 3600
+
+
+def lock() -> None:
+    """Another program holds the database, as soon as it can."""
+    database = "sqlite3.connect('mlflow.db', timeout=99, isolation_level=None)"
+    subprocess.Popen(
+        [sys.executable, "-c", f"import sqlite3, time; {database}.execute('BEGIN EXCLUSIVE'); time.sleep({LOCK})"]
+    )
+
+
+DISTURBANCES = {"clock": clock, "lock": lock} | {
+    name: partial(signal.raise_signal, getattr(signal, f"SIG{name}")) for name in ("KILL", "TERM", "INT")
+}
 
 
 def main() -> None:
     """`$BY` at event number `$AT` of the command that follows; a number that it does not reach leaves it undisturbed."""
-    at, by = int(os.environ["AT"]), int(os.environ["BY"])
+    at, by = int(os.environ["AT"]), os.environ["BY"]
     report = os.open(os.environ["EVENTS"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     numbers = count(1)
 
     def written(*_: object) -> None:
         os.write(report, b".")
         if next(numbers) == at:
-            os.kill(os.getpid(), by)
+            DISTURBANCES[by]()
 
     def audit(name: str, arguments: tuple) -> None:
         if name in FILES or (name == "open" and arguments[2] & WRITING and arguments[0] != os.devnull):
@@ -39,7 +63,7 @@ def main() -> None:
         if not statement.lstrip().startswith(READS):
             written()
 
-    batches.BATCH_RUNS = 2  # several batches, though the sweep is small
+    batches.BATCH_RUNS, plan.TILE = 2, plan.SMALLEST_TILE  # several batches and tiles, though all is small
     event.listen(Engine, "before_cursor_execute", execute)
     event.listen(Engine, "commit", written)
     sys.addaudithook(audit)

@@ -7,12 +7,13 @@ import sqlite3
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import parents
+from shallowexp.tracking import parents, sql
 from shallowexp.tracking.store import Store
 from tests.commands import process
 from tests.tracking.stores import record, sweep_of
@@ -150,6 +151,30 @@ def test_what_the_dead_left_running_is_killed_and_nothing_else(any_store, dead):
         assert client.get_run(run_id).info.status == "RUNNING"
     mine.close("KILLED")
     assert client.get_run(child[mine.run_id]).info.status == "KILLED"
+
+
+def test_what_a_killed_run_alone_left_is_tidied_by_the_same_run(any_store):
+    client, experiment = any_store.client, any_store.experiment("alone")
+    left, stranger = (client.create_run(experiment, tags=record(i).complete(None).tags).info.run_id for i in (0, 1))
+    any_store.write(experiment, [record(0)])
+    assert client.get_run(left).info.status == "KILLED"
+    assert client.get_run(stranger).info.status == "RUNNING"
+
+
+def test_files_that_a_killed_run_alone_left_are_removed_by_the_same_run(store, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    experiment, same = store.experiment("alone"), record(0, fingerprint="f" * 32)
+    folder = Path(store.client.get_experiment(experiment).artifact_location)
+    with monkeypatch.context() as patch:
+        patch.setattr(sql.SqlBackend, "_insert", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(experiment, [same])
+    (left,) = folder.iterdir()
+    store.write(experiment, [record(2), same])
+    assert {path.name for path in folder.iterdir()} == {*store.finished(experiment).values()}
+    assert not left.exists()
 
 
 def test_a_closed_sweep_leaves_statistics_for_the_charts(store, database):
