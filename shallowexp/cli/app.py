@@ -15,11 +15,12 @@ from pathlib import Path
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.config.composition import VERSION_BASE, Composed, Ended, Workers
+from shallowexp.config.base import Base, Composed
+from shallowexp.config.composition import VERSION_BASE, Ended, Workers
 from shallowexp.config.runs import EXPERIMENT, once, over_seeds, plan, plan_each
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
@@ -62,11 +63,11 @@ class Command:
             hydra_config = HydraConfig.get()
             choices = hydra_config.runtime.choices
             _require_one_store(hydra_config.job.chdir)
+            one = Composed([*hydra_config.overrides.task], Base(config, choices))
             if config.field:
-                one = Composed([*hydra_config.overrides.task], config, choices)
                 _fields([one], Path(hydra_config.runtime.output_dir), None)
                 return None
-            runs = plan((each, choices) for each in over_seeds(config))
+            runs = plan((each, choices) for each in over_seeds(one))
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.sweep import ExperimentTracker
 
@@ -95,7 +96,7 @@ class Command:
                 )
             _fields(composed, directory, workers.threads)
             return Ended(lambda: [math.nan] * len(composed))
-        seeded = [over_seeds(job.config) for job in composed]
+        seeded = [over_seeds(job) for job in composed]
         each = plan_each((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
         runs, left = once(each), iter(each)
         trials = [list(islice(left, len(found))) for found in seeded]
@@ -160,5 +161,5 @@ def _save(composed: Sequence[Composed], directory: Path) -> None:
     for number, job in enumerate(composed):
         folder = directory / str(number) / ".hydra"
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config", OmegaConf.to_container(job.config)), ("overrides", job.overrides)):
+        for name, content in (("config", job.written), ("overrides", job.overrides)):
             (folder / f"{name}.yaml").write_text(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False))

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from shallowexp.config import fingerprint
+from shallowexp.config.base import Composed, Plain
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
 from shallowexp.config.validate import MOST_SEEDS, check, choose, require, unknown
@@ -23,6 +24,7 @@ from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
 from shallowexp.training.job import Job
 
+Configuration = DictConfig | Plain
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 # What is done with a run, not what it is
@@ -53,12 +55,12 @@ class Run:
         """What runs that differ only in their seed share."""
         return tuple(item for item in self.params.items() if item[0] not in ("seed", "data.seed"))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return fingerprint.fingerprint(self.job)
 
 
-def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
+def plan(composed: Iterable[tuple[Configuration, Mapping[str, str]]]) -> list[Run]:
     """The runs of a sweep, from (configuration, choices of the groups) pairs; what is asked for twice is there once.
 
     Raises as `plan_each` does.
@@ -66,43 +68,46 @@ def plan(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
     return once(plan_each(composed))
 
 
-def plan_each(composed: Iterable[tuple[DictConfig, Mapping[str, str]]]) -> list[Run]:
+def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]]) -> list[Run]:
     """A run for each of these pairs.
 
     Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
     the others are worth training.
     """
     runs = [to_run(config, choices) for config, choices in composed]
-    faults = {
-        f"data={run.params['data']} cannot be drawn: {run.job.data.fault()}": run.job.data.fault() for run in runs
-    }
-    if faults and all(faults.values()):
-        raise ConfigError("\n".join(faults))
+    faults = {(run.params["data"], run.job.data.fault()): None for run in runs}
+    if faults and all(fault for _, fault in faults):
+        raise ConfigError("\n".join(f"data={name} cannot be drawn: {fault}" for name, fault in faults))
     lowest: dict[tuple[tuple[str, str], ...], int] = {}
-    for run in runs:
-        lowest[run.cell] = min(run.job.seed, lowest.get(run.cell, run.job.seed))
-    return [replace(run, job=replace(run.job, weights=_keeps_weights(run, lowest))) for run in runs]
+    cells = [run.cell for run in runs]
+    for run, cell in zip(runs, cells, strict=True):
+        lowest[cell] = min(run.job.seed, lowest.get(cell, run.job.seed))
+    return [
+        replace(run, job=replace(run.job, weights=True)) if _keeps_weights(run, lowest[cell]) else run
+        for run, cell in zip(runs, cells, strict=True)
+    ]
 
 
 def once(runs: Iterable[Run]) -> list[Run]:
     return list({run.fingerprint: run for run in runs}.values())
 
 
-def over_seeds(config: DictConfig) -> list[DictConfig]:
+def over_seeds(job: Composed) -> list[Configuration]:
     """The configuration once for each of `objective.seeds` seeds, from its own on; once, too, where `check` will refuse their number."""
-    seeds = config.objective.seeds
-    if not 1 < seeds <= MOST_SEEDS:
-        return [config]
-    return [cast(DictConfig, OmegaConf.merge(config, {"seed": config.seed + i})) for i in range(seeds)]
+    values = job.values
+    seeds, first = values.get("objective", {}).get("seeds"), values.get("seed")
+    if not (isinstance(seeds, int) and isinstance(first, int) and 1 < seeds <= MOST_SEEDS):
+        return [values]
+    return [cast(DictConfig, OmegaConf.merge(job.config, {"seed": first + i})) for i in range(seeds)]
 
 
-def _keeps_weights(run: Run, lowest: Mapping[tuple[tuple[str, str], ...], int]) -> bool:
-    return run.weights == "all" or (run.weights == "first" and run.job.seed == lowest[run.cell])
+def _keeps_weights(run: Run, lowest: int) -> bool:
+    return run.weights == "all" or (run.weights == "first" and run.job.seed == lowest)
 
 
-def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
+def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
-    c = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    c = config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True))
     check(c)
     follows = c["output"].get("_target_") == "auto"
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
@@ -117,7 +122,7 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         parts["output"] = OUTPUTS[names["output"]]()
     _check_output(names, parts)
     choose("objective.metric", c["objective"]["metric"], metric_names(parts["data"].task))
-    train = c["train"]
+    train, log = c["train"], c["log"]
     job = Job(
         **parts,
         hidden_size=c["hidden_size"],
@@ -125,14 +130,14 @@ def to_run(config: DictConfig, choices: Mapping[str, str]) -> Run:
         steps=train["steps"],
         learning_rate=train["learning_rate"],
         batch_size=train["batch_size"],
-        log_steps=_log_steps(c["log"], train["steps"]),
+        log_steps=_log_steps(json.dumps(log["steps"]), log["every"], log["points"], train["steps"]),
         dtype=train["dtype"],
     )
     _require_memory(job)
     _check_batch_size(job, names["data"])
-    train["engine"] = resolve_engine(job, train["engine"])
-    log = c["log"]
-    return Run(replace(job, engine=train["engine"]), _params(c, names), log["weights"], log["model"], log["register"])
+    engine = resolve_engine(job, train["engine"])
+    params = _params(c | {"train": train | {"engine": engine}}, names)
+    return Run(replace(job, engine=engine), params, log["weights"], log["model"], log["register"])
 
 
 def _check_batch_size(job: Job, data: str) -> None:
@@ -186,11 +191,10 @@ def _check_output(names: Mapping[str, str], parts: Mapping[str, Any]) -> None:
         raise ConfigError(f"{given}; choices: auto, {fitting}")
 
 
-def _log_steps(log: dict[str, Any], last: int) -> tuple[int, ...]:
-    if log["steps"] is not None:
-        steps = log["steps"]
-    elif log["every"] is not None:
-        steps = range(0, last + 1, log["every"])
-    else:
-        steps = np.geomspace(1, last, log["points"] - 1).round().astype(int).tolist() + [0]
+@lru_cache(maxsize=256)
+def _log_steps(listed: str, every: int | None, points: int, last: int) -> tuple[int, ...]:
+    """`listed` is log.steps as JSON."""
+    if (steps := json.loads(listed)) is None:
+        spaced = range(0, last + 1, every) if every else np.geomspace(1, last, points - 1).round().astype(int).tolist()
+        steps = [0, *spaced]
     return tuple(sorted({*steps, last}))

@@ -27,15 +27,23 @@ HERE = {  # where each plain key stands
     "hidden_size": "hidden_size", "scale": "init.scale", "samples": "data.samples",
     "momentum": "optimizer=momentum optimizer.beta",
 }  # fmt: skip
+NODES = {
+    "": schema.RunSchema,
+    "train.": schema.TrainSchema,
+    "log.": schema.LogSchema,
+    "objective.": schema.ObjectiveSchema,
+}
+KEYS = {node: dict.fromkeys(field.name for field in fields(known)) for node, known in NODES.items()}
 PATIENT = ("data.path", "data.target")  # for which network/table.py has a better message
 ABSENT = ("weight_decay", "dropout")
 
 
 def check(c: dict[str, Any]) -> None:
     """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
-    nodes = {"train.": schema.TrainSchema, "log.": schema.LogSchema, "objective.": schema.ObjectiveSchema}
-    for node, known in {"": schema.RunSchema, **nodes}.items():
-        _check_keys(node, c[node[:-1]] if node else c, [field.name for field in fields(known)])
+    for node, known in KEYS.items():
+        found = c[node[:-1]] if node else c
+        if found.keys() != known.keys():
+            _check_keys(node, found, [*known])
     for key, value in _leaves(c):
         if value == "???" and key not in PATIENT:
             raise ConfigError(f"{key}=??? is not possible: it needs a value")

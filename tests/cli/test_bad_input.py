@@ -15,7 +15,8 @@ from hydra.types import RunMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shallowexp.config.composition import Composed, compose, config_loader, united_products
+from shallowexp.config.base import Base, Composed
+from shallowexp.config.composition import compose, config_loader, united_products
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import over_seeds, plan
 from tests.commands import command
@@ -40,12 +41,10 @@ def composer(tmp_path_factory):
         def composed(words: list[str], sweep: bool) -> list[Composed]:
             parsed = OverridesParser.create().parse_overrides(words)
             if not sweep and any(override.is_sweep_override() for override in parsed):
-                return [Composed(words, loader.load_configuration("config", words, RunMode.RUN), {})]
+                return [Composed(words, Base(loader.load_configuration("config", words, RunMode.RUN), {}))]
             return compose(loader, master if sweep else single, united_products({}, parsed))
 
-        yield lambda words, sweep: plan(
-            (one, job.choices) for job in composed(words, sweep) for one in over_seeds(job.config)
-        )
+        yield lambda words, sweep: plan((one, job.choices) for job in composed(words, sweep) for one in over_seeds(job))
     os.chdir(before)
 
 

@@ -58,6 +58,6 @@ class BatchedLauncher(BasicLauncher):
             raise ended.error  # a sweeper that searches goes on, with the worst value there is
         worth = ended.worth() if searching else [None] * len(composed)
         return [
-            JobReturn(overrides=job.overrides, cfg=job.config, status=JobStatus.COMPLETED, _return_value=value)
+            JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=value)
             for job, value in zip(composed, worth, strict=True)
         ]
