@@ -38,6 +38,8 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return f"{several[1]} has several values: to train each of them, add -m", 1
     if other := re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", f"{error} {cause}"):
         return _mistyped(other[1], other[2], f"{error} {cause}"), 1
+    if switch := re.search(r"override (\S+)\s+Value '.*' is not a valid bool", f"{error} {cause}"):
+        return f"{switch[1]}: true or false is needed", 1
     if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
         return "this is a sweep: add -m", 1
     if without := re.search(r"field '(.+?)' is not Optional", f"{error} {cause}"):
