@@ -5,7 +5,7 @@ Hydra composes once for each distinct choice of groups (`base.py`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, product
@@ -29,6 +29,10 @@ from shallowexp.config.base import Base, Composed
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError
 
+EXHAUSTIVE = (  # sweepers that launch all jobs at once, whatever they return; others search
+    "hydra_plugins.union_sweeper.UnionSweeper",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+)
 # What Hydra's grammar takes for key=number, in its most frequent forms
 NUMBER = re.compile(
     r"(?P<key>[a-zA-Z_][a-zA-Z0-9_]*(?:[.][a-zA-Z_][a-zA-Z0-9_]*)*)="
@@ -48,21 +52,21 @@ class Workers(NamedTuple):
     workers: int | None = None  # that this executor has; None: one for each core of this machine
 
 
-class Ended(NamedTuple):
-    """How a sweep's jobs ended: what each is worth to a sweeper that searches, and what to raise to any other."""
-
-    worth: Callable[[], list[float]]  # asked only by such a sweeper: it costs a look into the store
-    error: Exception | None = None
-
-
 @runtime_checkable
 class TakesSweeps(Protocol):
     """A task function that hydra/launcher=batched hands a whole sweep, rather than one job after the other."""
 
     def __call__(self, config: DictConfig) -> Any: ...
 
-    def sweep(self, composed: Sequence[Composed], directory: Path, workers: Workers) -> Ended:
-        """Every job, composed; the sweep's output directory; what is to train it."""
+    def sweep(
+        self, composed: Sequence[Composed], directory: Path, workers: Workers, searching: bool
+    ) -> Sequence[float | None]:
+        """Every job, composed; the output directory; what is to train it; whether the sweeper asks what each job is worth: returned."""
+
+
+def searches(master: DictConfig) -> bool:
+    """Whether the sweeper wants to know what its jobs are worth, to choose the next ones."""
+    return master.hydra.sweeper._target_ not in EXHAUSTIVE
 
 
 def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[str]]) -> list[Composed]:
@@ -178,9 +182,13 @@ def compose_sweep(
     """Hydra's tree and every job of `shallowexp -m <command_line>`, with `params` in the place of the tree's own."""
     with config_loader() as loader:
         master = loader.load_configuration("config", list(command_line), RunMode.MULTIRUN)
-        swept = master.hydra.sweeper.params if params is None else params
-        jobs = united_products(swept, [_parse(override) for override in command_line])
-        return master, compose(loader, master, jobs)
+        return master, compose_all(loader, master, params)
+
+
+def compose_all(loader: ConfigLoader, master: DictConfig, params: Sequence[Params] | None = None) -> list[Composed]:
+    """Every job of a multirun that does not search, from Hydra's tree, with `params` in the place of the tree's own."""
+    swept = master.hydra.sweeper.params if params is None else params
+    return compose(loader, master, united_products(swept, list(map(_parse, master.hydra.overrides.task))))
 
 
 def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:

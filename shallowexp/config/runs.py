@@ -5,7 +5,7 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, cast
@@ -103,6 +103,12 @@ def over_seeds(job: Composed) -> list[Configuration]:
 
 def _keeps_weights(run: Run, lowest: int) -> bool:
     return run.weights == "all" or (run.weights == "first" and run.job.seed == lowest)
+
+
+def as_planned(run: Run, planned: Container[str]) -> Run:
+    """The run as a sweep planned it, if it did: alone it is the first seed of its cell, and may keep weights that it does not there."""
+    without = replace(run, job=replace(run.job, weights=False))
+    return without if without.fingerprint in planned else run
 
 
 def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:

@@ -100,7 +100,7 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
     ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
     table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
-    drawn = f"see it: shallowexp-report --sweep {parent[:8]}, or in MLflow: shallowexp-ui {parent[:8]}"
+    drawn = seen(parent)
     if "train/loss" not in table:
         return drawn
     cells = cell_params(runs)
@@ -109,6 +109,17 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     seeds = int(best["runs"] - best["diverged"])
     interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
     return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs\n{drawn}"
+
+
+def searched(runs: Sequence[Run], best: Run) -> str:
+    """What tells the best of a search's runs from the others, as overrides."""
+    names = [name for name in varied(runs) if name not in SEEDS and name in best.params]
+    return " ".join(f"{name}={best.params[name]}" for name in names) or "the one there is"
+
+
+def seen(parent: str) -> str:
+    """How to look at a sweep."""
+    return f"see it: shallowexp-report --sweep {parent[:8]}, or in MLflow: shallowexp-ui {parent[:8]}"
 
 
 def _listed(values: Sequence[str]) -> str:

@@ -93,22 +93,22 @@ class ExperimentTracker:
         finished = {} if fresh else self.store.finished(self.experiment_id)
         return [run for run in runs if run.fingerprint not in finished]
 
-    def one(self, run: Run, missing: Sequence[Run]) -> float:
-        """A single run, without a sweep around it; prints its result in one line and returns its training loss."""
+    def one(self, run: Run, missing: Sequence[Run], parent: str | None = None) -> None:
+        """A single run, alone or under a parent, which then sees to models; prints its result in one line."""
         best = Best()
         for batch in batches(missing):
             with compilation_told():
                 written, results = train_batch(batch)
-            self.store.write(self.experiment_id, written)
+            self.store.write(self.experiment_id, written, parent)
             if isinstance(results[0], Failure):
                 raise RunsFailed([(run.name, results[0].error)])
             best.see(run, results[0])
-        log_models(self.store, self.experiment_id, [run], best)
+        if not parent:
+            log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
         print(
             _line(row), "" if missing else "already there (fresh=true trains it again)", f"· run {row.run_id} · {self}"
         )
-        return float(row.get("train/loss", math.nan))  # one that diverges before it is first measured has none
 
     def sweep(
         self,
@@ -128,18 +128,10 @@ class ExperimentTracker:
         store gives up; PoolError where the workers do.
         """
         summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
-        while missing or self.left_open(run.fingerprint for run in runs):
-            try:
-                with opened(workers) as pool:
-                    self._sweep(runs, missing, pool, summary, artifacts or {}, fresh)
-                break
-            except Busy as busy:
-                say(f"waiting for {busy}: it is at this very sweep")
-                while busy.sweep.lives():
-                    time.sleep(POLL)
-                missing = self.missing(missing, fresh)
-                summary.parent, summary.reused = busy.sweep.run_id, len(runs) - len(missing)
-                summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
+        if missing or self.left_open(run.fingerprint for run in runs):
+            with opened(workers) as pool, self.parent(runs, missing, summary, artifacts or {}, fresh) as parent:
+                if parent:
+                    self.train(missing, parent, summary, pool, fresh)
         log_models(self.store, self.experiment_id, runs, summary.best, summary.results)
         return summary
 
@@ -158,28 +150,30 @@ class ExperimentTracker:
 
         return [sum(map(of, trial)) / len(trial) for trial in trials]
 
-    def _sweep(
+    @contextmanager
+    def parent(
         self,
         runs: Sequence[Run],
         missing: Sequence[Run],
-        pool: Pool,
         summary: SweepSummary,
         artifacts: Mapping[str, bytes],
-        fresh: bool,
-    ) -> None:
-        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
-        note = pages.sweep_note(runs, {"to train": len(missing), "already there": summary.reused}, self.experiment_id)
-        self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
-        key = digest(run.fingerprint for run in runs)
-        planned = [run.fingerprint for run in missing]
-        parent = self.store.open_sweep(self.experiment_id, key, f"sweep · {len(runs)} runs", tags, note, planned)
-        summary.parent, status = parent.run_id, "FAILED"
+        fresh: bool = False,
+        key: str = "",
+    ) -> Iterator[Sweep | None]:
+        """The parent run of a sweep, RUNNING while the block trains; None where another process has trained it all meanwhile.
+
+        It is known by its runs, or, where they are not known beforehand as in a search, by `key`. Raises as `sweep` does.
+        """
+        name = "search" if key else f"sweep · {len(runs)} runs"
+        parent = self._open(runs, missing, summary, fresh, name, key or digest(run.fingerprint for run in runs))
+        if not parent:
+            yield None
+            return
+        status = "FAILED"
         try:
             parent.log_artifacts(artifacts)
             with interruptible():
-                missing = self.missing(missing, fresh)  # a sweep may have ended since the caller looked
-                summary.reused = len(runs) - len(missing)
-                self._train_and_write(missing, parent, summary, pool, fresh)
+                yield parent
             status = "FAILED" if summary.failures else "FINISHED"
         except KeyboardInterrupt as interrupt:
             status = "KILLED"
@@ -187,6 +181,28 @@ class ExperimentTracker:
         finally:
             with held_off():
                 self._close(parent, status, runs, summary)
+
+    def _open(
+        self, runs: Sequence[Run], missing: Sequence[Run], summary: SweepSummary, fresh: bool, name: str, key: str
+    ) -> Sweep | None:
+        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
+        planned = [run.fingerprint for run in runs]
+        while missing or self.store.left_open(self.experiment_id, key):
+            counts = {"to train": len(missing), "already there": len(runs) - len(missing)}
+            note = pages.sweep_note(runs, counts, self.experiment_id)
+            self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
+            try:
+                parent = self.store.open_sweep(self.experiment_id, key, name, tags, note, planned)
+                summary.parent = parent.run_id
+                return parent
+            except Busy as busy:
+                say(f"waiting for {busy}: it is at this very sweep")
+                while busy.sweep.lives():
+                    time.sleep(POLL)
+                missing = self.missing(missing, fresh)
+                summary.parent = busy.sweep.run_id
+        summary.reused, summary.results = len(runs), self.store.results(self.experiment_id, planned)
+        return None
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
         summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
@@ -199,10 +215,10 @@ class ExperimentTracker:
         finally:
             parent.close(status, summary.tags() | {pages.NOTE: note})
 
-    def _train_and_write(
-        self, runs: Sequence[Run], parent: Sweep, summary: SweepSummary, pool: Pool, fresh: bool
-    ) -> None:
-        """Writing continues while training does; leaving waits for the writes in flight."""
+    def train(self, missing: Sequence[Run], parent: Sweep, summary: SweepSummary, pool: Pool, fresh: bool) -> None:
+        """Train what is still missing and write it; writing continues while training does, and leaving waits for the writes in flight."""
+        runs = self.missing(missing, fresh)  # a sweep may have ended since the caller looked
+        summary.reused += len(missing) - len(runs)
         pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
             parts = [runs] if fresh else self._in_turn(runs, parent, summary, progress)

@@ -16,7 +16,7 @@ from shallowexp.errors import TrackingError, nearest
 from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
-from shallowexp.tracking.parents import DIGEST
+from shallowexp.tracking.parents import DIGEST, Sweep
 from shallowexp.tracking.records import FIELD, FINGERPRINT, PARENT
 from shallowexp.tracking.store import Store
 
@@ -128,8 +128,8 @@ def lowest_loss(store: Store, sweep: TrackedSweep) -> float | None:
     return float(losses.min()) if len(losses) else None
 
 
-def children(store: Store, sweep: TrackedSweep) -> list["Run"]:
-    """The runs that it trained, in any status."""
+def children(store: Store, sweep: TrackedSweep | Sweep) -> list["Run"]:
+    """The runs that it trained, in any status, newest first."""
     with explained(store.uri):
         return list(search(store.client, sweep.experiment_id, f"tags.`{PARENT}` = '{sweep.run_id}'"))
 

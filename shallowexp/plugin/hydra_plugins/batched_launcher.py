@@ -13,11 +13,6 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
-EXHAUSTIVE = (  # sweepers that launch all jobs, whatever they return
-    "hydra_plugins.union_sweeper.UnionSweeper",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
-)
-
 
 @dataclass
 class BatchedLauncherConf:
@@ -44,7 +39,7 @@ class BatchedLauncher(BasicLauncher):
         return isinstance(self.task_function, TakesSweeps)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from shallowexp.config.composition import TakesSweeps, Workers, compose
+        from shallowexp.config.composition import TakesSweeps, Workers, compose, searches
 
         if not isinstance(self.task_function, TakesSweeps):
             return super().launch(job_overrides, initial_job_idx)
@@ -52,11 +47,8 @@ class BatchedLauncher(BasicLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composed = compose(self.hydra_context.config_loader, self.config, job_overrides)
-        ended = self.task_function.sweep(composed, Path(self.config.hydra.sweep.dir), Workers(**self.workers))
-        searching = self.config.hydra.sweeper._target_ not in EXHAUSTIVE
-        if ended.error and not searching:
-            raise ended.error  # a sweeper that searches goes on, with the worst value there is
-        worth = ended.worth() if searching else [None] * len(composed)
+        directory, workers = Path(self.config.hydra.sweep.dir), Workers(**self.workers)
+        worth = self.task_function.sweep(composed, directory, workers, searches(self.config))
         return [
             JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED, _return_value=value)
             for job, value in zip(composed, worth, strict=True)
