@@ -44,6 +44,8 @@ class OneParent(Callback):
             require_one_store(config.hydra.job.chdir)
             _require_shared_store(launcher)
             if not (searches(config) or config.field):  # these jobs are on their own
+                where = "false, or hydra/launcher=batched: jobs of other launchers are not stopped"
+                require("fail_fast", config.fail_fast, not config.fail_fast, where)
                 _open(config)
 
 

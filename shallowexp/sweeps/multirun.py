@@ -51,15 +51,9 @@ def _count(missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, su
 
 
 def join(tracker: ExperimentTracker, runs: Sequence[Run], parent: str, fresh: bool) -> None:
-    """In one of these jobs: train what is missing of its runs, as the parent's sweep planned them; who launched it says which failed.
-
-    With `fail_fast` nothing, once a run of the sweep has failed.
-    """
-    sweep = tracker.store.sweep(parent)
-    planned = sweep.planned()
+    """In one of these jobs: train what is missing of its runs, as the parent's sweep planned them; who launched it says which failed."""
+    planned = tracker.store.sweep(parent).planned()
     for run in [as_planned(run, planned) for run in runs]:
-        if tracker.fail_fast and any(child.info.status == "FAILED" for child in children(tracker.store, sweep)):
-            return
         with suppress(RunsFailed):
             tracker.one(run, tracker.missing([run], fresh), parent)
 
