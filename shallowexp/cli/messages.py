@@ -53,9 +53,8 @@ def _explained() -> Iterator[None]:
         _lose(sys.stdout)
         sys.exit(CLOSED_PIPE)
     except Exception as error:
-        fault = (
-            error.__cause__ if isinstance(error, ValueError) else error
-        )  # logging's ValueError hides its file's fault
+        # logging's ValueError hides its file's fault
+        fault = error.__cause__ if isinstance(error, ValueError) else error
         if isinstance(fault, OSError) and fault.errno in DISK:
             _lose(sys.stdout)
             error = UserError(f"{fault.filename or 'the output'} cannot be written: {fault.strerror}")

@@ -129,6 +129,7 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     _check_output(names, parts)
     choose("objective.metric", c["objective"]["metric"], metric_names(parts["data"].task))
     train, log = c["train"], c["log"]
+    listed = None if log["steps"] is None else tuple(log["steps"])
     job = Job(
         **parts,
         hidden_size=c["hidden_size"],
@@ -136,7 +137,7 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
         steps=train["steps"],
         learning_rate=train["learning_rate"],
         batch_size=train["batch_size"],
-        log_steps=_log_steps(json.dumps(log["steps"]), log["every"], log["points"], train["steps"]),
+        log_steps=_log_steps(listed, log["every"], log["points"], train["steps"]),
         dtype=train["dtype"],
     )
     _require_memory(job)
@@ -198,9 +199,8 @@ def _check_output(names: Mapping[str, str], parts: Mapping[str, Any]) -> None:
 
 
 @lru_cache(maxsize=256)
-def _log_steps(listed: str, every: int | None, points: int, last: int) -> tuple[int, ...]:
-    """`listed` is log.steps as JSON."""
-    if (steps := json.loads(listed)) is None:
+def _log_steps(listed: tuple[int, ...] | None, every: int | None, points: int, last: int) -> tuple[int, ...]:
+    if listed is None:
         spaced = range(0, last + 1, every) if every else np.geomspace(1, last, points - 1).round().astype(int).tolist()
-        steps = [0, *spaced]
-    return tuple(sorted({*steps, last}))
+        listed = (0, *spaced)
+    return tuple(sorted({*listed, last}))
