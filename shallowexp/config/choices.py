@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from shallowexp import search_here
-from shallowexp.config.validate import require, unknown
+from shallowexp.config.validate import integers, require, unknown
 from shallowexp.errors import ConfigError
 from shallowexp.network import outputs
 from shallowexp.network.activations import Activation, LeakyReLU
@@ -46,7 +46,7 @@ def choice(group: str, node: str) -> Any:
     values = json.loads(node)
     target = _target(group, values.pop("_target_", ""))
     try:
-        checked = OmegaConf.merge(OmegaConf.structured(target), values)
+        checked = OmegaConf.merge(OmegaConf.structured(target), integers(values, target))
         built = target(**cast(dict[str, Any], OmegaConf.to_container(checked)))
     except ConfigKeyError as error:
         raise ConfigError(unknown(f"{group}.{error.full_key}", [field.name for field in fields(target)])) from None

@@ -20,7 +20,10 @@ from shallowexp.errors import UserError, nearest
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 DEFAULTS = "defaults_list.py"  # of Hydra, which trips over choices such as [1,2]
 MANY = 100  # values that a message writes out
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+MISTYPED = (
+    r"Value '(.*)' of type '\w+' (?:could not be converted to|is incompatible with type hint) '?(?:Optional\[)?(\w+)"
+)
+KINDS = {"Integer": "a whole number", "Union": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
 def explain(error: Exception) -> tuple[str | None, int]:
@@ -36,7 +39,7 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return _unreadable(str(error.override), cause), 1
     if several := re.search(r"Ambiguous value for argument '(.+?)'", str(error)):
         return f"{several[1]} has several values: to train each of them, add -m", 1
-    if other := re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", f"{error} {cause}"):
+    if other := re.search(MISTYPED, f"{error} {cause}"):
         return _mistyped(other[1], other[2], f"{error} {cause}"), 1
     if switch := re.search(r"override (\S+)\s+Value '.*' is not a valid bool", f"{error} {cause}"):
         return f"{switch[1]}: true or false is needed", 1
@@ -82,5 +85,4 @@ def _mistyped(value: str, kind: str, text: str) -> str:
     start = f"{override[1] if override else f'{key[1]}={value}' if key else value}: {KINDS.get(kind, kind)} is needed"
     if ends := re.fullmatch(r"(\d+)\.\.(\d+)", value):
         return f"{start}; for {ends[1]} to {ends[2]} write range({ends[1]},{int(ends[2]) + 1}), with -m"
-    whole = re.fullmatch(r"\d+\.0*", value) and kind == "Integer"
-    return f"{start}, written {value.partition('.')[0]}" if whole else start
+    return start

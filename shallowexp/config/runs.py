@@ -18,7 +18,7 @@ from shallowexp.config import fingerprint
 from shallowexp.config.base import Composed, Plain
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, check, choose, require, unknown
+from shallowexp.config.validate import MOST_SEEDS, checked, choose, integers, require, unknown, whole
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.training.engines import resolve_engine
@@ -95,7 +95,7 @@ def once(runs: Iterable[Run]) -> list[Run]:
 def over_seeds(job: Composed) -> list[Configuration]:
     """The configuration once for each of `objective.seeds` seeds, from its own on; once, too, where `check` will refuse their number."""
     values = job.values
-    seeds, first = values.get("objective", {}).get("seeds"), values.get("seed")
+    seeds, first = whole(values.get("objective", {}).get("seeds")), whole(values.get("seed"))
     if not (isinstance(seeds, int) and isinstance(first, int) and 1 < seeds <= MOST_SEEDS):
         return [values]
     return [cast(DictConfig, OmegaConf.merge(job.config, {"seed": first + i})) for i in range(seeds)]
@@ -113,8 +113,7 @@ def as_planned(run: Run, planned: Container[str]) -> Run:
 
 def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
-    c = config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True))
-    check(c)
+    c = checked(config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True)))
     follows = c["output"].get("_target_") == "auto"
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
     names = {name: choices.get(name, "") for name in GROUPS}
@@ -122,6 +121,7 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
         require(
             group, name, re.fullmatch(r"[\w-]+", name) is not None, f"the name of a file in conf/{group}, less .yaml"
         )
+    c |= {name: integers(c[name], type(part)) for name, part in parts.items()}
     if follows:
         _require_nothing_more(c["output"])
         names["output"] = AUTO[parts["data"].task]

@@ -9,21 +9,23 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+Whole = int | float  # 1e4 is a float to Hydra: validate.py makes 10000 of it, and refuses 1.5
+
 
 @dataclass
 class TrainSchema:
-    steps: int = MISSING
+    steps: Whole = MISSING
     learning_rate: float = MISSING
-    batch_size: int | None = None
+    batch_size: Whole | None = None
     dtype: str = MISSING
     engine: str = MISSING
 
 
 @dataclass
 class LogSchema:
-    points: int = MISSING
-    every: int | None = None
-    steps: list[int] | None = None
+    points: Whole = MISSING
+    every: Whole | None = None
+    steps: list[Whole] | None = None
     weights: str = MISSING
     model: str = MISSING
     register: str | None = None
@@ -32,7 +34,7 @@ class LogSchema:
 @dataclass
 class ObjectiveSchema:
     metric: str = MISSING
-    seeds: int = MISSING
+    seeds: Whole = MISSING
 
 
 @dataclass
@@ -47,11 +49,11 @@ class AxisSchema:
 class FieldSchema:
     x: AxisSchema = field(default_factory=AxisSchema)
     y: AxisSchema = field(default_factory=AxisSchema)
-    width: int = MISSING
-    height: int = MISSING
+    width: Whole = MISSING
+    height: Whole = MISSING
     loss: float = MISSING
     show: str = MISSING
-    zoom: int = 0
+    zoom: Whole = 0
 
 
 @dataclass
@@ -61,8 +63,8 @@ class RunSchema:
     init: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
-    hidden_size: int = MISSING
-    seed: int = MISSING
+    hidden_size: Whole = MISSING
+    seed: Whole = MISSING
     train: TrainSchema = field(default_factory=TrainSchema)
     log: LogSchema = field(default_factory=LogSchema)
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)

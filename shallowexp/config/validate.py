@@ -2,9 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 from shallowexp.config import schema
 from shallowexp.errors import ConfigError, nearest
@@ -13,7 +15,8 @@ from shallowexp.training.engines import ENGINES
 # MLflow's rule for names, less what ends a string in its filters
 REGISTERED_NAME = r"(?!\.\.|\.$)(?=.*\S)[^/:'\"\x00-\x1f]{1,256}"
 MOST_SEEDS = 10_000  # that one run becomes
-MOST_STEPS = 10**15  # up to 2**53 a step is exact as a number
+EXACT = 2**53  # up to here each integer is a float
+MOST_STEPS = 10**15  # below EXACT
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
@@ -38,12 +41,17 @@ PATIENT = ("data.path", "data.target")  # for which network/table.py has a bette
 ABSENT = ("weight_decay", "dropout")
 
 
-def check(c: dict[str, Any]) -> None:
-    """Raises ConfigError for a key that nobody reads and for a value out of its range; `c` is a run's whole configuration."""
+def checked(c: dict[str, Any]) -> dict[str, Any]:
+    """A run's whole configuration, with integers where they are asked for.
+
+    Raises ConfigError for a key that nobody reads and for a value out of its range.
+    """
     for node, known in KEYS.items():
         found = c[node[:-1]] if node else c
         if found.keys() != known.keys():
             _check_keys(node, found, [*known])
+        found = whole_numbers(found, NODES[node], node)
+        c = {**c, node[:-1]: found} if node else found
     for key, value in _leaves(c):
         if value == "???" and key not in PATIENT:
             raise ConfigError(f"{key}=??? is not possible: it needs a value")
@@ -84,9 +92,41 @@ def check(c: dict[str, Any]) -> None:
         key, log[key[4:]], points <= MOST_POINTS, f"what measures a run at most {MOST_POINTS:,} times, not {points:,}"
     )
     steps = log["steps"] or ()
-    whole = all(isinstance(step, int) and 0 <= step <= train["steps"] for step in steps)
-    require("log.steps", steps, whole, f"steps from 0 to {train['steps']}")
+    require("log.steps", steps, all(0 <= step <= train["steps"] for step in steps), f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")
+    return c
+
+
+def whole_numbers(node: Mapping[str, Any], kind: type, prefix: str = "") -> dict[str, Any]:
+    """The node, with 10000 for 1e4 wherever a field of the schema `kind` is an integer. Raises ConfigError for 1.5."""
+    found = integers(node, kind)
+    for key in _integers(kind):
+        value = found[key]
+        given = value if isinstance(value, list) else [] if value in (None, "???") else [value]
+        if any(type(one) is not int for one in given):
+            raise ConfigError(f"{prefix}{key}={value}: a whole number is needed")
+    return found
+
+
+def integers(node: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """The same, with what is no whole number as it is."""
+    return {**node, **{key: whole(node[key]) for key in _integers(kind) if key in node}}
+
+
+def whole(value: Any) -> Any:
+    """A float, or the text that an interpolation gives, as an integer if it is one; of a list, each."""
+    if isinstance(value, list):
+        return [*map(whole, value)]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT else value
+
+
+@cache
+def _integers(kind: type) -> list[str]:
+    """The fields of a dataclass that are integers, or lists of them."""
+    return [name for name, hint in get_type_hints(kind).items() if re.search(r"\bint\b", str(hint))]
 
 
 def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:

@@ -23,7 +23,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from shallowexp.config.fingerprint import GROUPS
 from shallowexp.config.runs import Run, plan
 from shallowexp.config.schema import AxisSchema, FieldSchema, RunSchema
-from shallowexp.config.validate import choose, require, unknown
+from shallowexp.config.validate import choose, require, unknown, whole_numbers
 from shallowexp.errors import ConfigError, nearest
 from shallowexp.fields.field import ACCURACY, UNITS, Axis
 from shallowexp.network.diagnostics import metric_names
@@ -168,7 +168,8 @@ def _checked(field: DictConfig) -> dict[str, Any]:
         raise ConfigError(unknown(str(error.full_key), [one.name for one in fields(known)])) from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
-    node = cast(dict[str, Any], OmegaConf.to_container(typed.field, resolve=True))
+    container = cast(dict[str, Any], OmegaConf.to_container(typed.field, resolve=True))
+    node = whole_numbers(container, FieldSchema, "field.")
     _require_whole(node)
     return node
 

@@ -21,7 +21,6 @@ HINTS = {
     ("hidden_size=2,4",): "add -m",
     ("--activation", "relu"): "write activation=relu",
     ("--activation=relu",): "write activation=relu",
-    ("train.steps=1e4",): "a whole number is needed, written 10000",
     ("train.learning_rate=abc",): "a number is needed",
     ("-m", "init.scale=logspace(-3,1,3)"): "write init.scale=0.001,0.1,10",
     ("-m", "init.scale=logspace(-3,b,3)"): "numbers are needed",

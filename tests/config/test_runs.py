@@ -8,13 +8,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from shallowexp import CONF, provenance
 from shallowexp.config import fingerprint as sources
-from shallowexp.config.composition import VERSION_BASE
-from shallowexp.config.runs import GROUPS, plan
+from shallowexp.config.composition import VERSION_BASE, config_loader
+from shallowexp.config.composition import compose as cheap_compose
+from shallowexp.config.runs import GROUPS, over_seeds, plan, plan_each
 from shallowexp.errors import ConfigError
 
 
@@ -85,6 +87,33 @@ def test_log_steps():
     assert run("train.steps=10", "log.every=4").job.log_steps == (0, 4, 8, 10)
     assert run("train.steps=10", "log.steps=[3,1]").job.log_steps == (1, 3, 10)
     assert run("train.steps=1").job.log_steps == (0, 1)
+
+
+AS_FLOATS = {
+    "train.steps": ("1e4", "10000"),
+    "hidden_size": ("8e0", "8"),
+    "seed": ("2.0", "2"),
+    "train.batch_size": ("2e1", "20"),
+    "log.steps": ("[1e1,2e3]", "[10,2000]"),
+    "data.samples": ("1e3", "1000"),
+    "objective.seeds": ("3e0", "3"),
+}
+
+
+def test_a_whole_number_may_be_written_as_a_float(monkeypatch):
+    floats, plain = ([f"{key}={words[i]}" for key, words in AS_FLOATS.items()] for i in (0, 1))
+    assert repr(run(*floats)) == repr(run(*plain))  # to the type
+    assert run(*floats).fingerprint == run(*plain).fingerprint
+    with config_loader() as loader:
+        master = loader.load_configuration("config", [], RunMode.MULTIRUN)
+        swept = cheap_compose(loader, master, [floats[:4], plain[:4], floats, plain])
+    assert all(job.settings for job in swept)  # as plain values, without Hydra
+    assert len({repr(plan([(one, job.choices) for one in over_seeds(job)])) for job in swept[2:]}) == 1
+    assert [run.job.seed for run in plan([(one, swept[2].choices) for one in over_seeds(swept[2])])] == [2, 3, 4]
+    first, second = plan_each((job.values, job.choices) for job in swept[:2])
+    assert repr(first) == repr(second)
+    monkeypatch.setenv("TASK", "7")
+    assert run("seed=${oc.env:TASK}").job.seed == 7
 
 
 def test_the_lowest_seed_of_each_cell_keeps_its_weights():

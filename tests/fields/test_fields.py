@@ -57,6 +57,11 @@ def test_a_pixel_is_the_run_of_its_command_to_the_bit(name):
     assert ended == {True, False} or name not in ("trainability", "edge")
 
 
+def test_whole_numbers_of_a_field_may_be_written_as_floats():
+    floats = planned("+field=edge", "field.width=2e1", "field.height=1.5e1", "field.zoom=1.0", "train.steps=6e1")
+    assert repr(floats) == repr(planned("+field=edge", *SMALL, "field.zoom=1"))
+
+
 def test_every_field_that_is_shipped_can_be_trained():
     names = [path.stem for path in (CONF / "field").glob("*.yaml")]
     assert sorted(FIELDS) == sorted(names)
@@ -124,7 +129,7 @@ def test_its_fingerprint_is_that_of_its_pixels_and_of_what_is_kept_of_them():
         (["field.show=train/accuracy", "data=diabetes"], "field.show=train/accuracy is not a choice"),
         (["field.zoom=-1"], "field.zoom=-1 is not possible"),
         (["objective.seeds=2"], "objective.seeds=2 is not possible; allowed: 1: a field is no search"),
-        (["field.width=0.5"], "field.width: Value '0.5' of type 'float' could not be converted to Integer"),
+        (["field.width=0.5"], "field.width=0.5: a whole number is needed"),
         (["+field.hight=3"], r"field.hight is not a key.*did you mean height"),
         (["+field.x.lo=3"], r"field.x.lo is not a key.*did you mean low"),
     ],
