@@ -199,7 +199,7 @@ def sweep(
     swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
     with _one_message():
         tree, composed = compose_sweep(overrides, swept)
-        planned = planning.plan((job.values, job.choices) for job in composed)
+        planned = planning.plan(((job.values, job.choices) for job in composed), composed[0].swept)
     config = composed[0].config
     if config.dry_run:
         raise ConfigError("dry_run=true is of the command line: shallowexp.sweep trains")

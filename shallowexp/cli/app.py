@@ -21,9 +21,9 @@ from omegaconf import DictConfig
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.cli.multirun import OPEN, PARENT, require_one_store, tell, tracker, trials_of
+from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker, trials_of
 from shallowexp.config.base import Base, Composed
-from shallowexp.config.composition import VERSION_BASE, Workers
+from shallowexp.config.composition import VERSION_BASE, Workers, swept_keys
 from shallowexp.config.runs import once, over_seeds, plan
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
@@ -74,11 +74,14 @@ class Command:
             hydra_config = HydraConfig.get()
             choices = hydra_config.runtime.choices
             require_one_store(hydra_config.job.chdir)
-            one = Composed([*hydra_config.overrides.task], Base(config, choices))
+            words = [*hydra_config.overrides.task]
+            fixed = os.environ.get(FIXED)
+            swept = [] if fixed is None else swept_keys(words, fixed.split(","))
+            one = Composed(words, Base(config, choices, swept))
             if config.field:
                 _fields([one], Path(hydra_config.runtime.output_dir), None)
                 return None
-            runs = plan((each, choices) for each in over_seeds(one))
+            runs = plan(((each, choices) for each in over_seeds(one)), one.swept)
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.multirun import join
 

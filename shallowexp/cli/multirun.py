@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp import provenance
 from shallowexp.cli.messages import one_message
 from shallowexp.config.base import Composed
-from shallowexp.config.composition import compose_all, searches
+from shallowexp.config.composition import compose_all, fixed_keys, searches
 from shallowexp.config.runs import EXPERIMENT, Run, once, over_seeds, plan_each
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError, RunsFailed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OPEN = ExitStack()  # what a multirun leaves open between its jobs: `app.main` closes it
 PARENT = "SHALLOWEXP_PARENT"  # in the environment of the jobs that join one: its run id
+FIXED = "SHALLOWEXP_FIXED"  # in that of all of them: the keys that the command line gives one value
 BATCHED = "hydra_plugins.batched_launcher.BatchedLauncher"
 HERE = (  # other launchers whose jobs stay on this machine
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
@@ -40,6 +41,7 @@ class OneParent(Callback):
         launcher = config.hydra.launcher._target_
         if launcher == BATCHED:
             return
+        os.environ[FIXED] = ",".join(fixed_keys(config))
         with one_message():  # of what a callback raises Hydra only warns
             require_one_store(config.hydra.job.chdir)
             _require_shared_store(launcher)
@@ -96,7 +98,8 @@ def tell(tracked: "ExperimentTracker", runs: Sequence[Run], summary: "SweepSumma
 def trials_of(composed: Sequence[Composed]) -> list[list[Run]]:
     """The runs of each job, checked."""
     seeded = [over_seeds(job) for job in composed]
-    each = iter(plan_each((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found))
+    pairs = ((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
+    each = iter(plan_each(pairs, composed[0].swept))
     return [list(islice(each, len(found))) for found in seeded]
 
 

@@ -28,8 +28,9 @@ class Setting:
 class Base:
     """Hydra's composition of one choice of groups, without the hydra node."""
 
-    def __init__(self, config: DictConfig, choices: Mapping[str, str]):
+    def __init__(self, config: DictConfig, choices: Mapping[str, str], swept: Sequence[str] = ()):
         self.choices = choices  # of the groups
+        self.swept = swept  # the keys that its sweep varies
         self._pickled = pickle.dumps(config)  # of this process; six times as fast as deepcopy
         self._plain = _plain(config)
         self._settings: dict[str, Setting | None] = {}
@@ -93,6 +94,10 @@ class Composed:
     @property
     def choices(self) -> Mapping[str, str]:
         return self.base.choices
+
+    @property
+    def swept(self) -> Sequence[str]:
+        return self.base.swept
 
     @cached_property
     def config(self) -> DictConfig:

@@ -5,7 +5,7 @@ Hydra composes once for each distinct choice of groups (`base.py`).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, product
@@ -78,14 +78,26 @@ def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[st
     parsed = {line: _parse(line) for line in dict.fromkeys(chain.from_iterable(lines))}
     _require_one_experiment(parsed.values())
     groups, bases = _Groups(loader, master), dict[tuple[str, ...], Base]()
+    swept = swept_keys(parsed, fixed_keys(master))
     choosing = {line for line, override in parsed.items() if groups.has(override)}
     composed = []
     for job in lines:
         chosen = tuple(line for line in job if line in choosing)
         if chosen not in bases:
-            bases[chosen] = Base(*_without_hydra(loader.load_sweep_config(master, list(chosen))))
+            bases[chosen] = Base(*_without_hydra(loader.load_sweep_config(master, list(chosen))), swept)
         composed.append(bases[chosen].job(job, [parsed[line] for line in job if line not in choosing]))
     return composed
+
+
+def fixed_keys(master: DictConfig) -> list[str]:
+    """Those that a multirun's command line gives one value."""
+    return [o.key_or_group for o in map(_parse, master.hydra.overrides.task) if not o.is_sweep_override()]
+
+
+def swept_keys(lines: Iterable[str], fixed: Container[str]) -> list[str]:
+    """The other keys of its jobs' overrides."""
+    keys = dict.fromkeys(_parse(line).key_or_group for line in lines)
+    return [key for key in keys if key not in fixed]
 
 
 def _require_one_experiment(overrides: Iterable[Override]) -> None:

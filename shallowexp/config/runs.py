@@ -5,7 +5,7 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 
 import json
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, cast
@@ -27,6 +27,8 @@ from shallowexp.training.job import Job
 Configuration = DictConfig | Plain
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
+WORD = 32  # letters of a value in a run's name
+NAMED = ("activation", "init", "init.scale", "hidden_size", "optimizer", "train.batch_size", "seed")  # there in words
 # What is done with a run, not what it is
 NO_PARAMS = ("name", "fresh", "dry_run", "fail_fast", "log.model", "log.register")
 
@@ -40,15 +42,18 @@ class Run:
     weights: str  # none, first or all
     model: str  # none, best or all
     register: str | None  # the name for the best model
+    swept: Sequence[str] = ()  # the keys that its sweep varies
 
     @property
     def name(self) -> str:
-        p = self.params
+        """Of what newcomers ask for first, and of every key that is swept."""
+        p = {key: _readable(value) for key, value in self.params.items()}
         scale = f" ×{p['init.scale']}" if "init.scale" in p else ""
         units = "unit" if p["hidden_size"] == "1" else "units"
-        by = "" if p["optimizer"] == "gd" else f" · {p['optimizer']}"
+        by = "" if p["optimizer"] == "gd" and "optimizer" not in self.swept else f" · {p['optimizer']}"
         batches = f" · batches of {p['train.batch_size']}" if "train.batch_size" in p else ""
-        return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units}{by}{batches} · seed {p['seed']}"
+        swept = "".join(f" · {_labelled(key, p)}" for key in self.swept if key in p and key not in NAMED)
+        return f"{p['activation']} · {p['init']}{scale} · {p['hidden_size']} {units}{by}{batches}{swept} · seed {p['seed']}"
 
     @property
     def cell(self) -> tuple[tuple[str, str], ...]:
@@ -60,21 +65,36 @@ class Run:
         return fingerprint.fingerprint(self.job)
 
 
-def plan(composed: Iterable[tuple[Configuration, Mapping[str, str]]]) -> list[Run]:
+def _readable(value: str) -> str:
+    """A number with four digits, the beginning of a long word."""
+    try:
+        return f"{float(value):.4g}" if "." in value else value
+    except ValueError:
+        return value if len(value) <= WORD else f"{value[: WORD - 1]}…"
+
+
+def _labelled(key: str, params: Mapping[str, str]) -> str:
+    """A param's value under the last part of its key, where that names one param; a choice needs no label."""
+    last = key.rpartition(".")[2]
+    alone = sum(name.rpartition(".")[2] == last for name in params) == 1
+    return params[key] if key in GROUPS else f"{last if alone else key} {params[key]}"
+
+
+def plan(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept: Sequence[str] = ()) -> list[Run]:
     """The runs of a sweep, from (configuration, choices of the groups) pairs; what is asked for twice is there once.
 
-    Raises as `plan_each` does.
+    Their names hold the `swept` keys. Raises as `plan_each` does.
     """
-    return once(plan_each(composed))
+    return once(plan_each(composed, swept))
 
 
-def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]]) -> list[Run]:
+def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept: Sequence[str] = ()) -> list[Run]:
     """A run for each of these pairs.
 
     Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
     the others are worth training.
     """
-    runs = [to_run(config, choices) for config, choices in composed]
+    runs = [replace(to_run(config, choices), swept=swept) for config, choices in composed]
     faults = {(run.params["data"], run.job.data.fault()): None for run in runs}
     if faults and all(fault for _, fault in faults):
         raise ConfigError("\n".join(f"data={name} cannot be drawn: {fault}" for name, fault in faults))

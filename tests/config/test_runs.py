@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from shallowexp import CONF, provenance
 from shallowexp.config import fingerprint as sources
-from shallowexp.config.composition import VERSION_BASE, config_loader
+from shallowexp.config.composition import VERSION_BASE, compose_sweep, config_loader
 from shallowexp.config.composition import compose as cheap_compose
 from shallowexp.config.runs import GROUPS, over_seeds, plan, plan_each
 from shallowexp.errors import ConfigError
@@ -54,6 +54,21 @@ def test_name():
     assert run("init.scale=0.01", "hidden_size=8", "seed=3").name == "tanh · random ×0.01 · 8 units · seed 3"
     descended = run("optimizer=adam", "train.batch_size=32", "init=zero", "hidden_size=1")
     assert descended.name == "tanh · zero · 1 unit · adam · batches of 32 · seed 0"
+
+
+def test_a_name_holds_every_key_that_is_swept():
+    lists = (
+        "train.learning_rate=0.421787966834972,1e-05",
+        "optimizer=gd,adam",
+        "data=moons,wine",
+        "init.output_scale=1.0,2",
+    )
+    jobs = compose_sweep([*lists, "train.steps=300", "init.scale=1.6350548766339634", "log.steps=[0,1,300],[0,300]"])[1]
+    names = [run.name for run in plan(((job.values, job.choices) for job in jobs), jobs[0].swept)]
+    begun = "tanh · random ×1.635 · 4 units"
+    assert names[0] == f"{begun} · gd · learning_rate 0.4218 · moons · output_scale 1 · log.steps [0, 1, 300] · seed 0"
+    assert names[-1] == f"{begun} · adam · learning_rate 1e-05 · wine · output_scale 2 · log.steps [0, 300] · seed 0"
+    assert len(set(names)) == 32
 
 
 def test_how_a_run_descends_is_among_its_params():

@@ -153,3 +153,20 @@ def test_a_search_that_dies_is_resumed_under_the_same_parent(workplace):
     assert "2 runs: 1 already there, 1 trained (1 of them diverged)." in done.stdout
     assert "best of 2 trials: none has finished · train/loss inf" in done.stdout
     assert only_sweep(workplace) == (parent, "FINISHED")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("shallowexp", "-m"),
+        ("shallowexp", "-m", "hydra/launcher=basic"),
+        ("tests.searching:main", "-m", *SEARCH, "hydra.sweeper.max_batch_size=1"),
+        ("tests.searching:main", "-m", *SEARCH, "hydra/launcher=basic"),
+    ],
+    ids=["batched", "basic", "searched", "searched, basic"],
+)
+def test_a_runs_name_holds_what_is_swept_whoever_trains_it(workplace, words):
+    done = command(*words, "train.learning_rate=0.25,0.5", *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    names = {run.info.run_name for run in finished(workplace)}
+    assert names == {f"tanh · random ×0.01 · 4 units · learning_rate {rate} · seed 0" for rate in (0.25, 0.5)}
