@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import provenance
 from shallowexp.analysis import Runs
@@ -131,7 +132,8 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
     """Train one network: `train("train.steps=1000", activation="tanh", hidden_size=4, seed=2)`.
 
     `data` is the name of a set or (X, y): rows of X (m, n_x) are samples, y (m,) holds labels or values. Nothing is stored, unless
-    `experiment` names the MLflow experiment for it. Raises ConfigError, RunsFailed, and TrackingError where it is stored.
+    `experiment` names the MLflow experiment for it; a run that is there already stays as it is. Raises ConfigError, RunsFailed, and
+    TrackingError where it is stored.
     """
     if data is None or isinstance(data, str):
         return _train([*overrides, *_words(choices | ({"data": data} if data else {}))], experiment)
@@ -149,21 +151,39 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
 
 def _train(overrides: Sequence[str], experiment: str | None) -> Trained:
     with _one_message():
-        (run,) = planning.plan([compose_one(overrides)])
+        config, choices = compose_one(overrides)
+        _refuse(config, "train")
+        (run,) = planning.plan([(config, choices)])
+        if (n := int(config.objective.seeds)) != 1:
+            seeds = range(run.job.seed, run.job.seed + n)
+            raise ConfigError(f"objective.seeds={n}: train trains one network; sweep({{'seed': {seeds}}}) trains each")
+    stored = _track(experiment, run, config.fresh) if experiment else None
+    return Trained(run, stored or _result(run))
+
+
+def _track(experiment: str, run: Run, fresh: bool) -> Result | None:
+    from shallowexp.sweeps.sweep import ExperimentTracker
+
+    tracker = ExperimentTracker.open(experiment)
+    return tracker.one(run, tracker.missing([run], fresh))
+
+
+def _result(run: Run) -> Result:
     with compilation_told():
         (result,) = train_jobs([run.job])
     if isinstance(result, Failure):
         raise RunsFailed([(run.name, result.error)])
-    if experiment:
-        _track(experiment, [run])
-    return Trained(run, result)
+    return result
 
 
-def _track(experiment: str, found: Sequence[Run]) -> None:
-    from shallowexp.sweeps.sweep import ExperimentTracker
-
-    tracker = ExperimentTracker.open(experiment)
-    tracker.one(found[0], tracker.missing(found))
+def _refuse(config: DictConfig, function: str) -> None:
+    """Keys that the command reads and a function from Python does not."""
+    if config.name is not None:
+        raise ConfigError(f"name={config.name} is of the command line: write experiment={str(config.name)!r}")
+    if config.dry_run:
+        raise ConfigError(f"dry_run=true is of the command line: shallowexp.{function} trains")
+    if config.field:
+        raise ConfigError("+field=... is of the command line: shallowexp.field reads what it has trained")
 
 
 def _table(X: Any, y: Any, path: Path) -> dict[str, str]:
@@ -199,10 +219,9 @@ def sweep(
     swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
     with _one_message():
         tree, composed = compose_sweep(overrides, swept)
-        planned = planning.plan(((job.values, job.choices) for job in composed), composed[0].swept)
-    config = composed[0].config
-    if config.dry_run:
-        raise ConfigError("dry_run=true is of the command line: shallowexp.sweep trains")
+        config = composed[0].config
+        _refuse(config, "sweep")
+        planned = planning.once(chain(*planning.trials_of(composed)))
     tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
     summary = tracker.sweep(

@@ -21,10 +21,10 @@ from omegaconf import DictConfig
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker, trials_of
+from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker
 from shallowexp.config.base import Base, Composed
 from shallowexp.config.composition import VERSION_BASE, Workers, swept_keys
-from shallowexp.config.runs import once, over_seeds, plan
+from shallowexp.config.runs import once, over_seeds, plan, trials_of
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -14,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import provenance
 from shallowexp.cli.messages import one_message
-from shallowexp.config.base import Composed
 from shallowexp.config.composition import compose_all, fixed_keys, searches
-from shallowexp.config.runs import EXPERIMENT, Run, once, over_seeds, plan_each
+from shallowexp.config.runs import EXPERIMENT, Run, once, trials_of
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError, RunsFailed
 
@@ -93,14 +92,6 @@ def tell(tracked: "ExperimentTracker", runs: Sequence[Run], summary: "SweepSumma
         print(pages.best_cell(runs, summary.results, summary.parent))
     if summary.failures:
         raise RunsFailed(summary.failures.values())
-
-
-def trials_of(composed: Sequence[Composed]) -> list[list[Run]]:
-    """The runs of each job, checked."""
-    seeded = [over_seeds(job) for job in composed]
-    pairs = ((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
-    each = iter(plan_each(pairs, composed[0].swept))
-    return [list(islice(each, len(found))) for found in seeded]
 
 
 def tracker(config: DictConfig, choices: Mapping[str, str], otherwise: str = EXPERIMENT) -> "ExperimentTracker":

@@ -8,6 +8,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -112,8 +113,16 @@ def once(runs: Iterable[Run]) -> list[Run]:
     return list({run.fingerprint: run for run in runs}.values())
 
 
+def trials_of(composed: Sequence[Composed]) -> list[list[Run]]:
+    """The runs of each job, one for each of its `objective.seeds`. Raises as `plan_each` does."""
+    seeded = [over_seeds(job) for job in composed]
+    pairs = ((one, job.choices) for job, found in zip(composed, seeded, strict=True) for one in found)
+    each = iter(plan_each(pairs, composed[0].swept))
+    return [list(islice(each, len(found))) for found in seeded]
+
+
 def over_seeds(job: Composed) -> list[Configuration]:
-    """The configuration once for each of `objective.seeds` seeds, from its own on; once, too, where `check` will refuse their number."""
+    """The configuration once for each of `objective.seeds` seeds, from its own on; once, too, where `checked` will refuse their number."""
     values = job.values
     seeds, first = whole(values.get("objective", {}).get("seeds")), whole(values.get("seed"))
     if not (isinstance(seeds, int) and isinstance(first, int) and 1 < seeds <= MOST_SEEDS):

@@ -93,22 +93,26 @@ class ExperimentTracker:
         finished = {} if fresh else self.store.finished(self.experiment_id)
         return [run for run in runs if run.fingerprint not in finished]
 
-    def one(self, run: Run, missing: Sequence[Run], parent: str | None = None) -> None:
-        """A single run, alone or under a parent, which then sees to models; prints its result in one line."""
-        best = Best()
+    def one(self, run: Run, missing: Sequence[Run], parent: str | None = None) -> Result | None:
+        """A single run, alone or under a parent, which then sees to models; prints its result in one line.
+
+        Returns what was trained: nothing where it is not missing. Raises RunsFailed and TrackingError.
+        """
+        best, result = Best(), None
         for batch in batches(missing):
             with compilation_told():
-                written, results = train_batch(batch)
+                written, (made,) = train_batch(batch)
             self.store.write(self.experiment_id, written, parent)
-            if isinstance(results[0], Failure):
-                raise RunsFailed([(run.name, results[0].error)])
-            best.see(run, results[0])
+            if isinstance(made, Failure):
+                raise RunsFailed([(run.name, made.error)])
+            best.see(run, result := made)
         if not parent:
             log_models(self.store, self.experiment_id, [run], best)
         row = self.store.read(self.experiment, [run.fingerprint]).table.iloc[0]
         print(
             _line(row), "" if missing else "already there (fresh=true trains it again)", f"· run {row.run_id} · {self}"
         )
+        return result
 
     def sweep(
         self,

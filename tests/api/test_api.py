@@ -10,6 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 import shallowexp
 from shallowexp.errors import ConfigError, RunsFailed, TrackingError, UserError
+from shallowexp.network.initializers import Random
 from tests.commands import command
 
 SMALL = ("train.steps=20", "log.points=4", "hidden_size=2")
@@ -36,6 +37,25 @@ def test_a_network_is_the_one_that_the_command_trains(workplace):
         trained.history["train/loss"], tracked[1].set_index("step")["train/loss"], check_exact=True
     )
     assert "relu" in trained._repr_html_() and "train/loss" in trained._repr_html_()
+
+
+def test_a_network_that_is_stored_is_trained_once(workplace, monkeypatch):
+    drawn, draw = [], Random.__call__
+    monkeypatch.setattr(Random, "__call__", lambda *given: drawn.append(1) or draw(*given))
+    stored = shallowexp.train(*SMALL, "train.engine=numpy", experiment="mine")
+    assert len(drawn) == 1
+    (tracked,) = shallowexp.runs("mine").histories.groupby("fingerprint")
+    pd.testing.assert_series_equal(
+        stored.history["train/loss"], tracked[1].set_index("step")["train/loss"], check_exact=True
+    )
+    again = shallowexp.train(*SMALL, "train.engine=numpy", experiment="mine")
+    assert len(drawn) == 2 and len(shallowexp.runs("mine").table) == 1
+    pd.testing.assert_frame_equal(again.history, stored.history, check_exact=True)
+
+
+def test_seeds_of_an_objective_are_the_sweep_s(workplace):
+    found = shallowexp.sweep({"seed": [3]}, *SMALL, "objective.seeds=2")
+    assert sorted(found.table["seed"]) == [3, 4]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -89,6 +109,12 @@ def test_a_figure_shows_itself(workplace):
         (lambda: shallowexp.sweep({"activation": "tanh,relu"}), ConfigError, r"{'activation': \['tanh', 'relu'\]}"),
         (lambda: shallowexp.sweep({"seed": "range(3)"}), ConfigError, r"{'seed': range\(3\)}"),
         (lambda: shallowexp.sweep({"seed": [1, 2]}, "dry_run=true"), ConfigError, "shallowexp.sweep trains"),
+        (lambda: shallowexp.sweep({"seed": [1]}, "name=mine"), ConfigError, "write experiment='mine'"),
+        (lambda: shallowexp.sweep({"seed": [1]}, "+field=edge"), ConfigError, "shallowexp.field reads"),
+        (lambda: shallowexp.train(name="mine"), ConfigError, "write experiment='mine'"),
+        (lambda: shallowexp.train("+field=edge"), ConfigError, "shallowexp.field reads"),
+        (lambda: shallowexp.train(dry_run=True, data=(np.eye(20), [0, 1] * 10)), ConfigError, "shallowexp.train trains"),
+        (lambda: shallowexp.train("objective.seeds=5", seed=2), ConfigError, r"sweep\({'seed': range\(2, 7\)}\) trains each"),
         (lambda: shallowexp.train(hidden=3), ConfigError, "hidden_size is meant"),
         (lambda: shallowexp.train("train.lr=1"), ConfigError, "train.lr is not a key"),
         (lambda: shallowexp.train(data=(np.ones((3, 2)), [0, 1])), ConfigError, "X has 3 rows and y 2 values"),
