@@ -106,6 +106,8 @@ def study(tracker: ExperimentTracker, metric: str, key: str) -> Iterator[Study]:
     """A search under one parent, which is closed at the end; what was found is then printed."""
     with ExitStack() as parents:
         yield (found := Study(tracker, metric, key, parents))
+    if found.summary.parent:
+        tracker.store.experiment(tracker.experiment, pages.view_tags(tracker.experiment, found.runs))
     log_models(tracker.store, tracker.experiment_id, found.runs, found.summary.best, found.summary.results)
     print(f"{found.summary}. {tracker}\n{found.best()}")
     if found.summary.parent:

@@ -6,6 +6,7 @@ All of it is tags, made here from runs and claims; none of it enters a fingerpri
 import csv
 import io
 import json
+import math
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
@@ -27,15 +28,18 @@ from shallowexp.tracking.store import RunResult
 NOTE, RUN_COLOR, VIEW = "mlflow.note.content", "mlflow.runColor", "mlflow.sharedViewState."
 OVERVIEW = "shallowexp-overview"
 VIEWS_SINCE = (3, 15)  # of MLflow
-CHARTS = {"train/loss": "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
+LOSS = "train/loss"
+CHARTS = {LOSS: "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
 GROUPS = 20  # nobody can read more lines than these, and MLflow draws no more at once
+LOADED = 100  # runs that MLflow loads at a time
+AXES = 3  # numeric parameters against which they are drawn
 HELD = ("data", "data.positive_rate", "hidden_size")  # at one value, in this order, while there are more groups
 LISTED = 12  # values of a parameter in a description
 SWEPT = "### What was swept\n\n"
 KIND = {
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.experiment.primaryMetric.name": "train/loss",
+    "mlflow.experiment.primaryMetric.name": LOSS,
     "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
 }
 
@@ -101,10 +105,10 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
     table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
     drawn = seen(parent)
-    if "train/loss" not in table:
+    if LOSS not in table:
         return drawn
     cells = cell_params(runs)
-    best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, ["train/loss"]).iloc[0]
+    best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
     words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
     seeds = int(best["runs"] - best["diverged"])
     interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
@@ -151,9 +155,10 @@ def view_tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
     """
     if not saved_views():
         return {}
-    state = json.dumps(_state(runs), separators=(",", ":")).encode()
-    packed = f"deflate;{b64encode(compress(state)).decode()}"
-    return {VIEW + OVERVIEW: json.dumps({"name": _title(name), "createdAt": 0, "state": packed})}
+    state = _state(runs)
+    packed = f"deflate;{b64encode(compress(json.dumps(state, separators=(',', ':')).encode())).decode()}"
+    title = _title(name) if "groupBy" in state else f"{name}: best runs"
+    return {VIEW + OVERVIEW: json.dumps({"name": title, "createdAt": 0, "state": packed})}
 
 
 def saved_views() -> bool:
@@ -165,27 +170,65 @@ def _title(name: str) -> str:
 
 
 def _state(runs: Sequence[Run]) -> dict[str, Any]:
-    """Children only, the first seed of every cell first: MLflow loads 100 runs at a time."""
+    """Children only: cells, the first seed of every one first; or the best runs, where cells are too many to be seen."""
     held = _held(runs)
     runs = _where(runs, held)
     swept = varied(runs)
     seeds = [name for name in SEEDS if name in swept]
     cells = cell_params(runs)
     columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in (*CHARTS, *SHOWN)]
+    conditions = ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
+    numeric = {name: found for name, found in swept.items() if name in cells and all(map(_is_number, found))}
+    many = _count(runs, cells) > LOADED or any(len(found) > GROUPS for found in numeric.values())
+    shown = _best_runs(cells, numeric) if many else _cells(cells, seeds)
     return {
-        "searchFilter": " AND ".join(
-            ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
-        ),
+        "searchFilter": " AND ".join(conditions),
+        "selectedColumns": [*columns, "tags.`outcome`"],
+        "isAccordionReordered": True,
+        **shown,
+    }
+
+
+def _cells(cells: Sequence[str], seeds: Sequence[str]) -> dict[str, Any]:
+    return {
         "orderByKey": f"params.`{seeds[0]}`" if seeds else "attributes.start_time",
         "orderByAsc": bool(seeds),
-        "selectedColumns": [*columns, "tags.`outcome`"],
         "groupBy": _group_by(cells),
         "useGroupedValuesInCharts": True,
         "runsHiddenMode": f"FIRST_{GROUPS}_RUNS",
-        "compareRunCharts": [_line(name, scale) for name, scale in CHARTS.items()],
-        "compareRunSections": [{"uuid": OVERVIEW, "name": "The claim", "display": True, "isReordered": True}],
-        "isAccordionReordered": True,
+        **_section("The claim", [_line(name, scale) for name, scale in CHARTS.items()]),
     }
+
+
+def _best_runs(cells: Sequence[str], numeric: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Where they lie: MLflow's axes of parameters are linear, so a whole grid of decades would be a heap in a corner."""
+    axes = sorted(numeric, key=lambda name: -len(numeric[name]))[:AXES]
+    charts = [_chart("PARALLEL", selectedParams=cells, selectedMetrics=[LOSS], showAllRuns=True)]
+    if len(axes) > 1:
+        charts.append(_chart("CONTOUR", xaxis=_param(axes[0]), yaxis=_param(axes[1]), zaxis=_metric(LOSS)))
+    charts += [_chart("SCATTER", xaxis=_param(name), yaxis=_metric(LOSS)) for name in axes]
+    order = {"orderByKey": f"metrics.`{LOSS}`", "orderByAsc": True, "runsHiddenMode": "SHOWALL"}
+    return order | _section("The best runs", charts)
+
+
+def _section(name: str, charts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    section = {"uuid": OVERVIEW, "name": name, "display": True, "isReordered": True}
+    return {"compareRunCharts": charts, "compareRunSections": [section]}
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _param(name: str) -> dict[str, str]:
+    return {"key": name, "type": "PARAM"}
+
+
+def _metric(name: str) -> dict[str, str]:
+    return {"key": name, "type": "METRIC"}
 
 
 def _held(runs: Sequence[Run]) -> dict[str, str]:
@@ -193,7 +236,7 @@ def _held(runs: Sequence[Run]) -> dict[str, str]:
     held: dict[str, str] = {}
     for name in HELD:
         shown = _where(runs, held)
-        if name in varied(shown) and _count(shown, cell_params(shown)) > GROUPS:
+        if 1 < len(varied(shown).get(name, [])) <= GROUPS and _count(shown, cell_params(shown)) > GROUPS:
             held[name] = Counter(run.params[name] for run in reversed(shown)).most_common(1)[0][0]
     return held
 
@@ -217,19 +260,21 @@ def _group_by(names: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _line(metric: str, scale: str) -> dict[str, Any]:
-    return {
-        "type": "LINE",
-        "uuid": f"{OVERVIEW}-{metric}",
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        "metricSectionId": OVERVIEW,
-        "xAxisKey": "step",
-        "xAxisScaleType": "log",
-        "scaleType": scale,
-        "yAxisKey": "metric",
-        "lineSmoothness": 0,
-        "useGlobalXaxisKey": True,
-        "useGlobalLineSmoothing": True,
-        "isGenerated": False,
-        "deleted": False,
-    }
+    return _chart(
+        "LINE",
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        xAxisKey="step",
+        xAxisScaleType="log",
+        scaleType=scale,
+        yAxisKey="metric",
+        lineSmoothness=0,
+        useGlobalXaxisKey=True,
+        useGlobalLineSmoothing=True,
+    )
+
+
+def _chart(kind: str, **more: Any) -> dict[str, Any]:
+    keys = [str(more[axis]["key"]) for axis in ("xaxis", "yaxis", "zaxis") if axis in more]
+    uuid = "-".join([OVERVIEW, more.get("metricKey", kind), *keys])
+    return {"type": kind, "uuid": uuid, "metricSectionId": OVERVIEW, "isGenerated": False, "deleted": False, **more}

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from shallowexp.claims.palette import STYLES, color
-from shallowexp.config.composition import compose_experiment
+from shallowexp.config.composition import compose_experiment, compose_sweep
 from shallowexp.config.runs import plan
 from shallowexp.sweeps import pages
 from tests.browser import CHROMIUM, DRIVER, Browser
@@ -17,12 +17,15 @@ from tests.commands import command
 in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
 SWEEP = ("-m", "+experiment=symmetry", "seed=100,101", "hidden_size=1,8", "train.engine=compiled")
 
+RATES = ",".join(str(2**n) for n in range(-10, 11))
+GRID = ("-m", "name=grid", "init.scale=0.1,1,10", f"train.learning_rate={RATES}", "seed=1,2", "train.steps=10")
+
 
 @pytest.fixture(scope="module")
 def place(server):
     """The server's store, with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
     diverging = ("shallowexp", "-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
-    for words in (("shallowexp", *SWEEP), diverging, ("shallowexp-report", "symmetry")):
+    for words in (("shallowexp", *SWEEP), diverging, ("shallowexp", *GRID), ("shallowexp-report", "symmetry")):
         done = command(*words, cwd=server.folder)
         assert done.returncode == 0, done.stderr
     return server.folder
@@ -56,7 +59,7 @@ def test_the_table_lists_runs_under_readable_names(browser, client):
     browser.open(f"experiments/{experiment}/runs")
     browser.wait_for_text("Hidden units that start equal stay equal", "sweep · 80 runs")
     browser.open(f"experiments/{experiment}/runs?orderByKey=metrics.%60train%2Floss%60&orderByAsc=true")
-    browser.wait_for_text("tanh · random ×0.01 · 8 units · seed")
+    browser.wait_for_text("tanh · random ×0.01 · 8 units · positive_rate 0.3 · seed")
 
 
 @in_browser
@@ -65,6 +68,16 @@ def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
     browser.open(f"experiments/{experiment}/runs?viewStateShareKey={pages.OVERVIEW}&compareRunsMode=CHART")
     browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *pages.CHARTS)
     browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length > 20")
+
+
+@in_browser
+def test_the_view_of_a_large_grid_shows_where_its_best_runs_lie(browser, client):
+    experiment, _ = search(client, "grid", "")
+    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={pages.OVERVIEW}&compareRunsMode=CHART")
+    browser.wait_for_text(
+        "grid: best runs", "The best runs", "Parallel Coordinates", "train.learning_rate vs. train/loss"
+    )
+    browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.point').length > 200")
 
 
 @in_browser
@@ -165,6 +178,21 @@ def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
     assert len(packed) < 5000  # the longest tag of an experiment
     monkeypatch.setattr(pages, "version", lambda name: "3.14.1")
     assert pages.view_tags("symmetry", runs) == {}
+
+
+@pytest.mark.parametrize(
+    ("swept", "charts"),
+    [
+        (["init.scale=0.01,0.1", "activation=tanh,relu"], ["LINE"] * 3),
+        ([f"train.learning_rate={RATES}"], ["PARALLEL", "SCATTER"]),
+        ([f"train.learning_rate={RATES}", "init.scale=1,10", "activation=tanh,relu"], ["PARALLEL", "CONTOUR", *["SCATTER"] * 2]),
+        (["data=moons,circles,xor", "hidden_size=range(1,16)"], ["LINE"] * 3),
+        (["data=moons,circles,xor", "hidden_size=range(1,31)"], ["PARALLEL", "SCATTER"]),
+    ],
+)  # fmt: skip
+def test_what_a_view_draws_depends_on_how_many_cells_there_are(swept, charts):
+    runs = plan((job.values, job.choices) for job in compose_sweep([*swept, "seed=1,2"])[1])
+    assert [chart["type"] for chart in pages._state(runs)["compareRunCharts"]] == charts
 
 
 def test_a_new_figure_takes_the_place_of_the_old_one():
