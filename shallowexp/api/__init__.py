@@ -6,7 +6,7 @@ Keys are those of the command line, with a dot where it has one: `train("train.s
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import chain
 from pathlib import Path
@@ -28,6 +28,7 @@ from shallowexp.config.explain import explain
 from shallowexp.config.runs import EXPERIMENT, Run
 from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.fields.field import Field as Field
+from shallowexp.network.data import Dataset
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import forward
@@ -83,16 +84,18 @@ def plot(chosen: Runs, **choices: Any) -> Page:
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained network."""
+    """One trained network, and the data set that it has seen."""
 
     run: Run
     result: Result
+    data: Dataset
+    classes: np.ndarray | None = None  # the names of the classes, of data from Python
 
     @property
     def history(self) -> pd.DataFrame:
         """A row for each logged step (the index), a column for each metric."""
         steps = pd.Index(self.result.steps, name="step")
-        names = [*metric_names(self.run.job.data.task)]
+        names = [*metric_names(self.data.task)]
         return pd.DataFrame(self.result.metrics, index=steps, columns=names).dropna(axis="columns", how="all")
 
     @property
@@ -106,7 +109,7 @@ class Trained:
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The output A2 for the rows of X (m, n_x), in the units in which its features were measured: (m, n_y)."""
-        data, W1 = self.run.job.data.load(), self.parameters.W1
+        data, W1 = self.data, self.parameters.W1
         columns = np.asarray(X, dtype=float).T
         if columns.ndim != 2 or len(columns) != W1.shape[1]:
             raise ConfigError(f"X has shape {np.shape(X)}: a row a sample and {W1.shape[1]} columns are needed")
@@ -115,13 +118,15 @@ class Trained:
         return np.ascontiguousarray(output.T)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Classes, counted from 0 in sorted order, or values in standard deviations of the training targets: (m,)."""
+        """Classes (m,): for data from Python as y had them, else counted from 0 in sorted order. Or values (m,), in standard deviations
+        of the training targets.
+        """
         outputs = self.predict_proba(X)
-        task = self.run.job.data.task
-        if task == "regression":
+        if self.data.task == "regression":
             return outputs[:, 0]
-        classes: np.ndarray = outputs.argmax(axis=1) if task == "multiclass" else (outputs[:, 0] > 0.5).astype(int)
-        return classes
+        found = outputs.argmax(axis=1) if self.data.task == "multiclass" else (outputs[:, 0] > 0.5).astype(int)
+        named: np.ndarray = found if self.classes is None else self.classes[found]
+        return named
 
     def _repr_html_(self) -> str:
         ended = f"diverged at step {self.diverged_at}" if self.diverged_at is not None else "finished"
@@ -146,7 +151,8 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
     with TemporaryDirectory() as folder:
         path = Path(folder) / "data.parquet"
         X, y = data
-        return _train(["data=csv", *_words(_table(X, y, path)), *overrides, *_words(choices)], None)
+        found = _train(["data=csv", *_words(_table(X, y, path)), *overrides, *_words(choices)], None)
+        return replace(found, classes=np.unique(y))
 
 
 def _train(overrides: Sequence[str], experiment: str | None) -> Trained:
@@ -158,7 +164,7 @@ def _train(overrides: Sequence[str], experiment: str | None) -> Trained:
             seeds = range(run.job.seed, run.job.seed + n)
             raise ConfigError(f"objective.seeds={n}: train trains one network; sweep({{'seed': {seeds}}}) trains each")
     stored = _track(experiment, run, config.fresh) if experiment else None
-    return Trained(run, stored or _result(run))
+    return Trained(run, stored or _result(run), run.job.data.load())
 
 
 def _track(experiment: str, run: Run, fresh: bool) -> Result | None:

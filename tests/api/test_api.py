@@ -1,5 +1,6 @@
 """shallowexp from Python: the same runs as on the command line, read, trained, swept and drawn."""
 
+import pickle
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 import shallowexp
 from shallowexp.errors import ConfigError, RunsFailed, TrackingError, UserError
+from shallowexp.network.data import _load
 from shallowexp.network.initializers import Random
 from tests.commands import command
 
@@ -69,13 +71,13 @@ def test_data_of_ones_own_is_trained_on_and_predicted_in_its_own_units(task):
         "regression": score,
     }[task]
     trained = shallowexp.train("train.steps=2000", "train.learning_rate=0.3", data=(X, y), hidden_size=8, init="xavier")
-    found = trained.predict(X)
+    _load.cache_clear()  # the arrays were in a file that is gone
+    found = pickle.loads(pickle.dumps(trained)).predict(X)
     if task == "regression":
         assert np.corrcoef(found, y)[0, 1] > 0.99
     else:
-        expected = np.unique(y, return_inverse=True)[1]
-        assert (found == expected).mean() > 0.9
-        peer = MLPClassifier((8,), activation="tanh", max_iter=3000, random_state=0).fit((X - 5) / 100, expected)
+        assert found.dtype == y.dtype and (found == y).mean() > 0.9
+        peer = MLPClassifier((8,), activation="tanh", max_iter=3000, random_state=0).fit((X - 5) / 100, y)
         assert (found == peer.predict((X - 5) / 100)).mean() > 0.9
     outputs = trained.predict_proba(X[:7])
     assert outputs.shape == (7, 3 if task == "multiclass" else 1)
