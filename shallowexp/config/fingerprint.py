@@ -1,6 +1,7 @@
 """What a run's result depends on, as one digest: runs are found, reused and reported by it."""
 
 import json
+import os
 import pkgutil
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -11,10 +12,13 @@ from pathlib import Path
 from shallowexp import network, provenance, training
 from shallowexp.errors import ConfigError
 from shallowexp.network.choices import describe
-from shallowexp.network.data import Data
+from shallowexp.network.data import Data, _fault, _load
 from shallowexp.training.job import Job
 
 GROUPS = ("data", "activation", "init", "output", "optimizer")
+_seen: dict[
+    str, tuple[int, ...]
+] = {}  # path of a data set's file -> what told its states apart when it was last looked at
 
 
 def fingerprint(job: Job) -> str:
@@ -24,7 +28,7 @@ def fingerprint(job: Job) -> str:
     choices = {group: describe(getattr(job, group)) for group in GROUPS}
     plain = {name: value for name, value in vars(job).items() if name not in GROUPS} | beneath(job)
     own = tuple(sorted({choice["module"] for choice in choices.values()}))
-    parts = [choices, plain, _drawn(job.data), _sources(job.engine, own)]
+    parts = [choices, plain, drawn(job.data), _sources(job.engine, own)]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -34,9 +38,27 @@ def beneath(job: Job) -> dict[str, str]:
 
 
 @lru_cache(maxsize=65536)
-def _drawn(data: Data) -> str:
+def drawn(data: Data) -> str:
     """The digest of its arrays; what is wrong with it where there are none."""
     return data.fault() or data.load().digest
+
+
+def forget_changed(path: str) -> bool:
+    """Whether a data set's file has changed since it was last asked for; if so, all data sets are drawn anew.
+
+    To be called before a job is planned, or trained in another process: in between its arrays stay those of its fingerprint.
+    """
+    try:
+        found = os.stat(path)
+        state: tuple[int, ...] = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    except (OSError, ValueError):
+        state = ()
+    changed = _seen.setdefault(path, state) != state
+    _seen[path] = state
+    if changed:
+        for remembered in (_load, _fault, drawn):
+            remembered.cache_clear()
+    return changed
 
 
 @cache

@@ -143,6 +143,8 @@ def as_planned(run: Run, planned: Container[str]) -> Run:
 def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
     c = checked(config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True)))
+    if "path" in c["data"] and fingerprint.forget_changed(str(c["data"]["path"])):
+        choice.cache_clear()
     follows = c["output"].get("_target_") == "auto"
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
     names = {name: choices.get(name, "") for name in GROUPS}

@@ -15,7 +15,7 @@ from platform import python_version
 from typing import NamedTuple
 
 from shallowexp import __version__, provenance
-from shallowexp.config.fingerprint import fingerprint
+from shallowexp.config.fingerprint import fingerprint, forget_changed
 from shallowexp.errors import PoolError
 from shallowexp.training.engines import Failure, train
 from shallowexp.training.job import Job, Result
@@ -49,6 +49,7 @@ def train_order(expected: Mapping[str, str], ordered: bytes) -> Trained:
         raise PoolError(f"{me} with {'; '.join(unlike)}: install the same versions there")
     jobs, fingerprints, threads = pickle.loads(ordered)
     for job, wanted in zip(jobs, fingerprints, strict=True):
+        forget_changed(str(getattr(job.data, "path", "")))
         if (found := fingerprint(job)) != wanted:
             reason = job.data.fault() or "source files, data or the BLAS differ: start it again with the same ones"
             raise PoolError(f"{me} that would train another network: fingerprint {found}, not {wanted}; {reason}")

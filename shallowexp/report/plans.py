@@ -87,9 +87,10 @@ def remember(plans: Iterable[Plan], folder: Path) -> None:
 
 
 def _own_files(found: Iterable[Run]) -> set[str]:
-    """Where the user's own choices among these runs are written, wherever that is."""
+    """Where the user's own choices among these runs are written, wherever that is, and the tables that they read."""
     modules = {type(getattr(run.job, group)).__module__ for run in found for group in GROUPS}
-    return {file for name in _own(modules) if (file := getsourcefile(import_module(name)))}
+    tables = {str(run.job.data.path) for run in found if hasattr(run.job.data, "path")}
+    return tables | {file for name in _own(modules) if (file := getsourcefile(import_module(name)))}
 
 
 def _own(modules: Iterable[str]) -> set[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shallowexp import provenance
-from shallowexp.config.fingerprint import beneath
+from shallowexp.config.fingerprint import beneath, drawn
 from shallowexp.config.runs import Run
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data
@@ -175,7 +175,7 @@ def record(run: Run, result: Result | Failure, batch: Trained) -> Record:
         metrics={},
         start=batch.start,
         end=batch.end,
-        data=None if run.job.data.fault() else _dataset(run.params["data"], run.job.data),
+        data=None if run.job.data.fault() else _dataset(run.params["data"], run.job.data, drawn(run.job.data)),
     )
     if isinstance(result, Failure):
         failed = {"outcome": "failed", "shallowexp.error": result.error[:5000]}
@@ -191,7 +191,7 @@ def record(run: Run, result: Result | Failure, batch: Trained) -> Record:
 
 
 @lru_cache(maxsize=256)
-def _dataset(name: str, data: Data) -> DatasetInput:
+def _dataset(name: str, data: Data, digest: str) -> DatasetInput:
     """The data set as MLflow's pages show it: columns as its schema, sizes as its profile."""
     loaded = data.load()
     inputs, outputs = ((letter, len(rows)) for letter, rows in zip("xy", loaded[:2], strict=True))
@@ -200,7 +200,7 @@ def _dataset(name: str, data: Data) -> DatasetInput:
     sizes = {"num_rows": loaded.X.shape[1], "num_elements": loaded.X.size, "test_rows": loaded.X_test.shape[1]}
     return DatasetInput(
         name=name,
-        digest=loaded.digest,
+        digest=digest,
         source=json.dumps({"tags": {"shallowexp.data": repr(data)}}),
         schema=json.dumps({"mlflow_colspec": columns}),
         profile=json.dumps(sizes | {"task": loaded.task}),

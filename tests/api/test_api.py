@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import shallowexp
 from shallowexp.errors import ConfigError, RunsFailed, TrackingError, UserError
 from shallowexp.network.data import _load
 from shallowexp.network.initializers import Random
+from shallowexp.tracking.store import Store
 from tests.commands import command
 
 SMALL = ("train.steps=20", "log.points=4", "hidden_size=2")
@@ -58,6 +60,31 @@ def test_a_network_that_is_stored_is_trained_once(workplace, monkeypatch):
 def test_seeds_of_an_objective_are_the_sweep_s(workplace):
     found = shallowexp.sweep({"seed": [3]}, *SMALL, "objective.seeds=2")
     assert sorted(found.table["seed"]) == [3, 4]
+
+
+def test_a_file_that_changes_meanwhile_is_read_again(workplace):
+    own = {"data": "csv", "data.path": "points.csv", "data.target": "y"}
+    first = "a,b,y\n" + "1,2,0\n3,4,1\n2,2,0\n" * 20
+    found = []
+    for text in (
+        first,
+        first.replace("3,4,1", "3,4,2"),
+        first.replace("3,4,1", "3,1,1"),
+        first.replace("2,2,0", "2,2,2"),
+    ):
+        Path("points.csv").write_text(text)  # of the same size
+        trained = shallowexp.train(*SMALL, **own)
+        table = shallowexp.sweep({**own, "seed": [0]}, *SMALL).table
+        assert [*table.index] == [trained.run.fingerprint]
+        found.append((trained.run.fingerprint, trained.data.task, trained.history["train/loss"].iloc[-1]))
+    assert len({fingerprint for fingerprint, _, _ in found}) == 3  # labels 0 and 2 are the classes that 0 and 1 are
+    assert [task for _, task, _ in found] == ["binary", "binary", "binary", "multiclass"]
+    assert len({loss for _, _, loss in found}) == 3
+    datasets = Store.open().client.search_runs(["1"], "tags.`shallowexp.fingerprint` LIKE '%'")
+    assert len({run.inputs.dataset_inputs[0].dataset.digest for run in datasets}) == 3
+    Path("points.csv").unlink()
+    with pytest.raises(ConfigError, match="there is no such file"):
+        shallowexp.train(*SMALL, **own)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

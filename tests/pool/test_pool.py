@@ -8,11 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shallowexp.config import fingerprint
 from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import ConfigError, PoolError
-from shallowexp.network import data
 from shallowexp.pool import worker
 from shallowexp.pool.pool import AHEAD, DEADLY, Elsewhere, opened
 from shallowexp.sweeps import batches as cutting
@@ -143,8 +141,6 @@ def test_a_worker_with_other_data_refuses_and_says_what_is_wrong_there(tmp_path)
     ordered = worker.order([run.job], 1)
     assert worker.train_order(worker.versions(), ordered).results[0].steps[-1] == 5
     path.unlink()
-    for remembered in (data._load, data._fault, fingerprint._drawn):
-        remembered.cache_clear()
     with pytest.raises(PoolError, match="points.csv"):
         worker.train_order(worker.versions(), ordered)
 

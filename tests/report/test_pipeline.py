@@ -122,7 +122,14 @@ def test_a_figure_is_on_the_page_of_the_sweep_whose_runs_it_shows_and_entries_ke
     assert names == [name for name in find() if name in names] == ["brand_new", "another"]
 
 
-def test_a_changed_file_behind_a_users_own_data_is_seen(workplace):
+@pytest.mark.parametrize("data", ["mine", "csv"])
+def test_a_changed_file_behind_a_users_own_data_is_seen(data, workplace):
+    def draw(seed: int) -> None:
+        X = np.random.RandomState(seed).randn(2, 20)
+        np.save(workplace / "mine.npy", X)
+        rows = [f"{a},{b},{i % 2}" for i, (a, b) in enumerate(X.T)]
+        (workplace / "mine.csv").write_text("\n".join(["a,b,y", *rows]))
+
     add_experiment(workplace)
     (workplace / "mine.py").write_text(
         "from dataclasses import dataclass\nimport numpy as np\nfrom shallowexp.network.data import Data, Dataset\n"
@@ -131,13 +138,15 @@ def test_a_changed_file_behind_a_users_own_data_is_seen(workplace):
     )
     (workplace / "conf" / "data").mkdir()
     (workplace / "conf" / "data" / "mine.yaml").write_text("_target_: mine.Mine\n")
-    sweep = YAML.replace("# @package _global_\n", "# @package _global_\ndefaults: [{override /data: mine}]\n")
+    sweep = YAML.replace("# @package _global_\n", f"# @package _global_\ndefaults: [{{override /data: {data}}}]\n")
+    if data == "csv":
+        sweep += "data: {path: mine.csv, target: y}\n"
     (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(sweep)
-    np.save(workplace / "mine.npy", np.random.RandomState(0).randn(2, 20))
+    draw(0)
     done = command("shallowexp-report", "--train", "brand_new", cwd=workplace)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "missing" not in command("shallowexp-report", "brand_new", cwd=workplace).stdout
-    np.save(workplace / "mine.npy", np.random.RandomState(1).randn(2, 20))
+    draw(1)
     assert "6 of 6 runs are missing; 6 of another" in command("shallowexp-report", "brand_new", cwd=workplace).stdout
 
 
