@@ -18,11 +18,12 @@ def main() -> None:
     )
     delete.add_argument("sweep", help="latest, or the beginning of its run id")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+    delete.add_argument("--shared", action="store_true", help="from a server or a database, which others may use, too")
     with one_message():
         arguments = completed(parser).parse_args()
         from shallowexp.report import tracked_sweeps
 
         if arguments.command == "delete":
-            tracked_sweeps.delete(arguments.sweep, arguments.yes)
+            tracked_sweeps.delete(arguments.sweep, arguments.yes, arguments.shared)
         else:
             tracked_sweeps.show()

@@ -31,21 +31,24 @@ def show() -> None:
     console.print(table)
 
 
-def delete(reference: str, sure: bool) -> None:
-    """Raises UserError for a sweep that is running, and where the user does not want it after all."""
+def delete(reference: str, sure: bool, shared: bool) -> None:
+    """Raises UserError where the user does not want it after all, or others may, and TrackingError for a sweep that is running."""
     store = Store.open(create=False)
     sweep = sweeps.find(store, reference)
     if not sweep.run_id:
         raise UserError(
             f"{reference} is an experiment: delete it with `mlflow experiments delete`, or name one of its sweeps"
         )
-    if sweep.status == "RUNNING":
-        raise UserError(f"sweep {sweep.name} is running: end it first")
-    children = sweeps.children(store, sweep)
-    if not sure and _answer(f"delete sweep {sweep} with {len(children)} runs and their artifacts? [y/N] ") != "y":
+    if not store.uri.startswith("sqlite") and not (shared and sweep.run_id.startswith(reference)):
+        raise UserError(
+            f"{store.uri} may be shared: `shallowexp-runs delete {sweep.name} --shared` deletes sweep {sweep}, which "
+            f"{sweep.tags.get('mlflow.user', 'somebody')} launched, for all who use it"
+        )
+    runs = f"{len(sweeps.ended_children(store, sweep))} runs"
+    if not sure and _answer(f"delete sweep {sweep} with {runs} and their artifacts? [y/N] ") != "y":
         raise UserError("nothing was deleted")
-    sweeps.delete(store, sweep, children)
-    say(f"deleted: sweep {sweep.name}, {len(children)} runs; `mlflow gc` frees their rows in the database")
+    sweeps.delete(store, sweep)
+    say(f"deleted: sweep {sweep.name}, {runs}; `mlflow gc` frees their rows in the database")
 
 
 def _answer(question: str) -> str:

@@ -187,6 +187,15 @@ def _refuse_running(uri: str, parents: Sequence["Run"], others: Mapping[str, Swe
             raise TrackingError(f"This sweep is already running: {owner}.{_advice(host, run_id)}")
 
 
+def require_ended(client: "MlflowClient", run_id: str) -> None:
+    """Raises TrackingError where a process may be at this sweep."""
+    run = client.get_run(run_id)
+    if _may_live(run):
+        host = run.data.tags[HOST]
+        owner = f"process {run.data.tags[PID]} on {host}"
+        raise TrackingError(f"sweep {run_id} is running: {owner}. End it first.{_advice(host, run_id)}")
+
+
 def _advice(host: str, run_id: str) -> str:
     """Of another host nobody here can say whether its process lives."""
     if host == socket.gethostname():

@@ -253,8 +253,10 @@ class SqlBackend:
         from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlParam, SqlRun, SqlTag
 
         with self._store.ManagedSessionMaker() as session:
+            runs = _read(session, SqlRun, RUN_COLUMNS, run_ids)
+            run_ids = [*runs["run_id"]]
             return Frames(
-                _read(session, SqlRun, RUN_COLUMNS, run_ids),
+                runs,
                 _read(session, SqlParam, TEXT_COLUMNS, run_ids),
                 _read(session, SqlTag, TEXT_COLUMNS, run_ids),
                 _read(session, SqlMetric, POINT_COLUMNS, run_ids),
@@ -277,6 +279,8 @@ def _read(session: "Session", table: Any, columns: list[str], run_ids: Sequence[
     selected = select(c.run_uuid, *(c[column] for column in columns[1:]))
     if "is_nan" in c:
         selected = selected.where(c.is_nan == false())
+    if "lifecycle_stage" in c:
+        selected = selected.where(c.lifecycle_stage == "active")
     parts = []
     for i in range(
         0, len(run_ids), CHUNK

@@ -16,7 +16,7 @@ from shallowexp.errors import TrackingError, nearest
 from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
-from shallowexp.tracking.parents import DIGEST, Sweep
+from shallowexp.tracking.parents import DIGEST, Sweep, require_ended
 from shallowexp.tracking.records import FIELD, FINGERPRINT, PARENT
 from shallowexp.tracking.store import Store
 
@@ -134,9 +134,22 @@ def children(store: Store, sweep: TrackedSweep | Sweep) -> list["Run"]:
         return list(search(store.client, sweep.experiment_id, f"tags.`{PARENT}` = '{sweep.run_id}'"))
 
 
-def delete(store: Store, sweep: TrackedSweep, runs: Sequence["Run"]) -> None:
-    """Delete these runs of the sweep, then the sweep, each with its artifacts; the database keeps their rows, marked."""
+def ended_children(store: Store, sweep: TrackedSweep) -> list["Run"]:
+    """The runs that it trained. Raises TrackingError where a process may still be at it."""
     with explained(store.uri):
+        require_ended(store.client, sweep.run_id)
+    return children(store, sweep)
+
+
+def delete(store: Store, sweep: TrackedSweep) -> None:
+    """Delete the sweep's own runs, then the sweep, each with its artifacts; the database keeps their rows, marked.
+
+    Raises TrackingError where a process may be at it.
+    """
+    runs = ended_children(store, sweep)
+    with explained(store.uri):
+        experiment = store.client.get_experiment(sweep.experiment_id)
+        store.sweep(sweep.run_id).backend.remove_orphans(experiment, {sweep.run_id})
         for run_id, artifact_uri in [
             *((run.info.run_id, run.info.artifact_uri) for run in runs),
             (sweep.run_id, sweep.artifact_uri),

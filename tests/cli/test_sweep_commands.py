@@ -4,10 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+import shallowexp
+from shallowexp.tracking import sweeps
+from shallowexp.tracking.parents import _started
 from shallowexp.tracking.store import Store
 from tests.commands import PATIENCE, command, start
 
@@ -46,6 +50,37 @@ def test_sweeps_are_listed_and_one_is_deleted_with_its_own_runs_and_artifacts(tw
     assert any(path.name.startswith(newest) for path in gone) and not any(p.name.startswith(oldest) for p in gone)
     again = command("shallowexp", "-m", "seed=1,3", *SMALL, cwd=twice)
     assert "1 already there, 1 trained" in again.stdout
+
+
+def test_a_sweep_that_lost_a_reused_run_with_another_shows_those_that_are_left(twice):
+    newest, oldest = sweeps.sweeps(Store.open())
+    assert command("shallowexp-runs", "delete", oldest.name, "--yes", cwd=twice).returncode == 0
+    found = shallowexp.runs(sweep=newest.name)
+    assert [*found.table["seed"]] == [3] and {*found.histories["seed"]} == {3}
+    assert command("shallowexp-report", "--sweep", "latest", cwd=twice).returncode == 0
+
+
+def test_a_running_sweep_is_deleted_only_where_it_was_left_behind(twice):
+    store = Store.open()
+    sweep, oldest = sweeps.sweeps(store)
+    store.client.update_run(sweep.run_id, status="RUNNING")
+    me = {"pid": os.getpid(), "process_start": _started(os.getpid())}
+    for owner, words in (
+        (me, "End it first.\n"),
+        ({"host": "elsewhere"}, "on elsewhere. End it first.\nIf that process is gone"),
+    ):
+        for name, value in owner.items():
+            store.client.set_tag(sweep.run_id, f"shallowexp.{name}", value)
+        refused = command("shallowexp-runs", "delete", sweep.name, "--yes", cwd=twice)
+        assert refused.returncode == 1 and f"is running: process {os.getpid()}" in refused.stderr
+        assert words in refused.stderr
+        assert seeds(twice) == ["1", "2", "3"]
+    for name in ("host", "pid", "process_start"):  # as the other's, whose process has ended
+        store.client.set_tag(sweep.run_id, f"shallowexp.{name}", oldest.tags[f"shallowexp.{name}"])
+    orphan = Path(sweep.artifact_uri).parents[1] / f"{sweep.run_id[:16]}{'0' * 16}" / "artifacts"
+    orphan.mkdir(parents=True)
+    assert command("shallowexp-runs", "delete", sweep.name, "--yes", cwd=twice).returncode == 0
+    assert seeds(twice) == ["1", "2"] and not orphan.exists()
 
 
 @pytest.mark.parametrize(

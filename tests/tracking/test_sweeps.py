@@ -4,6 +4,7 @@ import pytest
 
 from shallowexp.errors import TrackingError
 from shallowexp.tracking import sweeps
+from shallowexp.tracking.records import user
 from shallowexp.tracking.store import Store
 from tests.commands import command
 
@@ -52,6 +53,20 @@ def test_a_sweep_that_was_killed_has_the_runs_that_were_written(twice):
     finally:
         twice.client.set_tag(latest.run_id, sweeps.COUNTED, "3")
         twice.client.set_terminated(latest.run_id, "FINISHED")
+
+
+def test_a_sweep_on_a_server_is_deleted_only_by_name_and_for_all(server, tmp_path):
+    there = {"cwd": tmp_path, "MLFLOW_TRACKING_URI": server.url}
+    assert command("shallowexp", "-m", "seed=1,2", "name=shared", *SMALL, **there).returncode == 0
+    (sweep,) = (found for found in sweeps.sweeps(Store.open(server.url)) if found.experiment == "shared")
+    for words in ([sweep.name, "--yes"], ["latest", "--yes", "--shared"]):
+        refused = command("shallowexp-runs", "delete", *words, **there)
+        assert refused.returncode == 1
+        assert f"`shallowexp-runs delete {sweep.name} --shared` deletes sweep {sweep}" in refused.stderr
+        assert f"which {user()} launched" in refused.stderr
+    assert len(sweeps.read(Store.open(server.url), [sweep]).table) == 2
+    assert command("shallowexp-runs", "delete", sweep.name, "--yes", "--shared", **there).returncode == 0
+    assert sweep.run_id not in {found.run_id for found in sweeps.sweeps(Store.open(server.url))}
 
 
 @pytest.mark.parametrize(
