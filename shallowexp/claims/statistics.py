@@ -120,19 +120,26 @@ def effect(differences: pd.Series) -> Effect:
 
 
 def ranked_cells(table: pd.DataFrame, cells: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    """A row for each cell, the lowest mean of the first measure first: its params, how many runs it has and how many diverged, and of
-    those that finished the mean of each measure, with the first one's t interval.
+    """A row for each cell, the lowest mean of the first measure first, but cells of which most runs diverged last: its params, how many
+    runs it has and how many diverged, and of those that finished the mean of each measure, with the first one's t interval.
 
     `table` has a row for each run: `cells`, `measures`, outcome.
     """
-    rows, (first, *others) = [], measures
-    for key, part in table.assign(all="").groupby([*cells] or ["all"], sort=False):
-        finished = part[part["outcome"] == "finished"]
-        mean = Effect.of(finished[first].dropna())
-        row = dict(zip(cells, key, strict=False)) | {"runs": len(part), "diverged": len(part) - len(finished)}
-        row |= {f"mean {first}": mean.value, "95% from": mean.low, "to": mean.high}
-        rows.append(row | {f"mean {name}": finished[name].mean() for name in others})
-    return pd.DataFrame(rows).sort_values(f"mean {first}", kind="stable")
+    first, by = measures[0], [*cells] or ["all"]
+    table = table.assign(all="")
+    finished = table[table["outcome"] == "finished"].groupby(by, sort=False)
+    rows = table.groupby(by, sort=False).size().to_frame("runs")
+    rows["diverged"] = rows["runs"] - finished.size().reindex(rows.index, fill_value=0)
+    values, n = finished[first], finished[first].count()
+    alike = values.max() == values.min()  # whose mean may differ from them in its last bit
+    mean = values.mean().mask(alike, values.min())
+    half = (stdtrit((n - 1).clip(1), (1 + LEVEL) / 2) * values.std().mask(alike, 0.0) / n**0.5).where(n > 1)
+    rows[f"mean {first}"], rows["95% from"], rows["to"] = mean, mean - half, mean + half
+    for name in measures[1:]:
+        rows[f"mean {name}"] = finished[name].mean()
+    lost = 2 * rows["diverged"] > rows["runs"]
+    order = rows.assign(lost=lost).sort_values(["lost", f"mean {first}"], kind="stable").index
+    return rows.loc[order].reset_index().drop(columns=[] if cells else "all")
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -49,7 +49,7 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     With `log` all of it is among the artifacts of each sweep too, in its folder report/.
     """
     store = Store.open(create=False)
-    found, runs = sweeps.read(references, store)
+    found, runs = sweeps.read(references, store, {*SHOWN, *MEASURED})
     if log and (whole := [sweep.name for sweep in found if not sweep.run_id]):
         raise UserError(
             f"--log: {', '.join(whole)} is an experiment, name one of its sweeps (shallowexp-runs lists them)"

@@ -1,6 +1,6 @@
 """Any sweep, without a claim: its runs, a figure of them, and where both come from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from shallowexp.analysis import Runs
@@ -17,11 +17,16 @@ from shallowexp.tracking.sweeps import TrackedSweep
 DRAWN = (".pdf", ".svg", ".png")
 
 
-def read(references: Sequence[str], store: Store | None = None) -> tuple[list[TrackedSweep], Runs]:
-    """The sweeps that these words name and their finished runs. Raises TrackingError, and UserError where there are no runs."""
+def read(
+    references: Sequence[str], store: Store | None = None, metrics: Collection[str] | None = None
+) -> tuple[list[TrackedSweep], Runs]:
+    """The sweeps that these words name and their finished runs, with at least the histories of these metrics.
+
+    Raises TrackingError, and UserError where there are no runs.
+    """
     store = store or Store.open(create=False)
     found = [sweeps.find(store, reference) for reference in references]
-    runs = sweeps.read(store, found) if found else None
+    runs = sweeps.read(store, found, metrics) if found else None
     if runs is None or runs.table.empty:
         raise UserError(f"no finished runs in {', '.join(sweep.name for sweep in found) or store.uri}")
     return found, runs
@@ -39,7 +44,7 @@ def draw(references: Sequence[str], choice: Choice, output: Path, width: float =
         raise UserError(f"-o {output}: a name that ends in {', '.join(DRAWN)} or .csv is needed")
     if not output.parent.is_dir():
         raise UserError(f"-o {output}: there is no folder {output.parent}")
-    found, runs = read(references)
+    found, runs = read(references, metrics=[choice.y, choice.z])
     page = plot(runs, choice, width)
     try:
         if output.suffix == ".csv":

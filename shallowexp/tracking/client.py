@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,7 @@ class ClientBackend:
             found |= {run.info.run_id: run.data.metrics for run in runs}
         return found
 
-    def frames(self, experiment_id: str, run_ids: Sequence[str]) -> Frames:
+    def frames(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Frames:
         wanted = set(run_ids)
         runs = [run for run in self._finished(experiment_id) if run.info.run_id in wanted]
         infos = [[getattr(run.info, column) for column in RUN_COLUMNS] for run in runs]

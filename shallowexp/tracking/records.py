@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from getpass import getuser
 from pathlib import Path
@@ -110,8 +110,8 @@ class Backend(Protocol):
     def last(self, experiment_id: str, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
         """Run id -> the last value of each metric."""
 
-    def frames(self, experiment_id: str, run_ids: Sequence[str]) -> Frames:
-        """These runs, all that is known of them."""
+    def frames(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Frames:
+        """These runs, all that is known of them; where `metrics` are given, of others maybe only the last point."""
 
     def analyze(self) -> None:
         """What the store needs once many runs were written."""

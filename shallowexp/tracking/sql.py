@@ -9,7 +9,7 @@ the client's, under MLflow 3.14 to 3.18. A table that a later client writes besi
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
@@ -249,17 +249,24 @@ class SqlBackend:
                 found[run_id][key] = value
         return found
 
-    def frames(self, experiment_id: str, run_ids: Sequence[str]) -> Frames:
-        from mlflow.store.tracking.dbmodels.models import SqlMetric, SqlParam, SqlRun, SqlTag
+    def frames(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Frames:
+        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+        from sqlalchemy import func
 
+        keys, others = SqlMetric.__table__.c.key, SqlLatestMetric.__table__.c.key
         with self._store.ManagedSessionMaker() as session:
             runs = _read(session, SqlRun, RUN_COLUMNS, run_ids)
             run_ids = [*runs["run_id"]]
+            # An expression, since SQLite would otherwise read the index that begins with the key, whole, for each chunk
+            chosen = None if metrics is None else func.coalesce(keys, "").in_(metrics)
+            points = [_read(session, SqlMetric, POINT_COLUMNS, run_ids, chosen)]
+            if metrics is not None:
+                points.append(_read(session, SqlLatestMetric, POINT_COLUMNS, run_ids, others.not_in(metrics)))
             return Frames(
                 runs,
                 _read(session, SqlParam, TEXT_COLUMNS, run_ids),
                 _read(session, SqlTag, TEXT_COLUMNS, run_ids),
-                _read(session, SqlMetric, POINT_COLUMNS, run_ids),
+                pd.concat(points, ignore_index=True),
             )
 
     def analyze(self) -> None:
@@ -272,11 +279,15 @@ class SqlBackend:
                 session.execute(text("ANALYZE"))
 
 
-def _read(session: "Session", table: Any, columns: list[str], run_ids: Sequence[str]) -> pd.DataFrame:
+def _read(
+    session: "Session", table: Any, columns: list[str], run_ids: Sequence[str], condition: Any = None
+) -> pd.DataFrame:
     from sqlalchemy import false, select
 
     c = table.__table__.c
     selected = select(c.run_uuid, *(c[column] for column in columns[1:]))
+    if condition is not None:
+        selected = selected.where(condition)
     if "is_nan" in c:
         selected = selected.where(c.is_nan == false())
     if "lifecycle_stage" in c:

@@ -8,7 +8,7 @@ MLflow is imported late: that alone takes 2 s.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -170,6 +170,6 @@ class Store:
         return self.runs(experiment_id, [newest[f] for f in sorted(newest.keys() & set(fingerprints))])
 
     @tracked
-    def runs(self, experiment_id: str, run_ids: Sequence[str]) -> Runs:
-        """These runs of the experiment, each of another fingerprint."""
-        return runs_of(self._backend.frames(experiment_id, run_ids), self.uri)
+    def runs(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Runs:
+        """These runs of the experiment, each of another fingerprint; of metrics that are not among `metrics`, if given, maybe only the last value."""
+        return runs_of(self._backend.frames(experiment_id, run_ids, metrics), self.uri)

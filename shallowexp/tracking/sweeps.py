@@ -3,7 +3,7 @@
 import io
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -158,9 +158,11 @@ def delete(store: Store, sweep: TrackedSweep) -> None:
             delete_artifacts(artifact_uri, store.uri)
 
 
-def read(store: Store, found: Sequence[TrackedSweep]) -> Runs:
-    """The finished runs of these sweeps, those of each under its name in the column `sweep`."""
-    parts = [_named(store.runs(sweep.experiment_id, [*run_ids(store, sweep).values()]), sweep.name) for sweep in found]
+def read(store: Store, found: Sequence[TrackedSweep], metrics: Collection[str] | None = None) -> Runs:
+    """The finished runs of these sweeps, those of each under its name in the column `sweep`; `metrics` as in `Store.runs`."""
+    ids = [[*run_ids(store, sweep).values()] for sweep in found]
+    read = [store.runs(sweep.experiment_id, its, metrics) for sweep, its in zip(found, ids, strict=True)]
+    parts = [_named(runs, sweep.name) for runs, sweep in zip(read, found, strict=True)]
     tables, histories = pd.concat([part.table for part in parts]), pd.concat([part.histories for part in parts])
     weights = ChainMap(
         *(cast("dict[str, Mapping[str, np.ndarray]]", part.weights) for part in parts)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shallowexp.claims.statistics import Effect, Fractions, effect, holm
+from shallowexp.claims.statistics import Effect, Fractions, effect, holm, ranked_cells
 
 samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30).filter(lambda v: np.std(v) > 1e-6)
 
@@ -62,3 +62,19 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(ps):
         rejected.add(i)
     assert {i for i, p in enumerate(adjusted) if p < 0.05} == rejected
     assert all(p <= a <= 1 for p, a in zip(ps, adjusted, strict=True))
+
+
+def test_cells_are_ranked_by_the_mean_of_those_that_finished_and_last_where_most_diverged():
+    losses = {"a": [0.3, 0.5, 0.4], "b": [0.2, 0.2, 0.2], "c": [0.1, None, None], "d": [0.25, 0.25, None], "e": [None]}
+    rows = [(cell, 9.0 if loss is None else loss, loss is None) for cell, found in losses.items() for loss in found]
+    table = pd.DataFrame(rows, columns=["cell", "train/loss", "outcome"]).replace({True: "diverged", False: "finished"})
+    found = ranked_cells(table, ["cell"], ["train/loss"]).set_index("cell")
+    assert list(found.index) == ["b", "d", "a", "c", "e"]
+    assert found["runs"].to_dict() == {name: len(values) for name, values in losses.items()}
+    assert found["diverged"].to_dict() == {"b": 0, "d": 1, "a": 0, "c": 2, "e": 1}
+    low, high = stats.ttest_1samp(losses["a"], 0).confidence_interval(0.95)
+    assert found.loc["a", ["mean train/loss", "95% from", "to"]].tolist() == pytest.approx([0.4, low, high])
+    assert found.loc["b", ["mean train/loss", "95% from", "to"]].tolist() == [0.2] * 3
+    assert found.loc[["c", "e"], ["95% from", "to"]].isna().all(axis=None)
+    (alone,) = ranked_cells(table.assign(outcome="finished"), [], ["train/loss"]).to_dict("records")
+    assert alone["runs"] == 13 and list(alone)[0] == "runs"

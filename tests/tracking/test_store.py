@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
@@ -104,6 +105,17 @@ def test_read_gives_tables_by_fingerprint(sql_store):
     assert list(rows["hidden_size"]) == [3, 3, 3]
     assert list(found.weights) == ["0000", "0002"]
     np.testing.assert_equal(found.weights["0002"]["W1"], np.arange(4.0).reshape(2, 2, 1))
+
+
+def test_of_metrics_that_are_not_asked_for_the_last_values_are_read(sql_store):
+    experiment = sql_store.experiment("few")
+    sql_store.write(experiment, [record(i) for i in range(3)])
+    ids = list(sql_store.finished(experiment).values())
+    whole, few = sql_store.runs(experiment, ids), sql_store.runs(experiment, ids, ["symmetry/cosine"])
+    pd.testing.assert_frame_equal(few.table, whole.table)
+    cosines = [runs.histories.dropna(subset="symmetry/cosine").drop(columns="train/loss") for runs in (whole, few)]
+    pd.testing.assert_frame_equal(cosines[0].reset_index(drop=True), cosines[1].reset_index(drop=True))
+    assert (whole.histories["train/loss"].count(), few.histories["train/loss"].count()) == (9, 3)
 
 
 def test_nothing_found_reads_as_nothing(sql_store):
