@@ -185,8 +185,7 @@ class SqlBackend:
             try:
                 return self._insert(rows, experiment_id, used)
             except Exception as error:
-                transient = getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE"
-                if not transient or time.monotonic() + wait > deadline:
+                if not _transient(error) or time.monotonic() + wait > deadline:
                     raise
             time.sleep(wait)
             wait *= 2
@@ -279,6 +278,15 @@ class SqlBackend:
                 session.execute(text("ANALYZE"))
 
 
+def _transient(error: Exception) -> bool:
+    """Whether trying again may help: the database was away, or another process has inserted the same data set meanwhile."""
+    from sqlalchemy.exc import IntegrityError
+
+    cause = error.__cause__
+    same = isinstance(cause, IntegrityError) and str(cause.statement).startswith("INSERT INTO datasets")
+    return same or getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE"
+
+
 def _read(
     session: "Session", table: Any, columns: list[str], run_ids: Sequence[str], condition: Any = None
 ) -> pd.DataFrame:
@@ -327,7 +335,7 @@ def _rows(experiment_id: str, runs: Iterable[tuple[str, str, Record]]) -> Rows:
 def _input_rows(session: "Session", experiment_id: int, used: Used) -> Rows:
     """Table -> rows that tie (run id, data set) pairs together, as MLflow's log_inputs leaves them.
 
-    A data set is there once in an experiment; SQLite's lock, taken by the runs' rows, keeps it so.
+    A data set is there once in an experiment: SQLite's lock, taken by the runs' rows, keeps it so, elsewhere its primary key.
     """
     from mlflow.store.tracking.dbmodels.models import SqlDataset, SqlInput, SqlInputTag
     from sqlalchemy import select

@@ -76,7 +76,7 @@ def test_what_cannot_be_drawn_fails_beside_the_others(workplace):
     told = done.stderr[done.stderr.index("shallowexp: ") :].splitlines()
     assert told[0] == "shallowexp: 3 runs failed:"
     assert told[1].startswith(
-        "  tanh · random ×0.01 · 4 units · seed 0 and 2 more: ValueError: data.test_size=0.99 leaves "
+        "  tanh · random ×0.01 · 4 units · test_size 0.99 · seed 0 and 2 more: ValueError: data.test_size=0.99 leaves "
     )
     assert len(told) == 2
     runs, parents = children(workplace), tracked(workplace)

@@ -169,6 +169,23 @@ def test_a_write_of_which_only_the_answer_was_lost_is_not_written_twice(postgres
     assert len(store.client.search_runs([experiment])) == 2
 
 
+def test_two_that_insert_the_same_data_set_at_once_both_write_their_runs(postgres, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store, other, input_rows, sweep = Store.open(postgres), Store.open(postgres), sql._input_rows, "0" * 32
+    experiment = store.experiment("at once")
+
+    def overtaken(*arguments):
+        rows = input_rows(*arguments)  # without the data set: it is not there yet
+        monkeypatch.setattr(sql, "_input_rows", input_rows)
+        other.write(experiment, [record(3)], sweep)
+        return rows
+
+    monkeypatch.setattr(sql, "_input_rows", overtaken)
+    store.write(experiment, [record(1)], sweep)
+    runs = store.client.search_runs([experiment])
+    assert len(runs) == 2 and len({run.inputs.dataset_inputs[0].dataset.digest for run in runs}) == 1
+
+
 def test_a_reader_does_not_stop_the_writer(store, database):
     experiment = store.experiment("mlflow ui")
     reader = sqlite3.connect(database, check_same_thread=False)
