@@ -5,11 +5,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from shallowexp.claims.claim import find
+from shallowexp.config.composition import Workers
+from shallowexp.config.schema import FieldSchema, LogSchema, ObjectiveSchema, RunSchema, TrainSchema
 from shallowexp.report.chapter import key, render, stability
 from shallowexp.report.entries import read
 from shallowexp.report.reading import digest
@@ -18,6 +21,7 @@ from tests.commands import command, process
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -45,9 +49,32 @@ def test_the_kept_report_has_the_hypotheses_that_are_in_the_code(name):
     assert entry.hypotheses == digest([hypotheses(entry.claim.path.read_text(encoding="utf-8"))])
 
 
+def test_the_readmes_table_has_every_key():
+    table = {
+        key
+        for line in README.splitlines()
+        if line.startswith("| `")
+        for key in re.findall(r"`([\w.]+)`", line.split("|")[1])
+    }
+    nodes = {
+        "": RunSchema,
+        "train.": TrainSchema,
+        "log.": LogSchema,
+        "objective.": ObjectiveSchema,
+        "field.": FieldSchema,
+    }
+    keys = {f"{node}{field.name}" for node, schema in nodes.items() for field in fields(schema)}
+    keys |= {f"hydra.launcher.{name}" for name in Workers._fields}
+    assert keys - {"train", "log", "objective", "field"} <= table
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_words_that_have_a_plainer_one(path):
+    assert re.findall(r"\b(?:told|listed)\b", path.read_text(encoding="utf-8")) == []
+
+
 def test_the_readmes_session_to_the_letter(workplace):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    session = text.split("## A session")[1].split("\n## ")[0]
+    session = README.split("## A session")[1].split("\n## ")[0]
     commands = re.findall(r"^    (.*)", session, re.MULTILINE)
     assert [shlex.split(line)[0] for line in commands] == [
         "python",

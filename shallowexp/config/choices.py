@@ -100,8 +100,10 @@ def check_derivative(g: Activation) -> None:
     smooth = np.abs(right - left) < 1e-2 * (1 + np.abs(slope))
     wrong = smooth & (np.abs((left + right) / 2 - slope) > 1e-3 * (1 + np.abs(slope)))
     if wrong.any():
-        z, told, found = (array[wrong][0] for array in (Z, slope, (left + right) / 2))
-        raise ConfigError(f"{name}: derivative({z:.4g}) is {told:.6g}, but the difference quotient of g is {found:.6g}")
+        z, claimed, found = (array[wrong][0] for array in (Z, slope, (left + right) / 2))
+        raise ConfigError(
+            f"{name}: derivative({z:.4g}) is {claimed:.6g}, but the difference quotient of g is {found:.6g}"
+        )
 
 
 def check_direction(optimizer: Optimizer) -> None:

@@ -115,8 +115,8 @@ def united_products(params: Params | Sequence[Params] | None, overrides: Sequenc
     Raises ConfigError for more than a million of them, before any is made.
     """
     mappings = [params or {}] if params is None or isinstance(params, Mapping) else params
-    listed = isinstance(mappings, Sequence) and all(isinstance(mapping, Mapping) for mapping in mappings)
-    require("hydra.sweeper.params", params, listed, "a mapping from keys to values, or a list of such mappings")
+    mapped = isinstance(mappings, Sequence) and all(isinstance(mapping, Mapping) for mapping in mappings)
+    require("hydra.sweeper.params", params, mapped, "a mapping from keys to values, or a list of such mappings")
     swept = [[_parse(f"{key}={value}") for key, value in mapping.items()] + list(overrides) for mapping in mappings]
     keyed = [{override.get_key_element(): override for override in found} for found in swept]
     asked = sum(prod(map(_count, found.values())) for found in keyed)

@@ -24,7 +24,7 @@ Hydra's own flags: --hydra-help. Version: --version.
 
 
 def template() -> str:
-    """Of Hydra's help: conf/config.yaml tells the keys, so that they are explained in one place."""
+    """Of Hydra's help: conf/config.yaml has the keys' words, so that they are explained in one place."""
     text = (CONF / "config.yaml").read_text(encoding="utf-8")
     keys = text[text.index("hidden_size:") : text.index("hydra:")]
     return TEXT.replace("{keys}", keys.replace("$", "$$"))

@@ -32,7 +32,7 @@ from shallowexp.pool.worker import Trained, now, order, train_order, trained, ve
 from shallowexp.training.engines import Failure
 
 AHEAD = 2  # batches in flight for each that is being trained, so that no worker waits for this process
-PATIENCE = 10.0  # seconds without a result after which a pool without workers is told of
+PATIENCE = 10.0  # seconds without a result after which a pool without workers is reported
 DEADLY = "the process that trains it dies, each time, and nothing else is trained then"
 Batch = list[Run]
 

@@ -14,7 +14,7 @@ def registered(claim: Claim, commits: Sequence[str], started: datetime) -> str:
     now = hypotheses(claim.path.read_text(encoding="utf-8"))
     then = {commit: _git(claim, "show", f"{commit}:./{claim.path.name}") for commit in commits}
     if not commits or None in then.values():
-        return f"Not preregistered, as far as can be told: the code that made the runs is in no commit here; {runs}."
+        return f"Not preregistered, as far as is known: the code that made the runs is in no commit here; {runs}."
     changed = [commit for commit, source in then.items() if source is None or hypotheses(source) != now]
     if changed:
         return (

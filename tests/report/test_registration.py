@@ -67,5 +67,5 @@ def test_fixed_before_the_runs_changed_since_or_unknown(claim):
     assert registered(claim, [commit], STARTED).startswith(
         f"Not preregistered: the hypotheses have changed since commit {commit[:12]}"
     )
-    assert registered(claim, [], STARTED).startswith("Not preregistered, as far as can be told")
-    assert registered(claim, ["0" * 40], STARTED).startswith("Not preregistered, as far as can be told")
+    assert registered(claim, [], STARTED).startswith("Not preregistered, as far as is known")
+    assert registered(claim, ["0" * 40], STARTED).startswith("Not preregistered, as far as is known")
