@@ -211,7 +211,10 @@ def test_a_sweep_of_which_runs_fail_is_drawn_as_far_as_it_went_and_says_so(workp
     (workplace / "conf" / "experiment" / "brand_new.yaml").write_text(sweep)
     done = command("shallowexp-report", "--train", "brand_new", cwd=workplace)
     assert done.returncode == 1
-    assert "brand_new: 6 runs failed:\n  tanh · random ×0.01 · 4 units · seed 0 and 5 more: ValueError" in done.stdout
+    assert (
+        "brand_new: 6 runs failed:\n  tanh · random ×0.01 · 4 units · test_size 0.99 · seed 0 and 5 more: ValueError"
+        in done.stdout
+    )
     assert "brand_new: 6 of 12 runs are missing" in done.stdout
     assert json.loads((workplace / "report" / "claims.json").read_text())["experiments"][0]["runs"] == 6
 
