@@ -111,8 +111,11 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
     words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
     seeds = int(best["runs"] - best["diverged"])
+    if not seeds:
+        return f"no best cell: every run diverged\n{drawn}"
     interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
-    return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs\n{drawn}"
+    lost = f", {best['diverged']} more diverged" if best["diverged"] else ""
+    return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs{lost}\n{drawn}"
 
 
 def searched(runs: Sequence[Run], best: Run) -> str:

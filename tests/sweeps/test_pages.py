@@ -11,6 +11,7 @@ from shallowexp.claims.palette import STYLES, color
 from shallowexp.config.composition import compose_experiment, compose_sweep
 from shallowexp.config.runs import plan
 from shallowexp.sweeps import pages
+from shallowexp.tracking.store import RunResult
 from tests.browser import CHROMIUM, DRIVER, Browser
 from tests.commands import command
 
@@ -203,3 +204,14 @@ def test_a_new_figure_takes_the_place_of_the_old_one():
 
 def test_a_users_own_activation_has_one_colour():
     assert color("mine") == color("mine") != color("tanh")
+
+
+def test_the_best_cell_counts_those_of_its_runs_that_diverged():
+    runs = plan((job.values, job.choices) for job in compose_sweep(["init.scale=0.1,1", "seed=range(3)"])[1])
+    ended = {"train/loss": 0.5}, {"train/loss": 0.3}, {"train/loss": 0.1, "diverged/step": 7}
+    results = {run.fingerprint: RunResult("", ended[1 if run.job.seed else 0]) for run in runs}
+    results[runs[3].fingerprint] = RunResult("", ended[2])
+    said = pages.best_cell(runs, results, "0123456789").splitlines()[0]
+    assert said == "best cell: init.scale=1 · train/loss 0.3 [0.3, 0.3] over 2 runs, 1 more diverged"
+    lost = {run.fingerprint: RunResult("", ended[2]) for run in runs}
+    assert pages.best_cell(runs, lost, "0123456789").startswith("no best cell: every run diverged\nsee it: ")
