@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -227,7 +226,7 @@ def sweep(
         tree, composed = compose_sweep(overrides, swept)
         config = composed[0].config
         _refuse(config, "sweep")
-        planned = planning.once(chain(*planning.trials_of(composed)))
+        planned = planning.plan_jobs(composed)
     tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
     summary = tracker.sweep(

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from shallowexp import provenance
 from shallowexp.cli.messages import one_message
 from shallowexp.config.composition import compose_all, fixed_keys, searches
-from shallowexp.config.runs import EXPERIMENT, Run, once, trials_of
+from shallowexp.config.runs import EXPERIMENT, Run, plan_jobs
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError, RunsFailed
 
@@ -53,7 +52,7 @@ class OneParent(Callback):
 def _open(config: DictConfig) -> None:
     """Ends the command where nothing is to be launched."""
     composed = compose_all(GlobalHydra.instance().config_loader(), config)
-    runs = once(chain(*trials_of(composed)))
+    runs = plan_jobs(composed)
     from shallowexp.sweeps.batches import forecast
 
     tracked = tracker(composed[0].config, composed[0].choices)

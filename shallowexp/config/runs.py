@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 import numpy as np
@@ -111,6 +111,11 @@ def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept
 
 def once(runs: Iterable[Run]) -> list[Run]:
     return list({run.fingerprint: run for run in runs}.values())
+
+
+def plan_jobs(composed: Sequence[Composed]) -> list[Run]:
+    """The runs of a multirun, each once. Raises as `plan_each` does."""
+    return once(chain.from_iterable(trials_of(composed)))
 
 
 def trials_of(composed: Sequence[Composed]) -> list[list[Run]]:

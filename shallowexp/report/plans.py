@@ -62,7 +62,7 @@ def compose(name: str) -> Sweep:
     """Raises Hydra's errors and ConfigError."""
     tree, composed = compose_experiment(name)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
-    return Sweep(runs.plan(((job.values, job.choices) for job in composed), composed[0].swept), files)
+    return Sweep(runs.plan_jobs(composed), files)
 
 
 def recall(folder: Path) -> dict[str, Memory]:

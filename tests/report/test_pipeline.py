@@ -150,6 +150,13 @@ def test_a_changed_file_behind_a_users_own_data_is_seen(data, workplace):
     assert "6 of 6 runs are missing; 6 of another" in command("shallowexp-report", "brand_new", cwd=workplace).stdout
 
 
+def test_a_report_expects_the_runs_that_the_command_trains(workplace):
+    add_experiment(workplace, sweep=f"{YAML}objective: {{seeds: 2}}\n")
+    done = command("shallowexp", "-m", "+experiment=brand_new", "dry_run=true", cwd=workplace)
+    assert done.stdout.startswith("8 runs"), done.stderr
+    assert len(plans.compose("brand_new").runs) == 8
+
+
 def test_what_was_composed_asked_and_parsed_is_so_once(workplace, monkeypatch):
     add_experiment(workplace)
     calls = Counter()
