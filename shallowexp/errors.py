@@ -1,13 +1,17 @@
 """Errors that the user can fix, each shown as one message, and a word that most of them need: nothing here is a bug."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Ends a command with its message and `status`, without a traceback."""
+    """Ends a command with its message, `shown`, and `status`, without a traceback."""
 
     status = 1
+
+    def __init__(self, message: str):
+        super().__init__(shown(message))
 
 
 class ConfigError(UserError):
@@ -45,6 +49,12 @@ class Interrupted(UserError):
     def __init__(self, done: object, signal: int):
         super().__init__(f"stopped: {done}. The same command resumes it")
         self.status = 128 + signal
+
+
+def shown(text: str) -> str:
+    """As a terminal may show it: without control characters, which it would obey, and without the passwords of addresses."""
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGTERM, signal
+from sysconfig import get_path
 from tempfile import TemporaryFile
 from types import FrameType
 from urllib.parse import quote
@@ -75,7 +76,11 @@ def _server(uri: str, port: int) -> Iterator[str]:
     """`mlflow server` in a process group of its own, from when it answers; it ends with this block."""
     words = ["server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # where MLflow looks for uvicorn
-    env = os.environ | {"PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    ours = {
+        "PYTHONSAFEPATH": "1",
+        "UVICORN_APP_DIR": get_path("purelib"),
+    }  # nothing that lies in the folder is imported
+    env = os.environ | {"PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | ours
     with TemporaryFile() as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *words], env=env, stdout=log, stderr=log, start_new_session=True

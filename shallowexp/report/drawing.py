@@ -28,15 +28,24 @@ def drawing(folder: Path, name: str) -> Drawing | None:
     path = folder / f"{name}.svg"
     if not path.is_file() or path.stat().st_size > LARGEST:
         return None
-    root = ElementTree.parse(path).getroot()
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError:  # of a name with a control character
+        return None
     names = [found for element in root.iter() if (found := element.get("id", "")).startswith(CURVE)]
     if not names:
         return None
-    numbers = pd.read_csv(folder / f"{name}.csv", dtype={"curve": str, "panel": str})
+    read: dict[str, Any] = {"dtype": {"curve": str, "panel": str}, "keep_default_na": False, "na_values": [""]}
+    numbers = pd.read_csv(folder / f"{name}.csv", **read)
     order = {label: i for i, label in enumerate(numbers["curve"].dropna().unique())}  # the legend's
-    names.sort(key=lambda found: order[found.split("|", 3)[3]])
+    names = [found for found in names if _label(found) in order]  # a curve of runs that all diverged has no point
+    names.sort(key=lambda found: order[_label(found)])
     stem = re.sub(r"\W", "-", name)
     return Drawing(_inside(root, stem), [_curve(curve, stem, numbers) for curve in names])
+
+
+def _label(name: str) -> str:
+    return name.split("|", 3)[3]
 
 
 def _inside(root: ElementTree.Element, stem: str) -> Markup:

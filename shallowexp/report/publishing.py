@@ -43,7 +43,7 @@ def _in_mlflow(entry: Entry, run_id: str, store: Store) -> None:
 
 def _findings(entry: Entry) -> str:
     """Markdown: a line for each atom, for MLflow's page of the sweep; what it amounts to follows from all of a statement's."""
-    lines = [f"- {atom.text}: {page.interval(atom) or atom.outcome()}" for atom in entry.atoms]
+    lines = ["- " + pages.plain(f"{atom.text}: {page.interval(atom) or atom.outcome()}") for atom in entry.atoms]
     return "\n".join(lines)
 
 

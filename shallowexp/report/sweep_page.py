@@ -1,5 +1,6 @@
 """A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
@@ -55,7 +56,7 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
             f"--log: {', '.join(whole)} is an experiment, name one of its sweeps (shallowexp-runs lists them)"
         )
     runs = runs.once()
-    folder = output or Path("report") / "-".join(["sweep", *(sweep.name for sweep in found)])
+    folder = output or Path("report") / _file("-".join(["sweep", *(sweep.name for sweep in found)]))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +95,7 @@ def draw(runs: Runs) -> Iterator[Figure]:
         asked.append((f"final-{most}", f"The last loss of each run, by {most}", Choice(x=most)))
     for name, title in MEASURED.items():
         if name in runs.table and runs.table[name].round(3).nunique() > 1:
-            asked.append((name.replace("/", "-"), title, Choice(y=name)))
+            asked.append((name, title, Choice(y=name)))
     for name, title, choice in asked:
         yield _attempt(name, title, partial(_fitting, runs, choice, cells))
     planes = _attempt(
@@ -107,11 +108,16 @@ def draw(runs: Runs) -> Iterator[Figure]:
 def _attempt(name: str, title: str, drawn: Callable[[], Page | None]) -> Figure:
     """The figure, or in its place what went wrong: the page has the others."""
     try:
-        return Figure(name, title, drawn())
+        return Figure(_file(name), title, drawn())
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
         say(f"{name}: {fault}", "red")
-        return Figure(name, title, None, fault)
+        return Figure(_file(name), title, None, fault)
+
+
+def _file(name: str) -> str:
+    """As one part of a path: experiments and parameters may have any name."""
+    return name.replace("/", "-")
 
 
 def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:
@@ -194,5 +200,5 @@ def _words(table: pd.DataFrame) -> Mapping[str, object]:
 def _link(run_id: str, found: Sequence[TrackedSweep]) -> str:
     """The run's page in MLflow, in its model-training mode."""
     server = environ.get("MLFLOW_TRACKING_URI", "")
-    server = server.rstrip("/") if server.startswith("http") else SERVER
+    server = re.sub("//[^/]*@", "//", server.rstrip("/")) if server.startswith("http") else SERVER  # nobody's password
     return f"{server}/#/experiments/{found[0].experiment_id}/runs/{run_id}?workflowType=machine_learning"

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shallowexp.claims.statement import CHAPTER, CONDITION, INCONCLUSIVE, OTHER_REASON, RIGHT, WRONG, Judgement
+from shallowexp.errors import shown
 
 COLORS = {RIGHT: "green", OTHER_REASON: "blue", CONDITION: "yellow", WRONG: "red", INCONCLUSIVE: "dim"}
 console = Console(soft_wrap=True, highlight=False)
@@ -14,7 +15,12 @@ console = Console(soft_wrap=True, highlight=False)
 
 def say(text: str, style: str = "") -> None:
     """A line, as it stands."""
-    console.print(escape(text), style=style)
+    console.print(words(text), style=style)
+
+
+def words(text: str) -> str:
+    """Text of any origin, for Rich."""
+    return escape(shown(text))
 
 
 def show(judged: Sequence[Judgement]) -> None:

@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from rich.markup import escape
 from rich.table import Column, Table
 
 from shallowexp.errors import UserError
-from shallowexp.report.terminal import console, say
+from shallowexp.report.terminal import console, say, words
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep
@@ -24,7 +23,7 @@ def show() -> None:
         best = sweeps.lowest_loss(store, sweep)
         told = "" if best is None else f"{best:.4g}"
         table.add_row(
-            sweep.name, escape(sweep.experiment), sweep.status, _counts(sweep), told, _age(sweep), escape(sweep.command)
+            sweep.name, words(sweep.experiment), sweep.status, _counts(sweep), told, _age(sweep), words(sweep.command)
         )
     if not found:
         return say(f"no sweeps in {store.uri}: launch one with shallowexp -m")

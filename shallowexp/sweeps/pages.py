@@ -7,10 +7,13 @@ import csv
 import io
 import json
 import math
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from html import escape
 from importlib.metadata import version
+from textwrap import indent
 from typing import Any
 from zlib import compress
 
@@ -52,6 +55,7 @@ def experiment_tags(name: str) -> dict[str, str]:
 
 def _claim_note(claim: Claim) -> str:
     own = claim.docstring.replace(claim.docstring.split("\n\n")[0], f"**{claim.sentence}**", 1)
+    own = escape(own, quote=False)  # MLflow's pages drop what looks like a tag, words and all
     return f"""{own}
 
 **How to read it.** A run is one network; runs that differ only in their seed form a cell. The saved view *{_title(claim.name)}*
@@ -82,7 +86,7 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
     place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={OVERVIEW}&compareRunsMode=CHART&workflowType=machine_learning"
     link = f"[Charts of its cells]({place}) · " if saved_views() else ""
-    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n    {command()}"
+    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n{indent(command(), '    ')}"
 
 
 def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Container[str]) -> str:
@@ -129,7 +133,13 @@ def seen(parent: str) -> str:
     return f"see it: shallowexp-report --sweep {parent[:8]}, or in MLflow: shallowexp-ui {parent[:8]}"
 
 
+def plain(text: str) -> str:
+    """Words that MLflow's pages show as they are: neither Markdown nor HTML, nor the border of a table's cell."""
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", escape(text, quote=False))
+
+
 def _listed(values: Sequence[str]) -> str:
+    values = [*map(plain, values)]
     if len(values) <= LISTED:
         return ", ".join(values)
     return f"{', '.join(values[: LISTED - 2])}, … {values[-1]} ({len(values)} values)"

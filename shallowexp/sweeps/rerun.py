@@ -7,7 +7,7 @@ from shallowexp import provenance
 from shallowexp.config.composition import compose_run
 from shallowexp.config.fingerprint import beneath
 from shallowexp.config.runs import Run, to_run
-from shallowexp.errors import RunsFailed, UserError
+from shallowexp.errors import RunsFailed, UserError, shown
 from shallowexp.sweeps.batches import train_batch
 from shallowexp.tracking.store import Store, Stored
 from shallowexp.training.engines import Failure
@@ -22,7 +22,7 @@ def rerun(run_id: str) -> int:
     _check(run_id, stored)
     planned = to_run(*compose_run(stored.params))
     for line in _warnings(planned, stored.tags):
-        print(line)
+        print(shown(line))
     before, after = ({m: dict(p) for m, p in points.items()} for points in (stored.points, train(planned)))
     changes = [line for metric in sorted(before | after) for line in _changes(metric, before, after)]
     print(f"{planned.name}: {len(before)} metrics, {sum(map(len, before.values()))} values")

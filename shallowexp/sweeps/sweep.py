@@ -18,7 +18,7 @@ import pandas as pd
 from shallowexp import provenance
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run
-from shallowexp.errors import Interrupted, RunsFailed, TrackingError
+from shallowexp.errors import Interrupted, RunsFailed, TrackingError, shown
 from shallowexp.models.models import Best, log_models
 from shallowexp.pool.pool import Pool, opened
 from shallowexp.sweeps import pages
@@ -264,7 +264,7 @@ class ExperimentTracker:
         yield left
 
     def __str__(self) -> str:
-        return f"experiment {self.experiment} in {self.store.uri}"
+        return shown(f"experiment {self.experiment} in {self.store.uri}")
 
 
 def _line(row: pd.Series) -> str:

@@ -53,7 +53,7 @@ def explained(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         text = f"{getattr(error, 'error_code', '')} {_reason(error)}"
         advice = next(words for pattern, words in ADVICE if re.search(pattern, text))
-        raise TrackingError(_without_password(f"MLflow store {uri}: {_reason(error)}\n{advice}")) from error
+        raise TrackingError(f"MLflow store {uri}: {_reason(error)}\n{advice}") from error
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def explained_artifacts(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise TrackingError(_without_password(f"MLflow artifact store {uri}: {_reason(error)}\n{ARTIFACTS}")) from error
+        raise TrackingError(f"MLflow artifact store {uri}: {_reason(error)}\n{ARTIFACTS}") from error
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def explained_damage(file: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{type(error).__name__}: {_reason(error)}"
         advice = "Bring that file back, or train its run again with fresh=true."
-        raise RunDamaged(_without_password(f"{file} cannot be read: {reason}\n{advice}")) from error
+        raise RunDamaged(f"{file} cannot be read: {reason}\n{advice}") from error
 
 
 class HasUri(Protocol):
@@ -100,7 +100,3 @@ def tracked(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
 def _reason(error: Exception) -> str:
     """What an error says, without SQLAlchemy's statement and links."""
     return re.split(r"\n\[SQL|\n*\(Background on", str(error))[0].strip()
-
-
-def _without_password(message: str) -> str:
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", message)

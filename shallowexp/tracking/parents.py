@@ -5,15 +5,12 @@ that is still running from one whose process died, and resume the latter. It nam
 other sweeps beside it leave them to it.
 """
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -24,7 +21,8 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import delete_artifacts, load_arrays, put_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import tracked
-from shallowexp.tracking.records import FINGERPRINT, Backend, owner_of, system_tags, user
+from shallowexp.tracking.places import locked
+from shallowexp.tracking.records import FINGERPRINT, Backend, owner_of, system_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +72,7 @@ class Sweep:
         are RUNNING in the experiment are closed as KILLED, artifacts without a run removed. Raises Busy if another process of
         this host is at this very sweep, and TrackingError if this process or one of another host is.
         """
-        with _one_at_a_time():
+        with locked():
             query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
             parents = list(search(client, experiment_id, query))
             same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
@@ -155,17 +153,9 @@ class Sweep:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """This user's sweeps on this host are opened, and runs alone written, one after the other: of two alike the second sees the first."""
-    with open(Path(gettempdir()) / f"shallowexp-{user()}.lock", "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def alone(client: "MlflowClient", backend: Backend, experiment: "Experiment", fingerprints: set[str]) -> Iterator[None]:
     """For writing runs without a sweep: one process at a time, once what killed ones left of these runs is tidied."""
-    with _one_at_a_time():
+    with locked():
         _kill_runs(client, experiment.experiment_id, fingerprints)
         backend.remove_orphans(experiment, fingerprints)
         yield

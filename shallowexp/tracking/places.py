@@ -1,13 +1,16 @@
 """Where MLflow's default store and its artifacts are, and what a SQLite store holds, without MLflow, whose import takes a second."""
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from shallowexp.errors import TrackingError
 from shallowexp.tracking.errors import no_store
 
 SQLITE = "sqlite:///"
@@ -15,6 +18,21 @@ FINISHED = """
     SELECT DISTINCT experiments.name FROM experiments JOIN runs USING (experiment_id) JOIN tags USING (run_uuid)
     WHERE experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'
     AND tags.key = 'shallowexp.fingerprint' ORDER BY experiments.name"""
+
+
+@contextmanager
+def locked(name: str = "") -> Iterator[None]:
+    """One process of this user on this host at a time. Raises TrackingError where another user has put something in the lock's place."""
+    path = Path(gettempdir()) / f"shallowexp-{os.getuid()}{name}.lock"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # a link would lead elsewhere
+    except OSError as error:
+        raise TrackingError(f"{path} cannot be opened: {error.strerror}. Remove it, or set TMPDIR.") from None
+    with open(handle) as file:
+        if os.fstat(handle).st_uid != os.getuid():  # who might hold it for ever
+            raise TrackingError(f"{path} is another user's. Let it be removed, or set TMPDIR.")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def default_uri() -> str:

@@ -7,12 +7,12 @@ the client's, under MLflow 3.14 to 3.18. A table that a later client writes besi
 """
 
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ import pandas as pd
 from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import delete_artifacts, local_names, put_artifacts
 from shallowexp.tracking.client import CHUNK
+from shallowexp.tracking.places import locked
 from shallowexp.tracking.records import (
     CONTEXT,
     FINGERPRINT,
@@ -31,7 +32,6 @@ from shallowexp.tracking.records import (
     Frames,
     Record,
     owner_of,
-    user,
 )
 
 if TYPE_CHECKING:
@@ -133,13 +133,12 @@ def create_tables(uri: str) -> None:
 def _create_file(url: "URL") -> None:
     """A SQLite store is made beside its place and moved there whole: an interruption leaves none rather than half of one."""
     from mlflow.store.db import utils
-    from mlflow.utils.file_utils import ExclusiveFileLock
 
     path = Path(url.database or "")
     if _holds_something(path) or str(path).startswith("file:"):
         return
     lock = sha256(str(path.absolute()).encode()).hexdigest()[:16]
-    with ExclusiveFileLock(f"{gettempdir()}/shallowexp-{user()}-{lock}.lock"):
+    with locked(f"-{lock}"):
         new = path.with_name(f".{path.name}.new")
         for left in (new, Path(f"{new}-journal")):  # of a command that was killed: a living one has the lock
             left.unlink(missing_ok=True)
@@ -215,7 +214,8 @@ class SqlBackend:
         from sqlalchemy import select
 
         begins = {owner[:OWN] for owner in owners}
-        left = [name for name in local_names(experiment.artifact_location) if name[:OWN] in begins]
+        left = [name for name in local_names(experiment.artifact_location)
+                if name[:OWN] in begins and re.fullmatch("[0-9a-f]{32}", name)]  # fmt: skip
         with self._store.ManagedSessionMaker() as session:
             for i in range(0, len(left), CHUNK):
                 names = left[i : i + CHUNK]

@@ -144,16 +144,17 @@ def ended_children(store: Store, sweep: TrackedSweep) -> list["Run"]:
 def delete(store: Store, sweep: TrackedSweep) -> None:
     """Delete the sweep's own runs, then the sweep, each with its artifacts; the database keeps their rows, marked.
 
-    Raises TrackingError where a process may be at it.
+    Raises TrackingError where a process may be at it, and for artifacts that are in no run's folder.
     """
     runs = ended_children(store, sweep)
+    places = {run.info.run_id: run.info.artifact_uri for run in runs} | {sweep.run_id: sweep.artifact_uri}
+    for run_id, artifact_uri in places.items():
+        if not artifact_uri.endswith(f"/{run_id}/artifacts") or not re.fullmatch("[0-9a-f]{32}", run_id):
+            raise TrackingError(f"run {run_id} says that its artifacts are {artifact_uri}: nothing was deleted")
     with explained(store.uri):
         experiment = store.client.get_experiment(sweep.experiment_id)
         store.sweep(sweep.run_id).backend.remove_orphans(experiment, {sweep.run_id})
-        for run_id, artifact_uri in [
-            *((run.info.run_id, run.info.artifact_uri) for run in runs),
-            (sweep.run_id, sweep.artifact_uri),
-        ]:
+        for run_id, artifact_uri in places.items():
             store.client.delete_run(run_id)
             delete_artifacts(artifact_uri, store.uri)
 

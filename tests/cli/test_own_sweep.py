@@ -1,6 +1,9 @@
 """An own sweep to its end: its best cell, its page, its figures; nothing is trained again."""
 
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -14,8 +17,6 @@ SWEEP = ("activation=tanh,relu", "init.scale=0.01,1,100", "seed=0,1", "train.ste
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, empty_store):
-    import shutil
-
     folder = tmp_path_factory.mktemp("own")
     shutil.copy(empty_store, folder)
     return folder
@@ -130,3 +131,31 @@ def test_hostile_names_are_text(folder, swept, tmp_path):
     assert made.returncode == 0, made.stderr
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)" in page and "<script>alert" not in page
+
+
+def test_names_from_a_store_lead_nowhere_and_command_no_terminal(swept, folder, tmp_path):
+    """A database may be anyone's: an experiment whose name is a path, values with control characters."""
+    inside, name = tmp_path / "a" / "b", "../../../evil"
+    shutil.copytree(folder, inside, ignore=shutil.ignore_patterns("report", "talk"))
+    with closing(sqlite3.connect(inside / "mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET name = ? WHERE experiment_id = 1", [name])
+        database.execute("UPDATE tags SET value = '\x1b[31mred' WHERE key = 'shallowexp.command'")
+        database.execute("UPDATE params SET value = value || '\x1b|\r' WHERE key IN ('activation', 'init')")
+        database.execute("INSERT INTO params SELECT run_uuid, 'a/../../x', value FROM params WHERE key = 'seed'")
+    made = command("shallowexp-report", "--sweep", name, cwd=inside)
+    assert made.returncode == 0, made.stderr
+    assert {*tmp_path.iterdir(), *(tmp_path / "a").iterdir()} == {tmp_path / "a", inside}
+    page = inside / "report" / "sweep-..-..-..-evil"
+    assert {path.parent for path in (inside / "report").rglob("*.*") if path.is_file()} == {page}
+    assert "could not be drawn" not in (page / "index.html").read_text(encoding="utf-8")
+    listed = command("shallowexp-runs", cwd=inside).stdout
+    assert "\x1b" not in listed and "\ufffd[31mred" in listed
+
+
+def test_a_page_of_runs_that_all_diverged_says_so(workplace):
+    every = ("data=diabetes", "train.learning_rate=1e6,1e7,1e8", "seed=1,2", "train.steps=50", "train.engine=numpy")
+    assert command("shallowexp", "-m", *every, cwd=workplace).returncode == 0
+    made = command("shallowexp-report", "--sweep", "latest", "--output", "page", cwd=workplace)
+    assert made.returncode == 0, made.stderr
+    page = (workplace / "page" / "index.html").read_text(encoding="utf-8")
+    assert "The last loss against train.learning_rate" in page and "could not be drawn" not in page

@@ -3,7 +3,9 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -60,6 +62,23 @@ def test_a_sweep_that_lost_a_reused_run_with_another_shows_those_that_are_left(t
     assert command("shallowexp-report", "--sweep", "latest", cwd=twice).returncode == 0
 
 
+@pytest.mark.parametrize("name", ["Documents", "00" * 16], ids=["of no run", "of another run"])
+def test_only_the_folder_of_a_run_is_deleted(twice, name):
+    """Whatever a database, which may be anyone's, says of where artifacts are."""
+    newest, _ = sweeps.sweeps(Store.open())
+    mine = twice / name / "artifacts" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    with closing(sqlite3.connect(twice / "mlflow.db")) as database, database:
+        database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", [str(mine.parent), newest.run_id])
+        if name == "Documents":
+            for table in ("runs", "tags"):
+                database.execute(f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", [name, newest.run_id])
+    refused = command("shallowexp-runs", "delete", "latest", "--yes", cwd=twice)
+    assert refused.returncode == 1 and f"artifacts are {mine.parent}: nothing was deleted" in refused.stderr
+    assert mine.exists() and seeds(twice) == ["1", "2", "3"]
+
+
 def test_a_running_sweep_is_deleted_only_where_it_was_left_behind(twice):
     store = Store.open()
     sweep, oldest = sweeps.sweeps(store)
@@ -107,6 +126,8 @@ def test_a_store_without_sweeps_says_so(workplace):
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_server_is_of_this_machine_alone_and_ends_with_its_command(twice, end):
+    for name in ("mlflow", "uvicorn"):
+        (twice / f"{name}.py").write_text("open('ran', 'w')")
     with start("shallowexp-ui", "--no-browser", cwd=twice, stdout=subprocess.PIPE) as ui:
         address = ui.stdout.readline().strip()
         try:
@@ -116,6 +137,7 @@ def test_the_server_is_of_this_machine_alone_and_ends_with_its_command(twice, en
         finally:
             os.kill(ui.pid, end)
         assert ui.wait(PATIENCE) == 0
+    assert not (twice / "ran").exists()  # what lies in the folder stands for nothing of the server's
     with pytest.raises(OSError, match="refused"):
         urlopen(url, timeout=PATIENCE)
 

@@ -5,6 +5,7 @@ from base64 import b64decode
 from zlib import decompress
 
 import mlflow
+import pandas as pd
 import pytest
 
 from shallowexp.claims.palette import STYLES, color
@@ -20,13 +21,33 @@ SWEEP = ("-m", "+experiment=symmetry", "seed=100,101", "hidden_size=1,8", "train
 
 RATES = ",".join(str(2**n) for n in range(-10, 11))
 GRID = ("-m", "name=grid", "init.scale=0.1,1,10", f"train.learning_rate={RATES}", "seed=1,2", "train.steps=10")
+BAD = "<img src=x onerror=bad=1><script>bad=2</script>"
+HOSTILE = f"""A {BAD} claim.
+
+Section: 6.2
+
+Where x <b and <style>body {{display: none}}</style> words.
+"""
+TARGETS = f"{BAD}|t", "[link](javascript:bad=3) *u* _v_ a_b `c` ~~d~~ &lt; &"
+TABLE = (
+    "-m",
+    "name=hostile",
+    "data=csv",
+    "data.path=points.csv",
+    "data.target='{}','{}'".format(*TARGETS),
+    "train.steps=10",
+)
 
 
 @pytest.fixture(scope="module")
 def place(server):
-    """The server's store, with a sweep of symmetry, its figure, and a sweep with runs that diverge."""
+    """The server's store, with a sweep of symmetry, its figure, and sweeps with runs that diverge and with hostile names."""
     diverging = ("shallowexp", "-m", "data=diabetes", "train.learning_rate=0.1,1e6", "train.steps=100")
-    for words in (("shallowexp", *SWEEP), diverging, ("shallowexp", *GRID), ("shallowexp-report", "symmetry")):
+    (server.folder / "experiments").mkdir()
+    (server.folder / "experiments" / "hostile.py").write_text(f'"""{HOSTILE}"""')
+    pd.DataFrame({target: [0, 1] * 10 for target in TARGETS}).to_csv(server.folder / "points.csv", index=False)
+    sweeps = (("shallowexp", *words) for words in (SWEEP, GRID, TABLE))
+    for words in (*sweeps, diverging, ("shallowexp-report", "symmetry")):
         done = command(*words, cwd=server.folder)
         assert done.returncode == 0, done.stderr
     return server.folder
@@ -88,6 +109,18 @@ def test_a_sweeps_page_shows_description_and_figure(browser, client):
     browser.click("Show more")
     browser.wait_for_text("random weights gain over equal ones", "What was swept", "1, 8", "About this run")
     browser.wait("[...document.images].some(i => i.src.includes('symmetry-small.png') && i.naturalWidth == 720)")
+
+
+@in_browser
+def test_hostile_names_are_text(browser, client):
+    experiment, (sweep,) = search(client, "hostile", "tags.`shallowexp.digest` LIKE '%'")
+    browser.open(f"experiments/{experiment}/runs")
+    browser.wait_for_text(f"A {BAD} claim.", "Where x <b and <style>body {display: none}</style> words.")
+    browser.open(f"experiments/{experiment}/runs/{sweep.info.run_id}")
+    browser.click("Show more")
+    browser.wait_for_text(", ".join(TARGETS))
+    assert browser.driver.execute_script("return window.bad") is None
+    assert not browser.driver.find_elements("css selector", "[onerror], a[href^=javascript]")
 
 
 @in_browser
