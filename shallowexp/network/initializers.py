@@ -6,6 +6,7 @@ W2 (n_y, n_h), b2 (n_y, 1) in float64. Random ones draw from `numpy.random.Rando
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,14 @@ class Initializer:
 
     def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         raise NotImplementedError
+
+
+@lru_cache(maxsize=2)
+def normals(seed: int, count: int) -> np.ndarray:
+    """The first normal numbers of a seed's stream: of networks that differ in scale alone they are drawn once."""
+    drawn: np.ndarray = np.random.RandomState(seed).randn(count)
+    drawn.flags.writeable = False
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,10 @@ class Random(Initializer):
 
     def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
         output_scale = self.scale if self.output_scale is None else self.output_scale
-        draw = np.random.RandomState(seed).randn
-        W1 = draw(n_h, n_x) * self.scale
-        W2 = draw(n_y, n_h) * output_scale
-        b1 = draw(n_h, 1) * self.bias if self.bias else np.zeros((n_h, 1))
+        drawn, of_W1, weights = normals(seed, n_h * (n_x + n_y + 1)), n_h * n_x, n_h * (n_x + n_y)
+        W1 = drawn[:of_W1].reshape(n_h, n_x) * self.scale
+        W2 = drawn[of_W1:weights].reshape(n_y, n_h) * output_scale
+        b1 = drawn[weights:].reshape(n_h, 1) * self.bias if self.bias else np.zeros((n_h, 1))
         return Parameters(W1, b1, W2, np.zeros((n_y, 1)))
 
 
@@ -136,7 +145,7 @@ class Duplicate(Initializer):
 
     def _jitter(self, W1: np.ndarray, W2: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What is added to repeating units, 0 for the first `unique`, from where Random's draws end."""
-        draw = np.random.RandomState(seed).randn
-        draw(W1.size + W2.size)
+        size = W1.size + W2.size
+        drawn = normals(seed, 2 * size)[size:]
         noise = np.where(np.arange(len(W1)) < self.unique, 0.0, self.noise)
-        return draw(*W1.shape) * noise[:, None], draw(*W2.shape) * noise
+        return drawn[: W1.size].reshape(W1.shape) * noise[:, None], drawn[W1.size :].reshape(W2.shape) * noise

@@ -77,21 +77,20 @@ def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Fail
 
     `threads` bounds the compiled kernel's threads (None: all cores).
     """
-    results = {job: _attempt(train_one, job) for job in jobs if job.engine in PRODUCTS}
-    compiled = [job for job in jobs if job.engine == "compiled"]
+    results = {i: _attempt(train_one, job) for i, job in enumerate(jobs) if job.engine in PRODUCTS}
+    compiled = [i for i in range(len(jobs)) if i not in results]
     if compiled:
-        results |= _train_compiled(compiled, threads)
-    return [results[job] for job in jobs]
+        results |= zip(compiled, _train_compiled([jobs[i] for i in compiled], threads), strict=True)
+    return [results[i] for i in range(len(jobs))]
 
 
-def _train_compiled(jobs: Sequence[Job], threads: int | None) -> dict[Job, Result | Failure]:
+def _train_compiled(jobs: Sequence[Job], threads: int | None) -> list[Result | Failure]:
     """All in one call of the kernel; the jobs that cannot even start are failures and stay out of it."""
     from shallowexp.training import kernel
 
-    checked = {job: _attempt(Job.initial, job) for job in jobs}
-    failures: dict[Job, Result | Failure] = {job: f for job, f in checked.items() if isinstance(f, Failure)}
-    ready = [job for job in jobs if job not in failures]
-    return failures | dict(zip(ready, kernel.train_batch(ready, threads), strict=True))
+    drawn = [(job, _attempt(Job.parameters, job)) for job in jobs]
+    trained = iter(kernel.train_batch([(job, start) for job, start in drawn if isinstance(start, Parameters)], threads))
+    return [start if isinstance(start, Failure) else next(trained) for _, start in drawn]
 
 
 def _attempt(function: Callable[[Job], T], job: Job) -> T | Failure:

@@ -32,9 +32,15 @@ class Job:
     batch_size: int | None = None  # samples that a step sees; None: all
 
     def initial(self) -> tuple[Dataset, Parameters]:
-        """The data and the initial parameters in the job's dtype.
+        """The data and the initial parameters in the job's dtype. Raises what `parameters` does."""
+        data = self.data.load()
+        X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
+        return Dataset(X, Y, X_test, Y_test, data.task), self.parameters()
 
-        Raises what drawing them raises, and ValueError for initial parameters of another shape or kind.
+    def parameters(self) -> Parameters:
+        """The initial ones, in the job's dtype.
+
+        Raises what drawing them or the data raises, and ValueError for initial parameters of another shape or kind.
         """
         data = self.data.load()
         n_x, n_h, n_y = len(data.X), self.hidden_size, len(data.Y)
@@ -46,8 +52,7 @@ class Job:
                 raise ValueError(
                     f"{type(self.init).__name__} gives {name} as {given}; expected real numbers of shape {shape}"
                 )
-        X, Y, X_test, Y_test = (np.ascontiguousarray(a, dtype=self.dtype) for a in data[:4])
-        return Dataset(X, Y, X_test, Y_test, data.task), Parameters(*(p.astype(self.dtype) for p in parameters))
+        return Parameters(*(p.astype(self.dtype) for p in parameters))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """network/passes.py compiled, for many networks at once.
 
-Each network is trained in one call that holds no Python lock (kernel_descent.py); a pool of threads takes the networks
-one by one, the most work first. No result depends on its neighbours, because no network knows that it has any. Samples
-are cut into blocks, padded with zeros to one width, so that a block's rows of Z1 and A1 stay in the second-level cache.
+Networks that differ in initial weights and learning rates alone are trained one after the other, in calls that hold no
+Python lock (kernel_descent.py); a pool of threads takes these calls, the most work first. No result depends on its neighbours,
+because no network knows that it has any. Samples are cut into blocks, padded with zeros to one width, so that a block's
+rows of Z1 and A1 stay in the second-level cache.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import cache
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -47,6 +49,10 @@ OPTIMIZERS: dict[type[optimizers.Optimizer], int] = {
 }
 ORDERS = 100_000  # samples in the orders that are drawn at once
 BLOCK_BYTES = 512 * 1024  # what a block's rows may take, of the second-level cache
+TOGETHER = 64  # networks that one call trains at the most
+CALLS = 8  # for each thread, at least, where there are so many networks
+SHARED = [field.name for field in fields(Job) if field.name not in ("init", "seed", "learning_rate")]
+Start = tuple[Job, Parameters]  # a network to train, and its initial weights
 LANES = 32  # widths are multiples of this: pairs of whole vectors in either dtype
 
 
@@ -56,23 +62,42 @@ def supports(job: Job) -> bool:
     return known and type(job.optimizer) in OPTIMIZERS
 
 
-def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result]:
+def train_batch(starts: Sequence[Start], threads: int | None = None) -> list[Result]:
     """The results of `engines.train_one` for jobs that the kernel supports, on `threads` threads (None: all cores)."""
-    samples, stop = cache(_samples), np.zeros(1, np.bool_)  # jobs share their data
-    order = sorted(range(len(jobs)), key=lambda i: -_work(jobs[i]))
+    threads, samples, stop = (
+        threads or os.cpu_count() or 1,
+        cache(_samples),
+        np.zeros(1, np.bool_),
+    )  # jobs share their data
+    parts = _parts([job for job, _ in starts], threads)
     results: dict[int, Result] = {}
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            results |= zip(order, pool.map(lambda i: _train(jobs[i], samples, stop), order), strict=True)
+            trained = pool.map(lambda part: _train([starts[i] for i in part], samples, stop), parts)
+            for part, found in zip(parts, trained, strict=True):
+                results |= zip(part, found, strict=True)
         except BaseException:  # Ctrl-C above all: the threads would go on to the last step
             stop[0] = True
             raise
-    return [results[i] for i in range(len(jobs))]
+    return [results[i] for i in range(len(starts))]
+
+
+def _parts(jobs: Sequence[Job], threads: int) -> list[range]:
+    """Which neighbours one call trains, the most work first; no call so long that other threads would wait for it at the end."""
+    alike = [[*found] for _, found in groupby(range(len(jobs)), lambda i: [vars(jobs[i])[name] for name in SHARED])]
+    groups = [(range(found[0], found[-1] + 1), _work(jobs[found[0]])) for found in alike]
+    share = sum(len(group) * work for group, work in groups) / (threads * CALLS)
+    parts = []
+    for group, work in groups:
+        own_order = jobs[group[0]].batch_size is not None  # of samples, for each seed
+        size = 1 if own_order else max(1, min(int(share / work), TOGETHER))
+        parts += [(work, group[first : first + size]) for first in range(0, len(group), size)]
+    return [part for _, part in sorted(parts, key=lambda part: -part[0] * len(part[1]))]
 
 
 def _work(job: Job) -> float:
     n_x, m = job.data.load().X.shape
-    return job.steps * (job.batch_size or m) * job.hidden_size * (n_x + 10)
+    return (1 + job.steps) * (job.batch_size or m) * job.hidden_size * (n_x + 10)
 
 
 def _samples(data: Data, test: bool, dtype: str, width: int) -> Samples:
@@ -133,7 +158,6 @@ def _spec(job: Job, task: str) -> KernelSpec:
         output_piece_slopes=(dtype(output_piece_slopes[0]), dtype(output_piece_slopes[1])),
         entropy=entropy,
         task=TASKS[task],
-        learning_rate=dtype(job.learning_rate),
         optimizer=OPTIMIZERS[type(by)],
         decays=(getattr(by, "beta1", getattr(by, "beta", 0.0)), getattr(by, "beta2", 0.0)),
         epsilon=getattr(by, "epsilon", 0.0),
@@ -142,35 +166,42 @@ def _spec(job: Job, task: str) -> KernelSpec:
 
 
 def _workspace(n_h: int, n_y: int, V: np.ndarray, width: int) -> Workspace:
-    rows = 1 + n_h, len(V), V.shape[1], n_y, max(1 + n_h, n_y)
+    units, outputs = V.shape[1:]
+    rows = 1 + n_h, units, outputs, n_y, max(1 + n_h, n_y)
     Z1, A1, Z2, A2, rest = (_zeros((n, width), V.dtype) for n in rows)
     A1[0] = 1
-    return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((n_y, len(V)), V.dtype))
+    return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((n_y, units), V.dtype))
 
 
-def _train(job: Job, samples: Callable[[Data, bool, str, int], Samples], stop: np.ndarray) -> Result:
+def _train(
+    starts: Sequence[Start], samples: Callable[[Data, bool, str, int], Samples], stop: np.ndarray
+) -> list[Result]:
+    """One network after the other; all that the jobs' SHARED fields choose is made once."""
+    job, initial = starts[0][0], [start for _, start in starts]
     loaded = job.data.load()
     n_x, n_h, n_y = len(loaded.X), job.hidden_size, len(loaded.Y)
     width = _width(n_x, n_h, n_y, loaded.X.shape[1], np.dtype(job.dtype).itemsize)
     data = Halves(*(samples(job.data, half, job.dtype, width) for half in (False, True)))
-    initial = Parameters(*(p.astype(job.dtype) for p in job.init(n_x, n_h, n_y, job.seed)))
+    rates = np.array([job.learning_rate for job, _ in starts], job.dtype)
     weights = _packed(initial)
-    first, second = (Weights(*map(np.zeros_like, weights)) for _ in range(2))
+    memory = Weights(*map(np.zeros_like, weights)), Weights(*map(np.zeros_like, weights))
     history, workspace = _history(job, weights), _workspace(n_h, n_y, weights.V, width)
-    spec, batch, kept, diverged_at = _spec(job, loaded.task), _batch(job, data.train, weights, workspace), 0, -1
+    spec, batch = _spec(job, loaded.task), _batch(job, data.train, weights, workspace)
     for span in _spans(job, loaded.X.shape[1]):
-        span = span._replace(kept=kept)
-        kept, diverged_at = descend(spec, data, batch, weights, (first, second), workspace, history, span, stop)
-        if diverged_at >= 0:
-            break
-    metrics, path = history.metrics[:kept], _unpacked(history.path, kept, n_x, n_h, n_y)
-    metrics[np.isinf(metrics)] = np.nan
+        descend(spec, rates, data, batch, weights, memory, workspace, history, span, stop)
+    history.metrics[np.isinf(history.metrics)] = np.nan
+    path = _unpacked(history.path, n_x, n_h, n_y)
+    return [_result(job, history, path, start, i) for i, start in enumerate(initial)]
+
+
+def _result(job: Job, history: History, path: Parameters, initial: Parameters, i: int) -> Result:
+    kept, diverged_at = int(history.kept[i]), int(history.diverged[i])
     return Result(
         history.steps[:kept],
-        metrics,
+        history.metrics[i, :kept],
         None if diverged_at < 0 else diverged_at,
-        path if job.weights and kept else None,
-        Parameters(*(p[-1] for p in path)) if kept else initial,
+        Parameters(*(p[i, :kept] for p in path)) if job.weights and kept else None,
+        Parameters(*(p[i, kept - 1 if job.weights else 0] for p in path)) if kept else initial,
     )
 
 
@@ -187,31 +218,35 @@ def _batch(job: Job, train: Samples, weights: Weights, workspace: Workspace) -> 
 def _spans(job: Job, m: int) -> Iterator[Span]:
     """All steps at once; with minibatches as many epochs at once as their orders may take."""
     if job.batch_size is None:
-        yield Span(0, job.steps, 0, np.empty((0, 0), np.int64))
+        yield Span(0, job.steps, np.empty((0, 0), np.int64))
         return
     drawn, epoch = optimizers.epochs(m, job.seed), -(-m // job.batch_size)  # in steps
     length = epoch * max(1, ORDERS // m)
     for first in range(0, job.steps + 1, length):
         last = min(first + length - 1, job.steps)
-        yield Span(first, last, 0, np.array([*islice(drawn, 1 + (last - first) // epoch)], np.int64))
+        yield Span(first, last, np.array([*islice(drawn, 1 + (last - first) // epoch)], np.int64))
 
 
 def _history(job: Job, weights: Weights) -> History:
-    steps = np.array(job.log_steps, np.int64)
+    steps, n = np.array(job.log_steps, np.int64), len(weights.W1)
     length = len(steps) if job.weights else 1
-    path = Weights(*(np.zeros((length, *a.shape), a.dtype) for a in weights))
-    return History(steps, np.full((len(steps), len(METRICS)), np.nan), path)
+    path = Weights(*(np.zeros((n, length, *a.shape[1:]), a.dtype) for a in weights))
+    metrics = np.full((n, len(steps), len(METRICS)), np.nan)
+    return History(steps, metrics, path, np.zeros(n, np.int64), np.full(n, -1))
 
 
-def _packed(initial: Parameters) -> Weights:
+def _packed(initial: Sequence[Parameters]) -> Weights:
     """The parameters as kernel_descent.py has them: with their biases and with zeros around."""
-    (n_h, n_x), n_y = initial.W1.shape, len(initial.W2)
-    W1 = np.vstack([np.zeros((1, 1 + n_x), initial.W1.dtype), np.hstack([initial.b1, initial.W1])])
-    V = np.hstack([initial.b2, initial.W2]).T
-    return Weights(_padded(W1, 1 + n_h, _columns(n_x)), _padded(V, _columns(n_h), _columns(n_y) - 1))
+    W1, b1, W2, b2 = map(np.stack, zip(*initial, strict=True))
+    (n, n_h, n_x), n_y = W1.shape, W2.shape[1]
+    packed = Weights(
+        _zeros((n, 1 + n_h, _columns(n_x)), W1.dtype), _zeros((n, _columns(n_h), _columns(n_y) - 1), W1.dtype)
+    )
+    packed.W1[:, 1:, :1], packed.W1[:, 1:, 1 : 1 + n_x] = b1, W1
+    packed.V[:, :1, :n_y], packed.V[:, 1 : 1 + n_h, :n_y] = b2.transpose(0, 2, 1), W2.transpose(0, 2, 1)
+    return packed
 
 
-def _unpacked(path: Weights, kept: int, n_x: int, n_h: int, n_y: int) -> Parameters:
-    """The parameters at the first `kept` steps of a path."""
-    W1, V = path.W1[:kept, 1:, : 1 + n_x], path.V[:kept, : 1 + n_h, :n_y].transpose(0, 2, 1)
-    return Parameters(*map(np.ascontiguousarray, (W1[:, :, 1:], W1[:, :, :1], V[:, :, 1:], V[:, :, :1])))
+def _unpacked(path: Weights, n_x: int, n_h: int, n_y: int) -> Parameters:
+    W1, V = path.W1[:, :, 1:, : 1 + n_x], path.V[:, :, : 1 + n_h, :n_y].transpose(0, 1, 3, 2)
+    return Parameters(*map(np.ascontiguousarray, (W1[..., 1:], W1[..., :1], V[..., 1:], V[..., :1])))

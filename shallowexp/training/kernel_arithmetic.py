@@ -55,7 +55,6 @@ class KernelSpec(NamedTuple):
     output_piece_slopes: Slopes
     entropy: bool
     task: int
-    learning_rate: np.floating  # in the job's dtype
     optimizer: int
     decays: tuple[float, float]  # of what the optimizer remembers
     epsilon: float

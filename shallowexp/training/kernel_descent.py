@@ -61,18 +61,20 @@ class Halves(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Parameters, their gradients' sums over samples, or parameters along a path, with its steps as first axis."""
+    """Parameters, or their gradients' sums over samples; of one network, or with networks and steps of a path as first axes."""
 
     W1: np.ndarray  # (1 + n_h, rows of X): a row of 0, then [b1, W1], and columns of 0
     V: np.ndarray  # (rows of A1, rows of Z2): the transpose of [b2, W2], and rows and columns of 0
 
 
 class History(NamedTuple):
-    """What is kept at each logged step; a path of length 1 keeps the last one's parameters."""
+    """What is kept of n networks at each logged step; a path of length 1 keeps the last one's parameters."""
 
     steps: np.ndarray  # (p,)
-    metrics: np.ndarray  # (p, METRICS)
+    metrics: np.ndarray  # (n, p, METRICS)
     path: Weights
+    kept: np.ndarray  # (n,): how many logged steps were kept
+    diverged: np.ndarray  # (n,): the step that diverged, or -1
 
 
 class Workspace(NamedTuple):
@@ -94,18 +96,17 @@ class Batch(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What one call trains: from step `first` to `last`, after `kept` logged ones."""
+    """What one call trains: from step `first` to `last`."""
 
     first: int
     last: int
-    kept: int
     orders: np.ndarray  # (epochs, m): of the samples in each epoch from `first` on; (0, 0) without minibatches
 
 
 Layer = Callable[[Slopes, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 Error = Callable[[Slopes, np.ndarray, np.ndarray, Workspace, Weights], None]
 Memory = tuple[Weights, Weights]  # what an optimizer remembers of both parameters: first, second
-Descent = Callable[[KernelSpec, Halves, Batch, Weights, Memory, Workspace, History, Span, np.ndarray], tuple[int, int]]
+Descent = Callable[[KernelSpec, np.ndarray, Halves, Batch, Weights, Memory, Workspace, History, Span, np.ndarray], None]
 
 
 @compiled
@@ -399,6 +400,7 @@ def _descent(sources: str) -> Descent:
     @njit(cache=True, nogil=True, error_model="numpy", fastmath=SAFE)
     def descend(
         spec: KernelSpec,
+        rates: np.ndarray,
         data: Halves,
         batch: Batch,
         weights: Weights,
@@ -407,45 +409,77 @@ def _descent(sources: str) -> Descent:
         history: History,
         span: Span,
         stop: np.ndarray,
-    ) -> tuple[int, int]:
-        """Descent from `weights`, in their place. Fills the history; returns how many logged steps were kept, and
-        the step that diverged or -1. It ends, with nothing that counts, once another thread sets stop[0]."""
+    ) -> None:
+        """Descent of one network after the other from `weights`, in their place, each with its learning rate.
+
+        Fills the history. It ends, with nothing that counts, once another thread sets stop[0].
+        """
         sources  # noqa: B018
-        sums = Weights(np.zeros_like(weights.W1), np.zeros_like(weights.V))
-        w, v, dw, dv = weights.W1.ravel(), weights.V.ravel(), sums.W1.ravel(), sums.V.ravel()
-        first_w, first_v = memory[0].W1.ravel(), memory[0].V.ravel()
-        second_w, second_v = memory[1].W1.ravel(), memory[1].V.ravel()
-        m, size, kept = data.train.targets.shape[1], spec.batch_size, span.kept
-        in_epoch = (m + size - 1) // size if size else 1  # steps
-        for step in range(span.first, span.last + 1):
-            if stop[0] or not (finite(w) and finite(v)):
-                return kept, step
-            logged = kept < len(history.steps) and step == history.steps[kept]
-            if logged or not size:
-                gradients(spec, data.train, weights, workspace, sums)
-                divide(dw, m)
-                divide(dv, m)
-            if logged:
-                measured = measure(spec, data, weights, workspace, sums)
-                history.metrics[kept] = measured
-                if not np.isfinite(measured.train_loss):
-                    return kept, step
-                place = min(kept, len(history.path.W1) - 1)
-                history.path.W1[place], history.path.V[place] = weights.W1, weights.V
-                kept += 1
-            if size:
-                epoch, start = (step - span.first) // in_epoch, (step - span.first) % in_epoch * size
-                end = min(start + size, m)
-                choose(data.train, span.orders, epoch, start, end, batch.samples)
-                dw[:], dv[:] = 0, 0
-                gradients(spec, batch.samples, weights, batch.workspace, sums)
-                divide(dw, end - start)
-                divide(dv, end - start)
-            follow(spec, w, dw, first_w, second_w, step + 1)
-            follow(spec, v, dv, first_v, second_v, step + 1)
-        return kept, -1
+        sums = Weights(np.zeros_like(weights.W1[0]), np.zeros_like(weights.V[0]))
+        for network in range(len(rates)):
+            if history.diverged[network] < 0:
+                train(spec, rates[network], data, batch, weights, memory, workspace, sums, history, span, stop, network)
 
     return descend
+
+
+@compiled
+def train(
+    spec: KernelSpec,
+    rate: np.floating,
+    data: Halves,
+    batch: Batch,
+    networks: Weights,
+    memory: Memory,
+    workspace: Workspace,
+    sums: Weights,
+    history: History,
+    span: Span,
+    stop: np.ndarray,
+    network: int,
+) -> None:
+    """One of the networks, until it diverges."""
+    weights, path = of(networks, network), of(history.path, network)
+    w, v, dw, dv = weights.W1.ravel(), weights.V.ravel(), sums.W1.ravel(), sums.V.ravel()
+    first_w, first_v = memory[0].W1[network].ravel(), memory[0].V[network].ravel()
+    second_w, second_v = memory[1].W1[network].ravel(), memory[1].V[network].ravel()
+    dw[:], dv[:] = 0, 0
+    m, size, kept = data.train.targets.shape[1], spec.batch_size, history.kept[network]
+    in_epoch = (m + size - 1) // size if size else 1  # steps
+    for step in range(span.first, span.last + 1):
+        if stop[0] or not (finite(w) and finite(v)):
+            history.diverged[network] = step
+            return
+        logged = kept < len(history.steps) and step == history.steps[kept]
+        if logged or not size:
+            gradients(spec, data.train, weights, workspace, sums)
+            divide(dw, m)
+            divide(dv, m)
+        if logged:
+            measured = measure(spec, data, weights, workspace, sums)
+            history.metrics[network, kept] = measured
+            if not np.isfinite(measured.train_loss):
+                history.diverged[network] = step
+                return
+            place = min(kept, len(path.W1) - 1)
+            path.W1[place], path.V[place] = weights.W1, weights.V
+            kept += 1
+            history.kept[network] = kept
+        if size:
+            epoch, start = (step - span.first) // in_epoch, (step - span.first) % in_epoch * size
+            end = min(start + size, m)
+            choose(data.train, span.orders, epoch, start, end, batch.samples)
+            dw[:], dv[:] = 0, 0
+            gradients(spec, batch.samples, weights, batch.workspace, sums)
+            divide(dw, end - start)
+            divide(dv, end - start)
+        follow(spec, rate, w, dw, first_w, second_w, step + 1)
+        follow(spec, rate, v, dv, first_v, second_v, step + 1)
+
+
+@compiled
+def of(networks: Weights, network: int) -> Weights:
+    return Weights(networks.W1[network], networks.V[network])
 
 
 descend = _descent("".join(map(getsource, (kernel_arithmetic, kernel_optimizers, diagnostics, measures))))

@@ -15,18 +15,20 @@ literal = njit(nogil=True, error_model="numpy", fastmath=set())  # said, because
 
 
 @compiled
-def follow(spec: KernelSpec, W: np.ndarray, dW: np.ndarray, first: np.ndarray, second: np.ndarray, t: int) -> None:
+def follow(
+    spec: KernelSpec, rate: np.floating, W: np.ndarray, dW: np.ndarray, first: np.ndarray, second: np.ndarray, t: int
+) -> None:
     """Update t, which counts from 1, of W and of what is remembered; and dW := 0 for the next step's sums."""
     if spec.optimizer == GRADIENT_DESCENT:
-        update(W, dW, spec.learning_rate)
+        update(rate, W, dW)
     elif spec.optimizer == MOMENTUM:
-        momentum(spec, W, dW, first)
+        momentum(spec, rate, W, dW, first)
     else:
-        adam(spec, W, dW, first, second, t)
+        adam(spec, rate, W, dW, first, second, t)
 
 
 @compiled
-def update(W: np.ndarray, dW: np.ndarray, rate: np.floating) -> None:
+def update(rate: np.floating, W: np.ndarray, dW: np.ndarray) -> None:
     """W := W - eta dW."""
     for i in range(len(W)):
         W[i] -= rate * dW[i]
@@ -34,17 +36,19 @@ def update(W: np.ndarray, dW: np.ndarray, rate: np.floating) -> None:
 
 
 @literal
-def momentum(spec: KernelSpec, W: np.ndarray, dW: np.ndarray, v: np.ndarray) -> None:
+def momentum(spec: KernelSpec, rate: np.floating, W: np.ndarray, dW: np.ndarray, v: np.ndarray) -> None:
     """v := beta v + dW, W := W - eta v."""
     beta = W.dtype.type(spec.decays[0])
     for i in range(len(W)):
         v[i] = beta * v[i] + dW[i]
-        W[i] -= spec.learning_rate * v[i]
+        W[i] -= rate * v[i]
         dW[i] = 0
 
 
 @literal
-def adam(spec: KernelSpec, W: np.ndarray, dW: np.ndarray, m: np.ndarray, v: np.ndarray, t: int) -> None:
+def adam(
+    spec: KernelSpec, rate: np.floating, W: np.ndarray, dW: np.ndarray, m: np.ndarray, v: np.ndarray, t: int
+) -> None:
     """W := W - eta (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon), with means m of dW and v of dW^2."""
     real, (decay1, decay2) = W.dtype.type, spec.decays
     beta1, beta2, epsilon = real(decay1), real(decay2), real(spec.epsilon)
@@ -52,5 +56,5 @@ def adam(spec: KernelSpec, W: np.ndarray, dW: np.ndarray, m: np.ndarray, v: np.n
     for i in range(len(W)):
         m[i] = beta1 * m[i] + new1 * dW[i]
         v[i] = beta2 * v[i] + new2 * (dW[i] * dW[i])
-        W[i] -= spec.learning_rate * ((m[i] / whole1) / (sqrt(v[i] / whole2) + epsilon))
+        W[i] -= rate * ((m[i] / whole1) / (sqrt(v[i] / whole2) + epsilon))
         dW[i] = 0

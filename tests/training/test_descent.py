@@ -15,7 +15,7 @@ from shallowexp.training import kernel
 from shallowexp.training.engines import train, train_one
 from shallowexp.training.job import Job
 from tests.training.test_engines import Gaussian, bits
-from tests.training.test_kernel import make
+from tests.training.test_kernel import make, trained
 
 OPTIMIZERS = {"gd": GradientDescent(), "momentum": Momentum(), "adam": Adam()}
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -91,7 +91,7 @@ def test_ten_steps_agree_with_the_definition(name, dtype):
         for size in (None, *shapes[n_x, n_h, m]):
             job = make(output, n_x=n_x, samples=m, hidden_size=n_h, activation=g, dtype=dtype, learning_rate=rate,
                        log_steps=(0, 4, 10), optimizer=OPTIMIZERS[name], batch_size=size)  # fmt: skip
-            [fast], defined = kernel.train_batch([job]), train_one(job)
+            [fast], defined = trained([job]), train_one(job)
             for p, q in zip(fast.final, defined.final, strict=True):
                 np.testing.assert_allclose(p, q, rtol=1e4 * eps, atol=1e3 * eps, err_msg=f"{job}")
             np.testing.assert_allclose(fast.metrics[0], defined.metrics[0], rtol=1e5 * eps, atol=1e3 * eps)
@@ -122,9 +122,9 @@ def test_what_is_logged_changes_nothing(name):
 @pytest.mark.parametrize("at_once", [1, 120, 10_000])
 def test_how_many_orders_are_drawn_at_once_changes_nothing(name, at_once, monkeypatch):
     job = replace(make(), steps=100, log_steps=(0, 7, 50, 100), optimizer=OPTIMIZERS[name], batch_size=16)
-    [before] = kernel.train_batch([job])
+    [before] = trained([job])
     monkeypatch.setattr(kernel, "ORDERS", at_once)
-    [after] = kernel.train_batch([job])
+    [after] = trained([job])
     assert bits(before) == bits(after)
 
 
@@ -133,7 +133,7 @@ def test_how_many_orders_are_drawn_at_once_changes_nothing(name, at_once, monkey
 def test_divergence_ends_where_the_definition_says(name, size):
     job = make(outputs.Identity(), activation=activations.ReLU(), learning_rate=1e150, steps=200,
                log_steps=(0, 1), optimizer=OPTIMIZERS[name], batch_size=size)  # fmt: skip
-    [found], defined = kernel.train_batch([job]), train_one(job)
+    [found], defined = trained([job]), train_one(job)
     assert found.diverged_at == defined.diverged_at is not None
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shallowexp.network import activations, outputs
 from shallowexp.network.data import Data, Dataset
 from shallowexp.network.initializers import Duplicate, Random
+from shallowexp.network.optimizers import Adam, Momentum
 from shallowexp.network.passes import backward, forward
 from shallowexp.training import kernel, kernel_arithmetic
 from shallowexp.training.engines import train_one
@@ -63,6 +64,10 @@ def make(output=OUTPUTS[0], n_y=None, n_x=2, samples=50, seed=0, **changes) -> J
     return replace(job, **changes)
 
 
+def trained(jobs, threads=None):
+    return kernel.train_batch([(job, job.parameters()) for job in jobs], threads)
+
+
 def gradients(result, learning_rate) -> np.ndarray:
     """The first step's, from the path of a job that logs 0 and 1."""
     return np.concatenate([((p[0].astype(float) - p[1]) / learning_rate).ravel() for p in result.weights])
@@ -87,7 +92,7 @@ def test_gradients_and_ten_steps_agree_with_the_definition(dtype, scale):
         job = make(output, n_x=n_x, samples=m, hidden_size=n_h, activation=g, init=Random(scale), dtype=dtype)
         assert_first_gradients_agree(job)
         ten = replace(job, learning_rate=0.01 / (1 + scale**2 * n_x * n_h))
-        [found], defined = kernel.train_batch([ten]), train_one(ten)
+        [found], defined = trained([ten]), train_one(ten)
         for p, q in zip(found.final, defined.final, strict=True):
             np.testing.assert_allclose(p, q, rtol=1e4 * eps, atol=1e3 * eps * scale)
 
@@ -98,7 +103,7 @@ def assert_first_gradients_agree(job: Job) -> None:
     expected = backward(data.X, data.Y, initial, cache, job.activation, job.output)
     expected = np.concatenate([d.astype(float).ravel() for d in expected])
     step = 1.0 / max(np.linalg.norm(expected), 1e-30)  # long enough for p0 - p1 to keep its digits
-    [found] = kernel.train_batch([replace(job, steps=1, log_steps=(0, 1), learning_rate=step)])
+    [found] = trained([replace(job, steps=1, log_steps=(0, 1), learning_rate=step)])
     size = np.sqrt(sum(np.sum(p.astype(float) ** 2) for p in initial))
     cancelled = (1 + np.abs(cache.Z2).max()) * (1 + np.abs(cache.A1).max() + size * (1 + np.abs(data.X).max()))
     tolerance = 30 * np.finfo(job.dtype).eps * (10 * np.linalg.norm(expected) + 10 * size / step + cancelled)
@@ -135,7 +140,7 @@ def test_diagnostics_are_those_of_the_definition():
     for g, output, scale in product(ACTIVATIONS, OUTPUTS, (0.0, 1e-3, 1.0, 30.0)):
         init = Duplicate(scale, unique=3, repeat="W1")
         job = make(output, n_x=3, samples=70, activation=g, hidden_size=7, init=init, log_steps=(0, 1, 3))
-        [found], defined = kernel.train_batch([job]), train_one(job)
+        [found], defined = trained([job]), train_one(job)
         assert found.diverged_at == defined.diverged_at
         np.testing.assert_array_equal(found.steps, defined.steps)
         np.testing.assert_allclose(found.metrics[:1], defined.metrics[:1], rtol=1e-10, atol=1e-14, err_msg=f"{job}")
@@ -161,12 +166,29 @@ def mixed_jobs() -> list[Job]:
 
 def test_a_result_depends_on_its_job_alone():
     jobs = mixed_jobs()
-    alone = [kernel.train_batch([job], threads=1)[0] for job in jobs]
+    alone = [trained([job], threads=1)[0] for job in jobs]
     order = np.random.RandomState(0).permutation(len(jobs))
-    shuffled = kernel.train_batch([jobs[i] for i in order], threads=3)
-    for together in (kernel.train_batch(jobs), [shuffled[i] for i in np.argsort(order)]):
+    shuffled = trained([jobs[i] for i in order], threads=3)
+    for together in (trained(jobs), [shuffled[i] for i in np.argsort(order)]):
         for a, b in zip(alone, together, strict=True):
             assert_same(a, b)
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": Momentum(0.9)}, {"optimizer": Adam()}, {"batch_size": 7}])
+def test_what_one_call_trains_is_as_if_each_network_were_alone(changes):
+    """Some diverge at once, some on the way."""
+    rates, scales = np.geomspace(1e-2, 1e38, 80).tolist(), [0.01, 1.0, 1e30]
+    base = [make(OUTPUTS[2], dtype="float32", weights=weights, **changes) for weights in (True, False)]
+    jobs = [
+        replace(job, init=Random(scales[i % 3]), learning_rate=rate, seed=i)
+        for job in base
+        for i, rate in enumerate(rates)
+    ]
+    assert max(map(len, kernel._parts(jobs, 1))) == (1 if changes.get("batch_size") else len(jobs) // kernel.CALLS)
+    together = trained(jobs, threads=2)
+    assert len({result.diverged_at for result in together}) > 2
+    for job, result in zip(jobs, together, strict=True):
+        assert_same(trained([job])[0], result)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -178,7 +200,7 @@ def test_identical_units_stay_identical(dtype, n_x):
         for n_h in range(1, 65)
         for g, output in zip(ACTIVATIONS[:2], OUTPUTS[:2], strict=True)
     ]
-    for job, result in zip(jobs, kernel.train_batch(jobs), strict=True):
+    for job, result in zip(jobs, trained(jobs), strict=True):
         W1, b1, W2, _ = result.final
         source = np.arange(job.hidden_size) % 2
         for units in (W1, b1, W2.T):
@@ -236,14 +258,14 @@ def test_a_network_that_diverges_ends_where_the_definition_says(dtype):
         outputs.Identity(), activation=activations.ReLU(), dtype=dtype, learning_rate=1e6, steps=60,
         log_steps=tuple(range(61)),
     )  # fmt: skip
-    [found], defined = kernel.train_batch([job]), train_one(job)
+    [found], defined = trained([job]), train_one(job)
     assert found.diverged_at == defined.diverged_at
     assert np.array_equal(found.steps, defined.steps)
     assert len(found.steps) == found.diverged_at
     assert np.isfinite(found.history("train/loss")).all()
     assert not np.isinf(found.metrics).any()
     assert all(np.isfinite(p).all() for p in found.final)
-    [silent], defined = kernel.train_batch([replace(job, log_steps=(60,))]), train_one(replace(job, log_steps=(60,)))
+    [silent], defined = trained([replace(job, log_steps=(60,))]), train_one(replace(job, log_steps=(60,)))
     assert silent.diverged_at == defined.diverged_at
     assert len(silent.steps) == 0
     assert silent.weights is None
@@ -252,7 +274,7 @@ def test_a_network_that_diverges_ends_where_the_definition_says(dtype):
 
 def test_the_weights_path_ends_at_the_final_parameters():
     job = make(outputs.Softmax(), log_steps=(0, 4, 10), hidden_size=6)
-    [kept], [bare] = kernel.train_batch([job]), kernel.train_batch([replace(job, weights=False)])
+    [kept], [bare] = trained([job]), trained([replace(job, weights=False)])
     assert bare.weights is None
     for path, first, final, last in zip(kept.weights, job.initial()[1], kept.final, bare.final, strict=True):
         assert path.shape == (3, *first.shape)
