@@ -104,13 +104,13 @@ def _samples(data: Data, test: bool, dtype: str, width: int) -> Samples:
     """One half of a data set, cut into blocks."""
     loaded = data.load()
     X, Y = (np.asarray(a, dtype) for a in (loaded[2:4] if test else loaded[:2]))
-    X = np.vstack([np.ones((1, X.shape[1]), dtype), X, np.zeros((_columns(len(X)) - 1 - len(X), X.shape[1]), dtype)])
+    X = np.vstack([np.ones((1, X.shape[1]), dtype), X, np.zeros((_padded_size(len(X), 2) - len(X), X.shape[1]), dtype)])
     return Samples(_blocks(X, width), _blocks(Y, width), Y.astype(np.float64))
 
 
-def _columns(n: int) -> int:
-    """1, and n padded to two and a multiple of eight."""
-    return 3 + 8 * max(0, -(-(n - 2) // 8))
+def _padded_size(n: int, loose: int) -> int:
+    """`loose`, and the rest of n padded to a multiple of four."""
+    return loose + 4 * max(0, -(-(n - loose) // 4))
 
 
 def _padded(a: np.ndarray, *shape: int) -> np.ndarray:
@@ -149,6 +149,7 @@ def _spec(job: Job, task: str) -> KernelSpec:
     below = getattr(g, "slope", float(type(g) is activations.Identity))
     at_zero = getattr(g, "derivative_at_zero", below)
     return KernelSpec(
+        hidden_size=job.hidden_size,
         activation=CODES[type(g)],
         piece_slopes=(dtype(below), dtype(at_zero)),
         max_slope=-1.0 if g.max_slope is None else g.max_slope,
@@ -165,12 +166,11 @@ def _spec(job: Job, task: str) -> KernelSpec:
     )
 
 
-def _workspace(n_h: int, n_y: int, V: np.ndarray, width: int) -> Workspace:
+def _workspace(n_y: int, V: np.ndarray, width: int) -> Workspace:
     units, outputs = V.shape[1:]
-    rows = 1 + n_h, units, outputs, n_y, max(1 + n_h, n_y)
-    Z1, A1, Z2, A2, rest = (_zeros((n, width), V.dtype) for n in rows)
+    Z1, A1, Z2, A2, rest = (_zeros((n, width), V.dtype) for n in (units, units, outputs, n_y, units))
     A1[0] = 1
-    return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((n_y, units), V.dtype))
+    return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((outputs, units), V.dtype))
 
 
 def _train(
@@ -185,7 +185,7 @@ def _train(
     rates = np.array([job.learning_rate for job, _ in starts], job.dtype)
     weights = _packed(initial)
     memory = Weights(*map(np.zeros_like, weights)), Weights(*map(np.zeros_like, weights))
-    history, workspace = _history(job, weights), _workspace(n_h, n_y, weights.V, width)
+    history, workspace = _history(job, weights), _workspace(n_y, weights.V, width)
     spec, batch = _spec(job, loaded.task), _batch(job, data.train, weights, workspace)
     for span in _spans(job, loaded.X.shape[1]):
         descend(spec, rates, data, batch, weights, memory, workspace, history, span, stop)
@@ -212,7 +212,7 @@ def _batch(job: Job, train: Samples, weights: Weights, workspace: Workspace) -> 
     (columns, _), (n_y, _) = train.X[0].shape, train.targets.shape
     width = _width(columns, job.hidden_size, n_y, job.batch_size, train.X.itemsize)
     X, Y = (_zeros((-(-job.batch_size // width), rows, width), train.X.dtype) for rows in (columns, n_y))
-    return Batch(Samples(X, Y, train.targets), _workspace(job.hidden_size, n_y, weights.V, width))
+    return Batch(Samples(X, Y, train.targets), _workspace(n_y, weights.V, width))
 
 
 def _spans(job: Job, m: int) -> Iterator[Span]:
@@ -239,14 +239,13 @@ def _packed(initial: Sequence[Parameters]) -> Weights:
     """The parameters as kernel_descent.py has them: with their biases and with zeros around."""
     W1, b1, W2, b2 = map(np.stack, zip(*initial, strict=True))
     (n, n_h, n_x), n_y = W1.shape, W2.shape[1]
-    packed = Weights(
-        _zeros((n, 1 + n_h, _columns(n_x)), W1.dtype), _zeros((n, _columns(n_h), _columns(n_y) - 1), W1.dtype)
-    )
-    packed.W1[:, 1:, :1], packed.W1[:, 1:, 1 : 1 + n_x] = b1, W1
+    units, columns = 1 + _padded_size(n_h, 0), (1 + _padded_size(n_x, 2), _padded_size(n_y, 2))
+    packed = Weights(*(_zeros((n, units, size), W1.dtype) for size in columns))
+    packed.W1[:, 1 : 1 + n_h, :1], packed.W1[:, 1 : 1 + n_h, 1 : 1 + n_x] = b1, W1
     packed.V[:, :1, :n_y], packed.V[:, 1 : 1 + n_h, :n_y] = b2.transpose(0, 2, 1), W2.transpose(0, 2, 1)
     return packed
 
 
 def _unpacked(path: Weights, n_x: int, n_h: int, n_y: int) -> Parameters:
-    W1, V = path.W1[:, :, 1:, : 1 + n_x], path.V[:, :, : 1 + n_h, :n_y].transpose(0, 1, 3, 2)
+    W1, V = path.W1[:, :, 1 : 1 + n_h, : 1 + n_x], path.V[:, :, : 1 + n_h, :n_y].transpose(0, 1, 3, 2)
     return Parameters(*map(np.ascontiguousarray, (W1[..., 1:], W1[..., :1], V[..., 1:], V[..., :1])))

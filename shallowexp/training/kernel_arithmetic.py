@@ -34,8 +34,19 @@ F = TypeVar("F", bound=Callable[..., object])
 # Reassociation would undo the rounding to k below, and only a sum over samples needs it to be vectorised. nnan and ninf
 # would hide a network that diverges, so nobody gets them.
 SAFE = {"contract", "nsz", "arcp"}
-compiled = njit(nogil=True, error_model="numpy", fastmath=SAFE)
-summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+
+
+def inner(**options: Any) -> Callable[[F], F]:
+    """For what compiled code alone calls: ways in from Python would take as long to compile as what they lead to."""
+    options |= {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Callable[[F], F], njit(**options))
+
+
+# Without Numba's runtime nothing is allocated, and no reference to an array counted: a fifth of a small network's step.
+compiled = inner(fastmath=SAFE)
+uncounted = inner(fastmath=SAFE, _nrt=False)
+part = inner(fastmath=SAFE, _nrt=False, forceinline=True)  # of what calls it
+summing = inner(fastmath={"contract", "nsz", "reassoc"}, _nrt=False)
 
 
 def inlined(function: F) -> F:
@@ -46,6 +57,7 @@ def inlined(function: F) -> F:
 class KernelSpec(NamedTuple):
     """What a job chooses, in numbers that compiled code can switch on."""
 
+    hidden_size: int
     activation: int
     piece_slopes: Slopes  # in the job's dtype
     max_slope: float  # negative where there is none
@@ -233,41 +245,42 @@ full_width = cast(Callable[[], None], _full_width)  # Numba's types count `typin
 def _elementwise(
     of_sigmoid: Curve, of_tanh: Curve, of_piecewise_linear: PieceCurve
 ) -> Callable[[int, Slopes, np.ndarray, np.ndarray], None]:
-    @compiled
+    @uncounted
     def apply(code: int, piece_slopes: Slopes, Z: np.ndarray, A: np.ndarray) -> None:
-        for j in range(len(Z)):
-            z, a = Z[j], A[j]
+        full_width()
+        for j in range(len(A)):
             if code == SIGMOID:
-                for s in range(len(z)):
-                    a[s] = of_sigmoid(z[s])
+                for s in range(A.shape[1]):
+                    A[j, s] = of_sigmoid(Z[j, s])
             elif code == TANH:
-                for s in range(len(z)):
-                    a[s] = of_tanh(z[s])
+                for s in range(A.shape[1]):
+                    A[j, s] = of_tanh(Z[j, s])
             else:
-                for s in range(len(z)):
-                    a[s] = of_piecewise_linear(z[s], piece_slopes)
+                for s in range(A.shape[1]):
+                    A[j, s] = of_piecewise_linear(Z[j, s], piece_slopes)
 
     return apply
 
 
-# (code, piece_slopes, Z, A): A = g(Z), and A = g'(Z) with every digit right, as it is reported. A may be Z.
+# (code, piece_slopes, Z, A): A = g(Z), and A = g'(Z) with every digit right, as it is reported, for A's rows. A may be Z.
 activate = _elementwise(sigmoid, tanh, piecewise_linear)
 slopes = _elementwise(sigmoid_slope, tanh_slope, piecewise_linear_slope)
 
 
-@compiled
-def softmax(Z: np.ndarray, A: np.ndarray) -> None:
-    """A = exp(Z) / sum over rows exp(Z)."""
+@uncounted
+def softmax(Z: np.ndarray, A: np.ndarray, room: np.ndarray) -> None:
+    """A = exp(Z) / sum over rows exp(Z), for A's rows; two rows of `room` are overwritten."""
     full_width()
-    rows, width = Z.shape
-    top, total = Z[0].copy(), np.zeros(width, Z.dtype)
+    rows, width = A.shape
+    for s in range(width):
+        room[0, s], room[1, s] = Z[0, s], 0
     for c in range(1, rows):
         for s in range(width):
-            top[s] = Z[c, s] if Z[c, s] > top[s] else top[s]
+            room[0, s] = Z[c, s] if Z[c, s] > room[0, s] else room[0, s]
     for c in range(rows):
         for s in range(width):
-            A[c, s] = exponential(Z[c, s] - top[s])
-            total[s] += A[c, s]
+            A[c, s] = exponential(Z[c, s] - room[0, s])
+            room[1, s] += A[c, s]
     for c in range(rows):
         for s in range(width):
-            A[c, s] /= total[s]
+            A[c, s] /= room[1, s]

@@ -1,13 +1,12 @@
 """Gradient descent of one network as loops over units and samples: the equations of network/passes.py, compiled.
 
 Every hidden unit is one row and runs through the same instructions as every other, so identical units stay identical
-to the last bit. Rows are named by index and nothing is sliced on the way: a view costs two atomic counts of references,
-a fifth of what a row's arithmetic costs.
+to the last bit.
 
-Columns of a product are taken two and eight at a time: the first two of a layer on the way to its activation, and on
-the way back from it, in one loop over samples that keeps everything else in registers; the others, if there are any,
-in loops of eight. Matrices are padded with zeros to such numbers of columns. Slopes come from the activations, 1 -
-a^2 and a (1 - a); reported ones do not.
+The first inputs of the hidden layer are taken on the way to its activation, and the first outputs on the way back from
+it, in one loop over samples that keeps everything else in registers. Other products are taken in tiles of two rows and
+four columns, whose eight weights or sums stay in registers while samples pass; matrices are padded with zeros to whole
+tiles. Slopes come from the activations, 1 - a^2 and a (1 - a); reported ones do not.
 
 A bias is the weight of an input that is always 1: rows of X are [1, x_1, .. x_nx], a row of W1 is [b1, w_1, .. w_nx].
 Hidden unit 0 is always 1 too, units 1 to n_h are the chapter's: they are the rows of W1, Z1, A1 and V, the transpose
@@ -26,7 +25,6 @@ from shallowexp.network.diagnostics import Measures
 from shallowexp.training import kernel_arithmetic, kernel_optimizers
 from shallowexp.training import kernel_diagnostics as measures
 from shallowexp.training.kernel_arithmetic import (
-    PIECEWISE_LINEAR,
     SAFE,
     SIGMOID,
     SOFTMAX,
@@ -34,10 +32,12 @@ from shallowexp.training.kernel_arithmetic import (
     KernelSpec,
     PieceCurve,
     Slopes,
+    activate,
     compiled,
     constants,
     full_width,
     inlined,
+    part,
     piecewise_linear,
     piecewise_linear_slope,
     sigmoid,
@@ -45,6 +45,7 @@ from shallowexp.training.kernel_arithmetic import (
     softmax,
     summing,
     tanh,
+    uncounted,
 )
 from shallowexp.training.kernel_optimizers import follow
 
@@ -63,8 +64,8 @@ class Halves(NamedTuple):
 class Weights(NamedTuple):
     """Parameters, or their gradients' sums over samples; of one network, or with networks and steps of a path as first axes."""
 
-    W1: np.ndarray  # (1 + n_h, rows of X): a row of 0, then [b1, W1], and columns of 0
-    V: np.ndarray  # (rows of A1, rows of Z2): the transpose of [b2, W2], and rows and columns of 0
+    W1: np.ndarray  # (1 + n_h and padding, rows of X): a row of 0, then [b1, W1], and rows and columns of 0
+    V: np.ndarray  # (rows of W1, n_y and padding): the transpose of [b2, W2], and rows and columns of 0
 
 
 class History(NamedTuple):
@@ -80,12 +81,12 @@ class History(NamedTuple):
 class Workspace(NamedTuple):
     """Where one block's passes are computed. Z1 and Z2 turn into dZ1 and dZ2."""
 
-    Z1: np.ndarray  # (1 + n_h, width)
+    Z1: np.ndarray  # (rows of V, width): an unused one, the units, and rows of 0
     A1: np.ndarray  # (rows of V, width): 1, the units, and rows of 0
     Z2: np.ndarray  # (columns of V, width): the outputs, and rows of 0
     A2: np.ndarray  # (n_y, width)
-    rest: np.ndarray  # (the larger of 1 + n_h and n_y, width): a product's part from the columns taken by eight
-    W2: np.ndarray  # (n_y, rows of V), the transpose of V
+    rest: np.ndarray  # (rows of V, width): a product's part from the columns taken in tiles
+    W2: np.ndarray  # the transpose of V
 
 
 class Batch(NamedTuple):
@@ -103,88 +104,86 @@ class Span(NamedTuple):
     orders: np.ndarray  # (epochs, m): of the samples in each epoch from `first` on; (0, 0) without minibatches
 
 
-Layer = Callable[[Slopes, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
-Error = Callable[[Slopes, np.ndarray, np.ndarray, Workspace, Weights], None]
+Layer = Callable[[KernelSpec, np.ndarray, np.ndarray, Workspace], None]
+Error = Callable[[KernelSpec, np.ndarray, np.ndarray, Workspace, Weights], None]
 Memory = tuple[Weights, Weights]  # what an optimizer remembers of both parameters: first, second
 Descent = Callable[[KernelSpec, np.ndarray, Halves, Batch, Weights, Memory, Workspace, History, Span, np.ndarray], None]
 
 
-@compiled
-def multiply(W: np.ndarray, X: np.ndarray, Z: np.ndarray, start: int, stop: int, column: int) -> None:
-    """Z = W X for the rows from start to stop and the columns of W from `column` on, eight at a time."""
+@uncounted
+def multiply(W: np.ndarray, X: np.ndarray, Z: np.ndarray, start: int, column: int) -> None:
+    """Z = W X for the rows from `start` on, without the columns of W after the first and before `column`."""
     full_width()
-    for k in range(column, len(X), 8):
-        for j in range(start, stop):
-            w0, w1, w2, w3 = W[j, k], W[j, k + 1], W[j, k + 2], W[j, k + 3]
-            w4, w5, w6, w7 = W[j, k + 4], W[j, k + 5], W[j, k + 6], W[j, k + 7]
-            if k == column:
-                for s in range(X.shape[1]):
-                    Z[j, s] = 0
+    for k in range(column, len(X), 4):
+        first = k == column
+        for j in range(start, len(W), 2):
+            b, c = W[j, 0], W[j + 1, 0]
+            v0, v1, v2, v3 = W[j, k], W[j, k + 1], W[j, k + 2], W[j, k + 3]
+            w0, w1, w2, w3 = W[j + 1, k], W[j + 1, k + 1], W[j + 1, k + 2], W[j + 1, k + 3]
             for s in range(X.shape[1]):
-                low = w0 * X[k, s] + w1 * X[k + 1, s] + w2 * X[k + 2, s] + w3 * X[k + 3, s]
-                high = w4 * X[k + 4, s] + w5 * X[k + 5, s] + w6 * X[k + 6, s] + w7 * X[k + 7, s]
-                Z[j, s] += low + high
+                x0, x1, x2, x3 = X[k, s], X[k + 1, s], X[k + 2, s], X[k + 3, s]
+                Z[j, s] = (b * X[0, s] if first else Z[j, s]) + v0 * x0 + v1 * x1 + v2 * x2 + v3 * x3
+                Z[j + 1, s] = (c * X[0, s] if first else Z[j + 1, s]) + w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3
 
 
 @summing
-def add_product(D: np.ndarray, X: np.ndarray, dW: np.ndarray, start: int, stop: int, column: int) -> None:
-    """dW += D X^T for the rows from start to stop and the columns of dW from `column` on, eight at a time."""
+def add_product(D: np.ndarray, X: np.ndarray, dW: np.ndarray, column: int) -> None:
+    """dW += D X^T for the rows from 1 and the columns from `column` on."""
     full_width()
-    for k in range(column, len(X), 8):
-        for j in range(start, stop):
-            t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = D.dtype.type(0)
+    for k in range(column, len(X), 4):
+        for j in range(1, len(D), 2):
+            t0 = t1 = t2 = t3 = u0 = u1 = u2 = u3 = D.dtype.type(0)
             for s in range(X.shape[1]):
-                d = D[j, s]
-                t0 += d * X[k, s]
-                t1 += d * X[k + 1, s]
-                t2 += d * X[k + 2, s]
-                t3 += d * X[k + 3, s]
-                t4 += d * X[k + 4, s]
-                t5 += d * X[k + 5, s]
-                t6 += d * X[k + 6, s]
-                t7 += d * X[k + 7, s]
+                d, e = D[j, s], D[j + 1, s]
+                x0, x1, x2, x3 = X[k, s], X[k + 1, s], X[k + 2, s], X[k + 3, s]
+                t0 += d * x0
+                t1 += d * x1
+                t2 += d * x2
+                t3 += d * x3
+                u0 += e * x0
+                u1 += e * x1
+                u2 += e * x2
+                u3 += e * x3
             dW[j, k] += t0
             dW[j, k + 1] += t1
             dW[j, k + 2] += t2
             dW[j, k + 3] += t3
-            dW[j, k + 4] += t4
-            dW[j, k + 5] += t5
-            dW[j, k + 6] += t6
-            dW[j, k + 7] += t7
+            dW[j + 1, k] += u0
+            dW[j + 1, k + 1] += u1
+            dW[j + 1, k + 2] += u2
+            dW[j + 1, k + 3] += u3
 
 
 def _layer(g: PieceCurve) -> Layer:
-    @compiled
-    def layer(
-        piece_slopes: Slopes, W: np.ndarray, X: np.ndarray, rest: np.ndarray, Z: np.ndarray, A: np.ndarray, start: int
-    ) -> None:
-        """Z = W X and A = g(Z) from row `start` on; `rest` is the part of Z from the columns beyond the first three."""
+    @uncounted
+    def layer(spec: KernelSpec, W: np.ndarray, X: np.ndarray, workspace: Workspace) -> None:
         full_width()
-        wide, zero = len(X) > 3, W.dtype.type(0)
-        for j in range(start, len(W)):
+        Z, A, rest = workspace.Z1, workspace.A1, workspace.rest
+        wide = len(X) > 3
+        for j in range(1, 1 + spec.hidden_size):
             b, w1, w2 = W[j, 0], W[j, 1], W[j, 2]
             for s in range(Z.shape[1]):
-                z = (rest[j, s] if wide else zero) + b + w1 * X[1, s] + w2 * X[2, s]
+                z = (rest[j, s] if wide else b) + w1 * X[1, s] + w2 * X[2, s]
                 Z[j, s] = z
-                A[j, s] = g(z, piece_slopes)
+                A[j, s] = g(z, spec.piece_slopes)
 
     return layer
 
 
 def _error(slope: Callable[[np.floating, np.floating, Slopes], np.floating]) -> Error:
     @summing
-    def error(piece_slopes: Slopes, X: np.ndarray, V: np.ndarray, workspace: Workspace, sums: Weights) -> None:
+    def error(spec: KernelSpec, X: np.ndarray, V: np.ndarray, workspace: Workspace, sums: Weights) -> None:
         """dZ1 = (V dZ2) * g'(Z1) in the place of Z1, and its part in the first columns of dW1 and dV."""
         full_width()
         Z, A, dZ2, rest = workspace.Z1, workspace.A1, workspace.Z2, workspace.rest
         dW, dV = sums.W1, sums.V
         wide, zero = len(dZ2) > 2, V.dtype.type(0)
-        for j in range(1, len(Z)):
+        for j in range(1, 1 + spec.hidden_size):
             v1, v2 = V[j, 0], V[j, 1]
             t0 = t1 = t2 = u1 = u2 = zero
             for s in range(Z.shape[1]):
                 e1, e2, a = dZ2[0, s], dZ2[1, s], A[j, s]
-                d = ((rest[j, s] if wide else zero) + v1 * e1 + v2 * e2) * slope(Z[j, s], a, piece_slopes)
+                d = ((rest[j, s] if wide else v1 * e1) + v2 * e2) * slope(Z[j, s], a, spec.piece_slopes)
                 t0 += d
                 t1 += d * X[1, s]
                 t2 += d * X[2, s]
@@ -224,46 +223,31 @@ error_sigmoid, error_tanh = _error(_sigmoid_slope), _error(_tanh_slope)
 error_piecewise_linear = _error(_piecewise_linear_slope)
 
 
-@compiled
-def layer(
-    code: int,
-    piece_slopes: Slopes,
-    W: np.ndarray,
-    X: np.ndarray,
-    rest: np.ndarray,
-    Z: np.ndarray,
-    A: np.ndarray,
-    start: int,
-) -> None:
-    """Z = W X and A = g(Z) from row `start` on."""
-    if len(X) > 3:
-        multiply(W, X, rest, start, len(W), 3)
-    if code == SIGMOID:
-        layer_sigmoid(piece_slopes, W, X, rest, Z, A, start)
-    elif code == TANH:
-        layer_tanh(piece_slopes, W, X, rest, Z, A, start)
-    else:
-        layer_piecewise_linear(piece_slopes, W, X, rest, Z, A, start)
-
-
-@compiled
+@uncounted
 def forward(spec: KernelSpec, X: np.ndarray, W1: np.ndarray, workspace: Workspace) -> None:
-    """One block's forward pass (6.2): A2 = g(Z2), unless that is softmax."""
-    Z1, A1, Z2, A2, rest, W2 = workspace
-    code = PIECEWISE_LINEAR if spec.output == SOFTMAX else spec.output
-    layer(spec.activation, spec.piece_slopes, W1, X, rest, Z1, A1, 1)  # Z1 = W1 X + b1, A1 = g(Z1)
-    layer(code, spec.output_piece_slopes, W2, A1, rest, Z2, A2, 0)  # Z2 = W2 A1 + b2
+    """One block's forward pass (6.2), up to Z2."""
+    if len(X) > 3:
+        multiply(W1, X, workspace.rest, 1, 3)
+    if spec.activation == SIGMOID:
+        layer_sigmoid(spec, W1, X, workspace)
+    elif spec.activation == TANH:
+        layer_tanh(spec, W1, X, workspace)
+    else:
+        layer_piecewise_linear(spec, W1, X, workspace)
+    multiply(workspace.W2, workspace.A1, workspace.Z2, 0, 1)
 
 
-@compiled
+@part
 def output_error(spec: KernelSpec, X: np.ndarray, Y: np.ndarray, workspace: Workspace) -> None:
     """Z2 becomes dZ2 = m dJ/dZ2; 0 on the padding (X's row of 1 is 0) and where products might not be normal numbers."""
     full_width()
     Z2, A2 = workspace.Z2, workspace.A2
     if spec.output == SOFTMAX:
-        softmax(Z2[: len(Y)], A2)
+        softmax(Z2, A2, workspace.rest)
+    else:
+        activate(spec.output, spec.output_piece_slopes, Z2, A2)
     if not spec.entropy:
-        slopes(spec.output, spec.output_piece_slopes, Z2[: len(Y)], Z2)
+        slopes(spec.output, spec.output_piece_slopes, Z2, Z2[: len(Y)])
     zero, smallest = Y.dtype.type(0), constants(Y[0, 0]).normal
     for c in range(len(Y)):
         for s in range(Y.shape[1]):
@@ -272,22 +256,22 @@ def output_error(spec: KernelSpec, X: np.ndarray, Y: np.ndarray, workspace: Work
             Z2[c, s] = zero if abs(error) < smallest else error
 
 
-@compiled
+@part
 def backward(spec: KernelSpec, X: np.ndarray, V: np.ndarray, workspace: Workspace, sums: Weights) -> None:
     """One block's backward pass (6.3), added to m dJ/dW1 and m dJ/dV."""
     Z1, A1, dZ2 = workspace.Z1, workspace.A1, workspace.Z2
     if len(dZ2) > 2:
-        multiply(V, dZ2, workspace.rest, 1, len(Z1), 2)  # dA1 = W2^T dZ2
+        multiply(V, dZ2, workspace.rest, 1, 2)  # dA1 = W2^T dZ2
     if spec.activation == SIGMOID:
-        error_sigmoid(spec.piece_slopes, X, V, workspace, sums)
+        error_sigmoid(spec, X, V, workspace, sums)
     elif spec.activation == TANH:
-        error_tanh(spec.piece_slopes, X, V, workspace, sums)
+        error_tanh(spec, X, V, workspace, sums)
     else:
-        error_piecewise_linear(spec.piece_slopes, X, V, workspace, sums)
+        error_piecewise_linear(spec, X, V, workspace, sums)
     if len(X) > 3:
-        add_product(Z1, X, sums.W1, 1, len(Z1), 3)
+        add_product(Z1, X, sums.W1, 3)
     if len(dZ2) > 2:
-        add_product(A1, dZ2, sums.V, 1, len(Z1), 2)
+        add_product(A1, dZ2, sums.V, 2)
     for c in range(len(workspace.A2)):
         sums.V[0, c] += total(dZ2, c)  # db2 = sum dZ2
 
@@ -300,7 +284,7 @@ def total(A: np.ndarray, c: int) -> np.floating:
     return t
 
 
-@compiled
+@uncounted
 def gradients(spec: KernelSpec, samples: Samples, weights: Weights, workspace: Workspace, sums: Weights) -> None:
     """m dJ/dW1 and m dJ/dV, added to `sums`: forward and backward pass over all blocks (6.3)."""
     for c in range(len(workspace.W2)):
@@ -313,13 +297,13 @@ def gradients(spec: KernelSpec, samples: Samples, weights: Weights, workspace: W
         backward(spec, X, weights.V, workspace, sums)
 
 
-@compiled
+@part
 def divide(dW: np.ndarray, m: int) -> None:
     for i in range(len(dW)):
         dW[i] /= dW.dtype.type(m)
 
 
-@compiled
+@uncounted
 def choose(data: Samples, orders: np.ndarray, epoch: int, start: int, stop: int, batch: Samples) -> None:
     """The samples from start to stop of an epoch's order become the batch, with 0 after them."""
     X, Y, width, room = batch.X, batch.Y, data.X.shape[2], batch.X.shape[2]
@@ -333,7 +317,7 @@ def choose(data: Samples, orders: np.ndarray, epoch: int, start: int, stop: int,
             Y[to, c, at] = data.Y[block, c, place] if there else 0
 
 
-@compiled
+@part
 def finite(W: np.ndarray) -> bool:
     """Whether all are: w - w is 0 for these alone."""
     strange = 0
@@ -350,7 +334,7 @@ def measure(spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspa
     train_loss, train_accuracy = measures.loss_and_score(spec, Z2, data.train.targets)
     slopes(spec.activation, measures.in_float64(spec.piece_slopes), Z1, Z1)
     fraction, dead, slope = measures.saturation(Z1, spec.max_slope)
-    units = weights.W1[1:].astype(np.float64)
+    units = weights.W1[1 : 1 + spec.hidden_size].astype(np.float64)
     norm_dW1, norm_W1 = measures.norm(gradients.W1[1:, 1:]), measures.norm(weights.W1[1:, 1:])
     return Measures(
         train_loss=train_loss,
@@ -375,7 +359,7 @@ def logits(
     spec: KernelSpec, samples: Samples, W1: np.ndarray, workspace: Workspace
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Z1, A1 and Z2 of all samples, in float64."""
-    n_h, (n_y, m), width = len(W1) - 1, samples.targets.shape, samples.X.shape[2]
+    n_h, (n_y, m), width = spec.hidden_size, samples.targets.shape, samples.X.shape[2]
     Z1, A1, Z2 = np.empty((n_h, m)), np.empty((n_h, m)), np.empty((n_y, m))
     for block in range(len(samples.X)):
         forward(spec, samples.X[block], W1, workspace)
@@ -386,7 +370,7 @@ def logits(
     return Z1, A1, Z2
 
 
-@compiled
+@uncounted
 def copy(source: np.ndarray, target: np.ndarray, row: int, start: int, stop: int) -> None:
     """The source's rows from `row` on become the target's, in columns from start to stop."""
     for j in range(len(target)):

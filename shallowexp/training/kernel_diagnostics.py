@@ -22,7 +22,7 @@ def loss_and_score(spec: KernelSpec, Z2: np.ndarray, Y: np.ndarray) -> tuple[flo
     (n_y, m), A2 = Y.shape, np.empty(Y.shape)
     J = entropy(spec.output, Z2, Y) if spec.entropy else 0.0
     if spec.output == SOFTMAX:
-        softmax(Z2, A2)
+        softmax(Z2, A2, np.empty((2, m)))
     else:
         activate(spec.output, in_float64(spec.output_piece_slopes), Z2, A2)
     squares = squared_difference(A2, Y)

@@ -7,14 +7,13 @@ for the entries that are left after the last whole vector, and units that were e
 from math import sqrt
 
 import numpy as np
-from numba import njit
 
-from shallowexp.training.kernel_arithmetic import GRADIENT_DESCENT, MOMENTUM, KernelSpec, compiled
+from shallowexp.training.kernel_arithmetic import GRADIENT_DESCENT, MOMENTUM, KernelSpec, inner, uncounted
 
-literal = njit(nogil=True, error_model="numpy", fastmath=set())  # said, because else it is the caller's
+literal = inner(fastmath=set(), _nrt=False)  # said, because else it is the caller's
 
 
-@compiled
+@uncounted
 def follow(
     spec: KernelSpec, rate: np.floating, W: np.ndarray, dW: np.ndarray, first: np.ndarray, second: np.ndarray, t: int
 ) -> None:
@@ -27,7 +26,7 @@ def follow(
         adam(spec, rate, W, dW, first, second, t)
 
 
-@compiled
+@uncounted
 def update(rate: np.floating, W: np.ndarray, dW: np.ndarray) -> None:
     """W := W - eta dW."""
     for i in range(len(W)):

@@ -199,7 +199,7 @@ def test_at_the_ends_of_the_scales_every_engine_comes_to_the_same_end(output, dt
         start = Start(Parameters(*(rng.normal(size=shape) * scale for shape in shapes)))
         data = Given(Dataset(X, Y, X[:, :3], Y[:, :3], output.tasks[0]))
         made += [Job(data, g, start, output, units, 0, 3, 0.1, (0, 3), dtype, engine, True) for engine in ENGINES]
-        names += [(f"{name}, {g}", max(np.abs(X).max(), scale) < LARGEST[dtype] ** 0.3)]
+        names += [(f"{name}, {g}", max(np.abs(X).max(), scale) < LARGEST[dtype] ** 0.2)]
     results = train(made)
     for i, (name, small) in enumerate(names):
         defined, *others = results[3 * i : 3 * i + 3]
