@@ -27,7 +27,7 @@ ROOMS = {  # a room: the rooms that it may import
     "pool": {"config", "training"},
     "sweeps": {"network", "training", "config", "tracking", "claims", "models", "pool"},
     "report": {"config", "tracking", "claims", "sweeps"},
-    "fields": {"network", "training", "config", "tracking", "claims", "sweeps"},
+    "fields": {"network", "training", "config", "tracking", "claims", "pool", "sweeps"},
     "cli": {"config", "claims", "sweeps", "report", "fields"},
     "plugin": {"config"},
     "api": {"network", "training", "config", "tracking", "claims", "sweeps", "report", "fields"},

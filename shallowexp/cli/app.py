@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
 from shallowexp.cli.messages import one_message
@@ -79,7 +79,8 @@ class Command:
             swept = [] if fixed is None else swept_keys(words, fixed.split(","))
             one = Composed(words, Base(config, choices, swept))
             if config.field:
-                _fields([one], Path(hydra_config.runtime.output_dir), None)
+                workers = (OmegaConf.select(hydra_config.launcher, name) for name in Workers._fields)
+                _fields([one], Path(hydra_config.runtime.output_dir), Workers(*workers))
                 return None
             runs = plan(((each, choices) for each in over_seeds(one)), one.swept)
             from shallowexp.sweeps.batches import forecast
@@ -104,19 +105,10 @@ class Command:
         A sweeper that searches calls it again and again, and goes on with the worst value there is where a run fails.
         """
         config, unasked = composed[0].config, [math.nan if searching else None] * len(composed)
-        for key in ("threads", "workers"):
-            n = getattr(workers, key)
-            require(f"hydra.launcher.{key}", n, n is None or n >= 1, "at least 1, or null for all cores")
         if config.field:
-            for key in ("scheduler", "executor"):
-                require(
-                    f"hydra.launcher.{key}",
-                    getattr(workers, key),
-                    not getattr(workers, key),
-                    "null: a field is trained here",
-                )
-            _fields(composed, directory, workers.threads)
+            _fields(composed, directory, workers)
             return unasked
+        _check(workers)
         trials = trials_of(composed)
         runs = once(chain(*trials))
         from shallowexp.sweeps.batches import forecast
@@ -139,19 +131,26 @@ class Command:
         return unasked
 
 
-def _fields(composed: Sequence[Composed], directory: Path, threads: int | None) -> None:
+def _check(workers: Workers) -> None:
+    for key in ("threads", "workers"):
+        n = getattr(workers, key)
+        require(f"hydra.launcher.{key}", n, n is None or n >= 1, "at least 1, or null for all cores")
+
+
+def _fields(composed: Sequence[Composed], directory: Path, workers: Workers) -> None:
     """A field for each job, one after the other, and a picture of all in the command's own directory."""
     from shallowexp.fields.launch import launch
     from shallowexp.fields.plan import to_plan
     from shallowexp.fields.training import forecast
 
+    _check(workers)
     config = composed[0].config
     plans = [to_plan(job.config, job.choices) for job in composed]
     tracked = tracker(config, composed[0].choices, FIELDS)
     if config.dry_run:
-        return print("\n".join(forecast(plan, tracked, threads) for plan in plans))
+        return print("\n".join(forecast(plan, tracked, workers.threads) for plan in plans))
     files = [provenance.configuration([job], "") for job in composed]
-    launch(plans, files, tracked, directory, config.fresh, threads)
+    launch(plans, files, tracked, directory, config.fresh, workers)
 
 
 def _save(composed: Sequence[Composed], directory: Path, first: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from shallowexp import provenance
 from shallowexp.claims.figures import save_animation
+from shallowexp.config.composition import Workers
 from shallowexp.fields import edge, figure
 from shallowexp.fields.field import Field
 from shallowexp.fields.plan import Plan
@@ -20,7 +21,7 @@ def launch(
     tracker: ExperimentTracker,
     directory: Path,
     fresh: bool,
-    threads: int | None,
+    workers: Workers,
 ) -> None:
     """Train what is missing, one field after the other; say how each ended, and draw field.png of all in `directory`.
 
@@ -32,7 +33,7 @@ def launch(
         windows: list[Field] = []
         for step in range(plan.zoom + 1):
             plan = edge.zoomed(plan, windows[-1]) if step else plan
-            run_id, field, there = finished(plan, tracker, kept, fresh, threads)
+            run_id, field, there = finished(plan, tracker, kept, fresh, workers)
             print(f"{field}{THERE if there else ''} · run {run_id} · {tracker}", flush=True)
             windows.append(field)
             runs.append(run_id)

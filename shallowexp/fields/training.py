@@ -9,18 +9,22 @@ import math
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from shallowexp import provenance
+from shallowexp.config.composition import Workers
 from shallowexp.config.fingerprint import beneath
 from shallowexp.errors import Interrupted, RunDamaged, RunsFailed
 from shallowexp.fields import figure
 from shallowexp.fields.field import Field
 from shallowexp.fields.plan import COARSEST, Plan, memory, storage
 from shallowexp.network.diagnostics import METRICS
+from shallowexp.pool.pool import Pool, opened
+from shallowexp.pool.worker import Trained
 from shallowexp.sweeps import pages
 from shallowexp.sweeps.progress import Progress
 from shallowexp.sweeps.sweep import POLL, ExperimentTracker, held_off, interruptible, say
@@ -28,8 +32,8 @@ from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.records import FIELD
-from shallowexp.training.engines import Failure, train
-from shallowexp.training.job import Result
+from shallowexp.training.engines import Failure
+from shallowexp.training.job import Job, Result
 
 LAST = (
     "train/loss",
@@ -41,6 +45,14 @@ COLUMNS = [METRICS.index(name) for name in LAST]
 LOOK = 20.0  # seconds between pictures while it is trained
 
 
+class Pixels(NamedTuple):
+    """Those that one network gives: neighbours on the axis of a whole number may be rounded to the same."""
+
+    job: Job
+    tile: int
+    places: list[int]  # row * width + column
+
+
 class Canvas:
     """A field while it is trained."""
 
@@ -48,6 +60,10 @@ class Canvas:
         self.plan, shape = plan, (plan.y.count, plan.x.count)
         self.trained = np.zeros(shape, bool)
         self.arrays = {name: np.full(shape, np.nan) for name in plan.measures}
+        self.made: dict[str, str] = {}  # on what, as tags
+
+    def tile(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: array.flat[pixels] for name, array in self.arrays.items()}
 
     def put(self, pixels: np.ndarray, tile: Mapping[str, np.ndarray]) -> None:
         for name, array in self.arrays.items():
@@ -69,7 +85,7 @@ class Canvas:
     def tags(self) -> dict[str, str]:
         diverged = int(np.isfinite(self.arrays["diverged/step"]).sum())
         counts = {"pixels": self.plan.size, "trained": int(self.trained.sum()), "diverged": diverged}
-        return {f"shallowexp.{name}": str(n) for name, n in counts.items()}
+        return self.made | {f"shallowexp.{name}": str(n) for name, n in counts.items()}
 
     def __str__(self) -> str:
         return f"{self.trained.sum():,} of {self.plan.size:,} pixels trained"
@@ -90,18 +106,18 @@ def forecast(plan: Plan, tracker: ExperimentTracker, threads: int | None) -> str
 
 
 def finished(
-    plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], fresh: bool, threads: int | None
+    plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], fresh: bool, workers: Workers
 ) -> tuple[str, Field, bool]:
     """The run id, the field, and whether it was there; it is trained where it was not, and with `fresh` in any case.
 
-    Raises Interrupted on Ctrl-C or SIGTERM, RunsFailed where a pixel raises, TrackingError where the store gives up; the tiles
-    that were saved stay.
+    Raises Interrupted on Ctrl-C or SIGTERM, RunsFailed where a pixel raises, TrackingError where the store gives up, PoolError
+    where the workers do; the tiles that were saved stay.
     """
     run_id = None if fresh else tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
     there = run_id is not None
     while run_id is None:
         try:
-            run_id = _train(plan, tracker, files, threads)
+            run_id = _train(plan, tracker, files, workers)
         except Busy as busy:
             say(f"waiting for {busy}: it is at this very field")
             while busy.sweep.lives():
@@ -110,7 +126,7 @@ def finished(
     return run_id, Field.from_npz(tracker.store.sweep(run_id).arrays(ARRAYS)), there
 
 
-def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], threads: int | None) -> str:
+def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], workers: Workers) -> str:
     tags = provenance.tags() | provenance.lock() | beneath(plan.run.job) | pages.run_tags(plan.run)
     tags |= {"shallowexp.command": provenance.command(), FIELD: plan.name}
     run = tracker.store.open_sweep(tracker.experiment_id, plan.fingerprint, f"field · {plan.name}", tags)
@@ -118,8 +134,8 @@ def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], t
     try:
         run.set_tags({pages.NOTE: _note(plan, run.run_id)})
         run.log_artifacts(files)
-        with interruptible():
-            _fill(canvas, run, threads)
+        with interruptible(), opened(workers) as pool:
+            _fill(canvas, run, pool)
         run.log_artifacts({ARRAYS: canvas.field().to_npz(), PICTURE: figure.png(canvas.field())})
         run.delete(TILES)
         status = "FINISHED"
@@ -132,31 +148,33 @@ def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], t
     return run.run_id
 
 
-def _fill(canvas: Canvas, run: Sweep, threads: int | None) -> None:
+def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
     """Every tile onto the canvas, those that are saved first."""
-    saved, left, looked = run.paths(TILES), [], -LOOK
-    for number, pixels in enumerate(canvas.plan.tiles):
-        if _path(number) not in saved or not _restored(canvas, pixels, run, _path(number)):
-            left.append((number, pixels))
-    with Progress(sum(len(pixels) for _, pixels in left), unit="pixels") as progress:
-        for number, pixels in left:
-            tile = trained(canvas.plan, pixels, threads)
-            run.log_artifacts({_path(number): _npz(tile)})
-            canvas.put(pixels, tile)
-            progress.advance(len(pixels), 0)
+    plan, saved, looked = canvas.plan, run.paths(TILES), -LOOK
+    for number, pixels in enumerate(plan.tiles):
+        if _path(number) in saved:
+            _restore(canvas, pixels, run, _path(number))
+    left = [number for number, pixels in enumerate(plan.tiles) if not canvas.trained.flat[pixels].all()]
+    with Progress(plan.size - int(canvas.trained.sum()), unit="pixels") as progress:
+        for batch, made in pool.train(networks(plan, plan.tiles[number], number) for number in left):
+            places, values = trained(plan, batch, made)
+            canvas.put(places, values)
+            canvas.made |= made.tags
+            pixels = plan.tiles[batch[0].tile]
+            if canvas.trained.flat[pixels].all():  # workers may give it in parts
+                run.log_artifacts({_path(batch[0].tile): _npz(canvas.tile(pixels))})
+            progress.advance(len(places), 0)
             if time.monotonic() - looked > LOOK and progress.done < progress.total:
                 run.log_artifacts({PICTURE: figure.png(canvas.preview())})
                 looked = time.monotonic()
 
 
-def _restored(canvas: Canvas, pixels: np.ndarray, run: Sweep, path: str) -> bool:
+def _restore(canvas: Canvas, pixels: np.ndarray, run: Sweep, path: str) -> None:
     """A saved tile onto the canvas, if it can be read."""
     try:
         canvas.put(pixels, run.arrays(path))
     except RunDamaged as error:
         say(f"{str(error).splitlines()[0]}\nIts {len(pixels)} pixels are trained again; what is whole stays.")
-        return False
-    return True
 
 
 def _path(number: int) -> str:
@@ -169,16 +187,24 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return file.getvalue()
 
 
-def trained(plan: Plan, pixels: np.ndarray, threads: int | None = None) -> dict[str, np.ndarray]:
-    """Measure -> its value at each of these pixels (row * width + column). Raises RunsFailed where training raises."""
-    jobs = [plan.job(pixel % plan.x.count, pixel // plan.x.count) for pixel in pixels.tolist()]
-    different = [*dict.fromkeys(jobs)]  # a whole number's neighbours may be rounded to the same
-    results = dict(zip(different, train(different, threads), strict=True))
-    failures = [(plan.name, result.error) for result in results.values() if isinstance(result, Failure)]
+def networks(plan: Plan, places: np.ndarray, tile: int = 0) -> list[Pixels]:
+    """Those that give these pixels."""
+    found: dict[Job, Pixels] = {}
+    for place in places.tolist():
+        job = plan.job(place % plan.x.count, place // plan.x.count)
+        found.setdefault(job, Pixels(job, tile, [])).places.append(place)
+    return [*found.values()]
+
+
+def trained(plan: Plan, batch: Sequence[Pixels], made: Trained) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Places, and measure -> its value at each of them. Raises RunsFailed where training raised."""
+    failures = [(plan.name, result.error) for result in made.results if isinstance(result, Failure)]
     if failures:
         raise RunsFailed(failures)
-    rows = [measured(result, plan.loss) for job in jobs if isinstance(result := results[job], Result)]
-    return dict(zip(plan.measures, np.array(rows).T, strict=True))
+    rows = [measured(result, plan.loss) for result in made.results if isinstance(result, Result)]
+    of = [number for number, pixels in enumerate(batch) for _ in pixels.places]
+    places = [place for pixels in batch for place in pixels.places]
+    return np.array(places), dict(zip(plan.measures, np.array(rows)[of].T, strict=True))
 
 
 def measured(result: Result, loss: float) -> list[float]:

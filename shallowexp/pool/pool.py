@@ -23,18 +23,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from shallowexp.config.composition import Workers
-from shallowexp.config.runs import Run
 from shallowexp.errors import ConfigError, PoolError
 from shallowexp.pool.worker import Trained, now, order, train_order, trained, versions
 from shallowexp.training.engines import Failure
+from shallowexp.training.job import Job
 
 AHEAD = 2  # batches in flight for each that is being trained, so that no worker waits for this process
 PATIENCE = 10.0  # seconds without a result after which a pool without workers is reported
 DEADLY = "the process that trains it dies, each time, and nothing else is trained then"
-Batch = list[Run]
+
+
+class ToTrain(Protocol):
+    """Whatever a network is trained for."""
+
+    @property
+    def job(self) -> Job: ...
+
+
+T = TypeVar("T", bound=ToTrain)
 
 
 class Pool(Protocol):
@@ -43,7 +52,7 @@ class Pool(Protocol):
     def slots(self) -> int | None:
         """How many batches it trains at once; None: one after the other, on this process's threads."""
 
-    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
+    def train(self, batches: Iterable[list[T]]) -> Iterator[tuple[list[T], Trained]]:
         """Each batch once it is trained, whole or in parts, as they end."""
 
 
@@ -74,9 +83,9 @@ class Here:
     def slots(self) -> None:
         return None
 
-    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
+    def train(self, batches: Iterable[list[T]]) -> Iterator[tuple[list[T], Trained]]:
         for batch in batches:
-            yield batch, trained([run.job for run in batch], self.threads)
+            yield batch, trained([network.job for network in batch], self.threads)
 
 
 @dataclass
@@ -88,13 +97,13 @@ class Elsewhere:
     slots: Callable[[], int]
     threads: int  # for each batch
     died: type[Exception] = BrokenExecutor  # what comes of a batch whose worker died
-    flying: dict["Future[Trained]", Batch] = field(default_factory=dict)
+    flying: dict["Future[Trained]", list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.executor = self.open()
 
-    def train(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Trained]]:
-        suspects: list[Batch] = []
+    def train(self, batches: Iterable[list[T]]) -> Iterator[tuple[list[T], Trained]]:
+        suspects: list[list[T]] = []
         for batch in batches:
             self._submit(batch)
             while len(self.flying) >= AHEAD * max(self.slots(), 1):
@@ -104,9 +113,9 @@ class Elsewhere:
         while suspects:
             yield from self._alone(suspects)
 
-    def _alone(self, suspects: list[Batch]) -> Iterator[tuple[Batch, Trained]]:
+    def _alone(self, suspects: list[list[T]]) -> Iterator[tuple[list[T], Trained]]:
         """The last suspect, and nothing beside it."""
-        batch, killed = suspects.pop(), list[Batch]()
+        batch, killed = suspects.pop(), list[list[T]]()
         self._submit(batch)
         while self.flying:
             yield from self._ended(killed)
@@ -115,8 +124,8 @@ class Elsewhere:
         elif killed:
             yield batch, Trained([Failure(DEADLY)], now(), now(), {})
 
-    def _submit(self, batch: Batch) -> None:
-        task = partial(train_order, versions(), order([run.job for run in batch], self.threads))
+    def _submit(self, batch: list[Any]) -> None:
+        task = partial(train_order, versions(), order([network.job for network in batch], self.threads))
         try:
             future = self.executor.submit(task)
         except BrokenExecutor:  # where one worker's death ends them all
@@ -124,7 +133,7 @@ class Elsewhere:
             future = self.executor.submit(task)
         self.flying[future] = batch
 
-    def _ended(self, suspects: list[Batch]) -> Iterator[tuple[Batch, Trained]]:
+    def _ended(self, suspects: list[list[T]]) -> Iterator[tuple[list[T], Trained]]:
         """Waits for batches to end; those whose worker died become suspects."""
         done, _ = wait(self.flying, PATIENCE, FIRST_COMPLETED)
         if not done and not self.slots():

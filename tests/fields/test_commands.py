@@ -9,9 +9,8 @@ import pytest
 
 import shallowexp
 from shallowexp.errors import RunDamaged, TrackingError
-from shallowexp.fields.training import trained
 from tests.commands import command, forked, start, until
-from tests.fields.test_fields import planned
+from tests.fields.test_fields import planned, with_pixels
 
 FIELD = ("+field=trainability", "field.width=16", "field.height=16")
 SMALL = (*FIELD, "train.steps=50")
@@ -55,9 +54,9 @@ def test_a_field_that_was_stopped_goes_on_where_it_was(workplace, end):
     left = made.size - sum(map(len, made.tiles[1 : len(saved)]))
     assert f"{left}/{left} pixels trained" in again.stderr
     pixels = np.arange(0, made.size, 8)
-    expected, field = trained(made, pixels), shallowexp.field(after.info.run_id[:8])
+    expected, field = with_pixels(made, pixels).arrays, shallowexp.field(after.info.run_id[:8])
     for name, array in field.arrays.items():
-        np.testing.assert_array_equal(array.ravel()[pixels], expected[name])
+        np.testing.assert_array_equal(array.flat[pixels], expected[name].flat[pixels])
 
 
 def test_a_field_is_one_run_which_is_read_as_arrays_and_as_a_frame(workplace):

@@ -14,7 +14,8 @@ from shallowexp.errors import ConfigError
 from shallowexp.fields import figure, plan
 from shallowexp.fields.field import Axis
 from shallowexp.fields.plan import Plan, to_plan
-from shallowexp.fields.training import Canvas, trained
+from shallowexp.fields.training import Canvas, networks, trained
+from shallowexp.pool import worker
 from shallowexp.training.engines import train
 
 SMALL = ("field.width=20", "field.height=15", "train.steps=60")
@@ -30,13 +31,17 @@ def planned(*overrides: str) -> Plan:
     return to_plan(*compose_one(overrides))
 
 
+def with_pixels(made: Plan, places: np.ndarray) -> Canvas:
+    canvas, batch = Canvas(made), networks(made, places)
+    canvas.put(*trained(made, batch, worker.trained([pixels.job for pixels in batch])))
+    return canvas
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_pixel_is_the_run_of_its_command_to_the_bit(name):
     made = planned(f"+field={name}", *SMALL, *FIELDS[name])
     pixels = np.random.RandomState(1).choice(made.size, 25, replace=False)
-    canvas = Canvas(made)
-    canvas.put(pixels, trained(made, pixels))
-    field = canvas.field()
+    field = with_pixels(made, pixels).field()
     commands = [shlex.split(field.command(pixel % 20, pixel // 20)) for pixel in pixels]
     with config_loader() as loader:
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)

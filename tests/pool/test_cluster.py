@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import shallowexp
 from shallowexp.analysis import Runs
 from shallowexp.tracking.store import Store
 from tests.commands import ROOT, Forked, command, forked, until
+from tests.fields.test_commands import runs as fields
 from tests.pool.cluster import SETTINGS, Cluster, cluster
 from tests.servers import free_port
 from tests.tracking.test_lost_stores import finished, sweeps
@@ -65,6 +67,18 @@ def test_workers_train_the_same_bits_into_postgresql(workplace, dask, postgres):
     assert there.weights.keys() == here.weights.keys() != set()
     for fingerprint, arrays in there.weights.items():
         assert all(np.array_equal(a, here.weights[fingerprint][name]) for name, a in arrays.items())
+
+
+def test_a_field_of_workers_has_the_same_bits(workplace, dask):
+    words = "shallowexp", "+field=trainability", "field.width=64", "field.height=64", "train.steps=100"
+    assert command(*words, cwd=workplace).returncode == 0
+    done = command(*words, "fresh=true", at(dask.address), cwd=workplace)
+    assert "4,096 pixels" in done.stdout, done.stderr
+    there, here = fields(workplace)
+    assert "shallowexp.worker" in there.data.tags and "shallowexp.worker" not in here.data.tags
+    here, there = (shallowexp.field(run.info.run_id) for run in (here, there))
+    for name, array in here.arrays.items():
+        np.testing.assert_array_equal(array, there.arrays[name])
 
 
 def test_a_worker_imports_what_training_needs_and_no_more(dask):
