@@ -12,13 +12,12 @@ from pathlib import Path
 from shallowexp import network, provenance, training
 from shallowexp.errors import ConfigError
 from shallowexp.network.choices import describe
-from shallowexp.network.data import Data, _fault, _load
+from shallowexp.network.data import Data, forget
 from shallowexp.training.job import Job
 
 GROUPS = ("data", "activation", "init", "output", "optimizer")
-_seen: dict[
-    str, tuple[int, ...]
-] = {}  # path of a data set's file -> what told its states apart when it was last looked at
+# path of a data set's file -> what told its states apart when it was last looked at
+_seen: dict[str, tuple[int, ...]] = {}
 
 
 def fingerprint(job: Job) -> str:
@@ -56,8 +55,8 @@ def forget_changed(path: str) -> bool:
     changed = _seen.setdefault(path, state) != state
     _seen[path] = state
     if changed:
-        for remembered in (_load, _fault, drawn):
-            remembered.cache_clear()
+        forget()
+        drawn.cache_clear()
     return changed
 
 

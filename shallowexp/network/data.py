@@ -69,6 +69,12 @@ def _fault(data: Data) -> str:
     return ""
 
 
+def forget() -> None:
+    """So that every data set is drawn anew."""
+    _load.cache_clear()
+    _fault.cache_clear()
+
+
 def _check(drawn: Dataset, task: str) -> None:
     """Raises ValueError for arrays that a network cannot be trained on."""
     if not isinstance(drawn, Dataset):

@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 import shallowexp
 from shallowexp.errors import ConfigError, RunsFailed, TrackingError, UserError
-from shallowexp.network.data import _load
+from shallowexp.network.data import forget
 from shallowexp.network.initializers import Random
 from shallowexp.tracking.store import Store
 from tests.commands import command
@@ -98,7 +98,7 @@ def test_data_of_ones_own_is_trained_on_and_predicted_in_its_own_units(task):
         "regression": score,
     }[task]
     trained = shallowexp.train("train.steps=2000", "train.learning_rate=0.3", data=(X, y), hidden_size=8, init="xavier")
-    _load.cache_clear()  # the arrays were in a file that is gone
+    forget()  # the arrays were in a file that is gone
     found = pickle.loads(pickle.dumps(trained)).predict(X)
     if task == "regression":
         assert np.corrcoef(found, y)[0, 1] > 0.99
