@@ -32,6 +32,7 @@ Colors = matplotlib.colors.Normalize
 PANEL = 2.9, 2.6  # inches, at least this wide, and so high
 COLUMN, COLUMNS = 3.5, 7.2  # inches: of a paper
 LETTERS = 11  # of a title on an inch
+DOTS = 40  # of a strip, one above the other
 WRITTEN, TICKS = 12, 6  # values of an axis up to which a heat map writes its numbers; ticks of a larger one
 
 
@@ -152,7 +153,7 @@ class Page:
                     chosen = (runs.table[by] == value) & (runs.table[color or by] == shade)
                     values = np.sort(runs.table.loc[chosen, y].dropna().to_numpy(float))
                     middle, room = (i + (j + 0.5) / len(colors) - 0.5, 1 / len(colors)) if color else (i, 1.0)
-                    x = middle + (np.arange(len(values)) % 5 - 2) * 0.08 * room
+                    x = middle + room * _aside(values, np.ptp(runs.table[y].dropna()) / DOTS)
                     ax.plot(x, values, "o", color=style["color"], markersize=3.5, alpha=0.75,
                             label=label(shade) if color and not i else None)  # fmt: skip
             ax.set_xticks(range(len(places)), [label(value) for value in places])
@@ -216,6 +217,13 @@ class Page:
         rows = [{"step": s, "unit": u, "w1": w[0], "w2": w[1], "run": label}
                 for s, W1 in zip(run.steps, paths, strict=True) for u, w in enumerate(W1)]  # fmt: skip
         self.add(panel, pd.DataFrame(rows))
+
+
+def _aside(values: np.ndarray, size: float) -> np.ndarray:
+    """Where the dots of rising values stand, within [-0.4, 0.4]: side by side in bins of `size`."""
+    _, first, counts = np.unique(np.floor(values / (size or 1.0)), return_index=True, return_counts=True)
+    rank, n = np.arange(len(values)) - np.repeat(first, counts), np.repeat(counts, counts)
+    return (rank - (n - 1) / 2) * np.minimum(0.08, 0.8 / n)
 
 
 def color_scale(values: np.ndarray) -> Colors:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from shallowexp.analysis import POOLED, Runs, cell_params
-from shallowexp.claims.figures import legend, styled
+from shallowexp.claims.figures import legend, styled, styles_of
 from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
 from shallowexp.errors import UserError, nearest
@@ -19,6 +20,7 @@ from shallowexp.errors import UserError, nearest
 KINDS = ("curves", "final", "dots", "heat")
 WIDTHS = {"page": 11.0, "paper": COLUMN, "wide": COLUMNS, "slides": 6.7}  # inches; of slides half of 13.3
 LINES, PANELS = 8, 12  # that a reader tells apart
+LOST = {"heat": ", hatched where most did", "final": ", crosses where all did"}
 FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
 APART = 30  # times the smallest: from here on a scale is logarithmic
@@ -204,10 +206,22 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
     else:
         page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x)
         page[panel].set_ylabel(measure)
+    if kind == "final":
+        _mark_diverged(page[panel], runs.table, measure, x, by)
     if drawn := page[panel].get_legend():
         drawn.remove()  # one is enough for all panels
     if kind != "curves" and runs.table[measure].isna().all():
         page[panel].text(0.5, 0.5, "all runs diverged", ha="center", va="center", transform=page[panel].transAxes)
+
+
+def _mark_diverged(ax: Axes, table: pd.DataFrame, measure: str, x: str, by: str) -> None:
+    """A cross at the upper edge where no run has a value, each color on a line of its own."""
+    for row, (value, style) in enumerate(styles_of(table[by].unique()).items() if by else [(None, {"color": "black"})]):
+        ended = (table[table[by] == value] if by else table).groupby(x)[measure].count()
+        lost = ended.index[ended == 0]
+        ax.plot(
+            lost, np.full(len(lost), 0.97 - 0.05 * row), "x", color=style["color"], transform=ax.get_xaxis_transform()
+        )
 
 
 def _scale_axes(page: Page, runs: Runs, choice: Choice, kind: str) -> str:
@@ -272,5 +286,5 @@ def _caption(runs: Runs, kind: str, choice: Choice, used: set[str]) -> str:
         point = f"Median over {', '.join(pooled)}" + ("" if kind == "heat" else "; band: eight of ten runs")
     else:
         point = "One run each"
-    lost = f"; {diverged} diverged, hatched where most did" if kind == "heat" else f"; {diverged} diverged"
+    lost = f"; {diverged} diverged{LOST.get(kind, '')}"
     return f"{point}. {len(runs.table)} runs{lost if diverged else ''}."

@@ -98,7 +98,7 @@ class Fractions:
         return self.value - sqrt((p - first.low) ** 2 + (second.high - p0) ** 2)
 
     def p_above(self, limit: float) -> float:
-        """Exact for limit 0; else from where Newcombe's interval of that level ends."""
+        """Exact for limit 0; else normal, of the width of Newcombe's interval on that side, so that the two agree."""
         if not (self.n and self.n0):
             return 1.0
         if limit == 0:
@@ -106,7 +106,7 @@ class Fractions:
 
             table = [[self.k, self.n - self.k], [self.k0, self.n0 - self.k0]]
             return float(fisher_exact(table, alternative="greater").pvalue)
-        z = (self.value - limit) / max((self.high - self.low) / 2 / ndtri((1 + LEVEL) / 2), 1e-12)
+        z = (self.value - limit) / max((self.value - self.low) / ndtri((1 + LEVEL) / 2), 1e-12)
         return float(ndtr(-z))
 
     def p_below(self, limit: float) -> float:

@@ -104,6 +104,27 @@ def test_runs_without_the_axis_are_left_out_and_counted():
     assert set(page.numbers["init.scale"]) == {0.01, 0.1}
 
 
+def test_a_number_at_which_all_runs_diverged_is_marked_with_a_cross_in_their_color():
+    runs = swept(hidden_size=(2,))
+    most = (runs.table["init.scale"] == 1.0) & (runs.table["activation"] == "tanh") | (runs.table["seed"] > 0)
+    page = plot(
+        runs._replace(table=runs.table.assign(outcome=np.where(most, "diverged", "finished"))), Choice(x="init.scale")
+    )
+    curves = {line.get_label(): line.get_color() for line in page["0"].lines}
+    crosses = {line.get_color(): line.get_xdata().tolist() for line in page["0"].lines if line.get_marker() == "x"}
+    assert crosses == {curves["tanh"]: [1.0], curves["relu"]: []}
+    assert "crosses where all did" in caption(page)
+
+
+def test_dots_of_equal_values_stand_side_by_side():
+    runs = swept(seed=range(20), hidden_size=(2,), **{"init.scale": (0.1,)})
+    runs.table[LOSS] = 1.0
+    for line in plot(runs, Choice(x="activation", by="hidden_size"))["0"].lines:
+        x = np.unique(line.get_xdata())
+        assert len(x) == 20
+        assert np.ptp(x) < 0.9  # apart from those of the next activation
+
+
 def test_a_panel_whose_runs_all_diverged_says_so_and_the_others_keep_their_scale():
     runs = swept()
     lost = runs.table["hidden_size"] == 4
