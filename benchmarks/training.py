@@ -46,7 +46,7 @@ def volume(jobs: list[Job]) -> int:
 
 
 def this_kernel(jobs: list[Job]) -> list[Parameters]:
-    return [result.final for result in kernel.train_batch([(job, job.parameters()) for job in jobs])]
+    return [result.final for result in kernel.train_batch(jobs)]
 
 
 def chapter(jobs: list[Job]) -> list[Parameters]:

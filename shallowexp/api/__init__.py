@@ -32,9 +32,8 @@ from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import forward
 from shallowexp.sweeps.progress import compilation_told
-from shallowexp.training.engines import Failure
 from shallowexp.training.engines import train as train_jobs
-from shallowexp.training.job import Result
+from shallowexp.training.job import Failure, Result
 
 PATHS = ("data.path", "data.target")  # whose text may hold commas
 

@@ -32,8 +32,7 @@ from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.records import FIELD
-from shallowexp.training.engines import Failure
-from shallowexp.training.job import Job, Result
+from shallowexp.training.job import Failure, Job, Result
 
 LAST = (
     "train/loss",

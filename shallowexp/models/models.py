@@ -21,8 +21,8 @@ from shallowexp.models.store import Model, Models
 from shallowexp.network.choices import describe
 from shallowexp.network.initializers import Parameters
 from shallowexp.tracking.store import RunResult, Store
-from shallowexp.training.engines import Failure, train
-from shallowexp.training.job import Job, Result
+from shallowexp.training.engines import train
+from shallowexp.training.job import Failure, Job, Result
 
 NAMES = ("activations", "choices", "initializers", "optimizers", "outputs", "passes")
 USES = [f"shallowexp.network.{name}" for name in NAMES]

@@ -28,8 +28,7 @@ from typing import Any, Protocol, TypeVar
 from shallowexp.config.composition import Workers
 from shallowexp.errors import ConfigError, PoolError
 from shallowexp.pool.worker import Trained, now, order, train_order, trained, versions
-from shallowexp.training.engines import Failure
-from shallowexp.training.job import Job
+from shallowexp.training.job import Failure, Job
 
 AHEAD = 2  # batches in flight for each that is being trained, so that no worker waits for this process
 PATIENCE = 10.0  # seconds without a result after which a pool without workers is reported

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from shallowexp import __version__, provenance
 from shallowexp.config.fingerprint import fingerprint, forget_changed
 from shallowexp.errors import PoolError
-from shallowexp.training.engines import Failure, train
-from shallowexp.training.job import Job, Result
+from shallowexp.training.engines import train
+from shallowexp.training.job import Failure, Job, Result
 
 
 class Trained(NamedTuple):

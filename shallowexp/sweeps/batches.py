@@ -20,8 +20,7 @@ from shallowexp.network.optimizers import Adam
 from shallowexp.pool.worker import Trained, trained
 from shallowexp.sweeps import pages
 from shallowexp.tracking.records import DatasetInput, Record
-from shallowexp.training.engines import Failure
-from shallowexp.training.job import Result
+from shallowexp.training.job import Failure, Result
 
 BATCH_RUNS = 250
 BATCH_COST = 5e8  # hidden units x samples x steps: about a second on two cores

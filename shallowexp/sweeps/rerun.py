@@ -10,7 +10,7 @@ from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import RunsFailed, UserError, shown
 from shallowexp.sweeps.batches import train_batch
 from shallowexp.tracking.store import Store, Stored
-from shallowexp.training.engines import Failure
+from shallowexp.training.job import Failure
 
 Points = dict[str, list[tuple[int, float]]]
 History = dict[str, dict[int, float]]  # metric -> step -> value

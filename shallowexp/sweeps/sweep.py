@@ -26,8 +26,7 @@ from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
-from shallowexp.training.engines import Failure
-from shallowexp.training.job import Result
+from shallowexp.training.job import Failure, Result
 
 HIGHER = ("accuracy", "r2")  # what is better the higher it is
 PENDING = 4  # batches that may wait for the writer

@@ -6,37 +6,28 @@ Three engines compute the chapter's equations: `compiled` and `numpy` treat ever
 
 import logging
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from shallowexp.network.diagnostics import METRICS, Measures, measure
 from shallowexp.network.initializers import Parameters
 from shallowexp.network.passes import Product, backward, exact, forward, gradient_descent
-from shallowexp.training.job import Job, Result
+from shallowexp.training.job import Failure, Job, Result, attempt
 
 log = logging.getLogger(__name__)
 
 PRODUCTS: dict[str, Product] = {"numpy": exact, "chapter": operator.matmul}  # the engines that train through passes.py
 ENGINES = ("auto", "compiled", *PRODUCTS)
-T = TypeVar("T")
 
 
 class Logged(NamedTuple):
     step: int
     measures: Measures
     parameters: Parameters
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that raised: a user's own activation, say, or a data set that could not be drawn."""
-
-    error: str
 
 
 def resolve_engine(job: Job, engine: str = "auto") -> str:
@@ -77,27 +68,13 @@ def train(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Fail
 
     `threads` bounds the compiled kernel's threads (None: all cores).
     """
-    results = {i: _attempt(train_one, job) for i, job in enumerate(jobs) if job.engine in PRODUCTS}
+    results = {i: attempt(train_one, job) for i, job in enumerate(jobs) if job.engine in PRODUCTS}
     compiled = [i for i in range(len(jobs)) if i not in results]
     if compiled:
-        results |= zip(compiled, _train_compiled([jobs[i] for i in compiled], threads), strict=True)
+        from shallowexp.training import kernel
+
+        results |= zip(compiled, kernel.train_batch([jobs[i] for i in compiled], threads), strict=True)
     return [results[i] for i in range(len(jobs))]
-
-
-def _train_compiled(jobs: Sequence[Job], threads: int | None) -> list[Result | Failure]:
-    """All in one call of the kernel; the jobs that cannot even start are failures and stay out of it."""
-    from shallowexp.training import kernel
-
-    drawn = [(job, _attempt(Job.parameters, job)) for job in jobs]
-    trained = iter(kernel.train_batch([(job, start) for job, start in drawn if isinstance(start, Parameters)], threads))
-    return [start if isinstance(start, Failure) else next(trained) for _, start in drawn]
-
-
-def _attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
-    try:
-        return function(job)
-    except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}")
 
 
 def train_one(job: Job) -> Result:

@@ -1,6 +1,8 @@
 """What is trained and what comes back, as picklable values: the same for all engines and for any worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Initializer, Parameters
 from shallowexp.network.optimizers import GRADIENT_DESCENT, Optimizer
 from shallowexp.network.outputs import Output
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,17 @@ class Result:
     def history(self, metric: str) -> np.ndarray:
         """One of METRICS at every one of `steps`."""
         return self.metrics[:, METRICS.index(metric)]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that raised: a user's own activation, say, or a data set that could not be drawn."""
+
+    error: str
+
+
+def attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
+    try:
+        return function(job)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ from shallowexp.network import activations, optimizers, outputs
 from shallowexp.network.data import Data
 from shallowexp.network.diagnostics import METRICS
 from shallowexp.network.initializers import Parameters
-from shallowexp.training.job import Job, Result
+from shallowexp.training.job import Failure, Job, Result, attempt
 from shallowexp.training.kernel_arithmetic import (
     ADAM,
     CODES,
@@ -52,7 +52,7 @@ BLOCK_BYTES = 512 * 1024  # what a block's rows may take, of the second-level ca
 TOGETHER = 64  # networks that one call trains at the most
 CALLS = 8  # for each thread, at least, where there are so many networks
 SHARED = [field.name for field in fields(Job) if field.name not in ("init", "seed", "learning_rate")]
-Start = tuple[Job, Parameters]  # a network to train, and its initial weights
+Halve = Callable[[Data, bool, str, int], Samples]
 LANES = 32  # widths are multiples of this: pairs of whole vectors in either dtype
 
 
@@ -62,24 +62,21 @@ def supports(job: Job) -> bool:
     return known and type(job.optimizer) in OPTIMIZERS
 
 
-def train_batch(starts: Sequence[Start], threads: int | None = None) -> list[Result]:
+def train_batch(jobs: Sequence[Job], threads: int | None = None) -> list[Result | Failure]:
     """The results of `engines.train_one` for jobs that the kernel supports, on `threads` threads (None: all cores)."""
-    threads, samples, stop = (
-        threads or os.cpu_count() or 1,
-        cache(_samples),
-        np.zeros(1, np.bool_),
-    )  # jobs share their data
-    parts = _parts([job for job, _ in starts], threads)
-    results: dict[int, Result] = {}
+    threads = threads or os.cpu_count() or 1
+    samples, stop = cache(_samples), np.zeros(1, np.bool_)  # jobs share their data
+    parts = _parts(jobs, threads)
+    results: dict[int, Result | Failure] = {}
     with ThreadPoolExecutor(threads) as pool:
         try:
-            trained = pool.map(lambda part: _train([starts[i] for i in part], samples, stop), parts)
+            trained = pool.map(lambda part: _train([jobs[i] for i in part], samples, stop), parts)
             for part, found in zip(parts, trained, strict=True):
                 results |= zip(part, found, strict=True)
         except BaseException:  # Ctrl-C above all: the threads would go on to the last step
             stop[0] = True
             raise
-    return [results[i] for i in range(len(starts))]
+    return [results[i] for i in range(len(jobs))]
 
 
 def _parts(jobs: Sequence[Job], threads: int) -> list[range]:
@@ -96,7 +93,10 @@ def _parts(jobs: Sequence[Job], threads: int) -> list[range]:
 
 
 def _work(job: Job) -> float:
-    n_x, m = job.data.load().X.shape
+    data = attempt(lambda job: job.data.load(), job)
+    if isinstance(data, Failure):  # as its weights will be
+        return 1.0
+    n_x, m = data.X.shape
     return (1 + job.steps) * (job.batch_size or m) * job.hidden_size * (n_x + 10)
 
 
@@ -173,9 +173,15 @@ def _workspace(n_y: int, V: np.ndarray, width: int) -> Workspace:
     return Workspace(Z1, A1, Z2, A2, rest, W2=_zeros((outputs, units), V.dtype))
 
 
-def _train(
-    starts: Sequence[Start], samples: Callable[[Data, bool, str, int], Samples], stop: np.ndarray
-) -> list[Result]:
+def _train(jobs: Sequence[Job], samples: Halve, stop: np.ndarray) -> list[Result | Failure]:
+    """Those whose weights can be drawn, and the failures of the others."""
+    drawn = [(job, attempt(Job.parameters, job)) for job in jobs]
+    starts = [(job, start) for job, start in drawn if isinstance(start, Parameters)]
+    trained = iter(_descended(starts, samples, stop) if starts else [])
+    return [start if isinstance(start, Failure) else next(trained) for _, start in drawn]
+
+
+def _descended(starts: Sequence[tuple[Job, Parameters]], samples: Halve, stop: np.ndarray) -> list[Result]:
     """One network after the other; all that the jobs' SHARED fields choose is made once."""
     job, initial = starts[0][0], [start for _, start in starts]
     loaded = job.data.load()

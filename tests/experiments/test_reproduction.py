@@ -32,10 +32,11 @@ def measured(
 
 
 @pytest.mark.parametrize(
-    ("activation", "gain", "digit"), [(g.Tanh(), 0.197, 3e-3), (g.Sigmoid(), 0.188, 5e-4), (g.ReLU(), 0.122, 5e-4)]
+    ("activation", "gain", "digit"), [(g.Tanh(), 0.197, 3e-3), (g.Sigmoid(), 0.188, 5e-4), (g.ReLU(), 0.122, 6e-3)]
 )
 def test_what_random_weights_gain_over_equal_ones(activation, gain, digit):
-    """tanh's descent is at the edge of stability, where the last bit decides: within its interval of [.186, .209]."""
+    """tanh's and ReLU's descents are at the edge of stability, where the last bit decides: tanh within its interval of
+    [.186, .209]; ReLU gains .1165 to .1223 where the rate moves by three of its last bits, .1176 where `@` multiplies."""
     more = {"units": 8, "class_1": 0.3}
     random, equal = (measured("train/accuracy", activation, init, **more) for init in (Random(0.01), Constant(0.01)))
     assert (random - equal).mean() == pytest.approx(gain, abs=digit)

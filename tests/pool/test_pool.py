@@ -15,8 +15,8 @@ from shallowexp.pool import worker
 from shallowexp.pool.pool import AHEAD, DEADLY, Elsewhere, opened
 from shallowexp.sweeps import batches as cutting
 from shallowexp.sweeps.batches import batches, core_seconds
-from shallowexp.training.engines import Failure, train_one
-from shallowexp.training.job import Result
+from shallowexp.training.engines import train_one
+from shallowexp.training.job import Failure, Result
 
 SLOTS = 3
 

@@ -9,8 +9,8 @@ from shallowexp.network.activations import Tanh
 from shallowexp.network.data import Wine
 from shallowexp.network.initializers import Initializer, Parameters, Random
 from shallowexp.network.outputs import Softmax
-from shallowexp.training.engines import Failure, train
-from shallowexp.training.job import Job
+from shallowexp.training.engines import train
+from shallowexp.training.job import Failure, Job
 
 
 @dataclass(frozen=True)

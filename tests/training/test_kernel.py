@@ -66,7 +66,7 @@ def make(output=OUTPUTS[0], n_y=None, n_x=2, samples=50, seed=0, **changes) -> J
 
 
 def trained(jobs, threads=None):
-    return kernel.train_batch([(job, job.parameters()) for job in jobs], threads)
+    return kernel.train_batch(jobs, threads)
 
 
 def gradients(result, learning_rate) -> np.ndarray:
