@@ -12,7 +12,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shallowexp.sweeps.pages import OVERVIEW  # noqa: E402
+from shallowexp.sweeps.view import OVERVIEW  # noqa: E402
 from tests.browser import Browser  # noqa: E402
 from tests.servers import serving  # noqa: E402
 

@@ -150,7 +150,7 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
         path = Path(folder) / "data.parquet"
         X, y = data
         found = _train(["data=csv", *_words(_table(X, y, path)), *overrides, *_words(choices)], None)
-        return replace(found, classes=np.unique(y))
+        return found if found.data.task == "regression" else replace(found, classes=np.unique(y))
 
 
 def _train(overrides: Sequence[str], experiment: str | None) -> Trained:

@@ -84,11 +84,11 @@ def _launching(
 
 def tell(tracked: "ExperimentTracker", runs: Sequence[Run], summary: "SweepSummary") -> None:
     """How a sweep ended. Raises RunsFailed."""
-    from shallowexp.sweeps import pages
+    from shallowexp.sweeps import cells
 
     print(f"{summary}. {tracked}")
     if summary.parent and summary.results:
-        print(pages.best_cell(runs, summary.results, summary.parent))
+        print(cells.best_cell(runs, summary.results, summary.parent))
     if summary.failures:
         raise RunsFailed(summary.failures.values())
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from shallowexp.errors import TrackingError
-from shallowexp.sweeps.pages import OVERVIEW, saved_views
+from shallowexp.sweeps.view import OVERVIEW, saved_views
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep

@@ -10,7 +10,7 @@ from shallowexp.config.runs import Run, as_planned, once
 from shallowexp.errors import RunsFailed
 from shallowexp.models.models import log_models
 from shallowexp.pool.pool import opened
-from shallowexp.sweeps import pages
+from shallowexp.sweeps import cells, view
 from shallowexp.sweeps.sweep import HIGHER, ExperimentTracker, SweepSummary
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.records import FINGERPRINT
@@ -96,7 +96,7 @@ class Study:
         """What to say at the end."""
         sign = -1 if self.metric.endswith(HIGHER) else 1
         worth, best = min(self.trials, key=lambda trial: sign * trial[0])
-        found = pages.searched(self.runs, best[0]) if math.isfinite(worth) else "none has finished"
+        found = cells.searched(self.runs, best[0]) if math.isfinite(worth) else "none has finished"
         seeds = f" over {len(best)} runs" if len(best) > 1 else ""
         return f"best of {len(self.trials)} trials: {found} · {self.metric} {worth:.4g}{seeds}"
 
@@ -107,8 +107,8 @@ def study(tracker: ExperimentTracker, metric: str, key: str) -> Iterator[Study]:
     with ExitStack() as parents:
         yield (found := Study(tracker, metric, key, parents))
     if found.summary.parent:
-        tracker.store.experiment(tracker.experiment, pages.view_tags(tracker.experiment, found.runs))
+        tracker.store.experiment(tracker.experiment, view.tags(tracker.experiment, found.runs))
     log_models(tracker.store, tracker.experiment_id, found.runs, found.summary.best, found.summary.results)
     print(f"{found.summary}. {tracker}\n{found.best()}")
     if found.summary.parent:
-        print(pages.seen(found.summary.parent))
+        print(cells.seen(found.summary.parent))

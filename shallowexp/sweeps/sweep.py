@@ -21,7 +21,7 @@ from shallowexp.config.runs import Run
 from shallowexp.errors import Interrupted, RunsFailed, TrackingError, shown
 from shallowexp.models.models import Best, log_models
 from shallowexp.pool.pool import Pool, opened
-from shallowexp.sweeps import pages
+from shallowexp.sweeps import pages, view
 from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.parents import Busy, Sweep
@@ -193,7 +193,7 @@ class ExperimentTracker:
         while missing or self.store.left_open(self.experiment_id, key):
             counts = {"to train": len(missing), "already there": len(runs) - len(missing)}
             note = pages.sweep_note(runs, counts, self.experiment_id)
-            self.store.experiment(self.experiment, pages.view_tags(self.experiment, runs))
+            self.store.experiment(self.experiment, view.tags(self.experiment, runs))
             try:
                 parent = self.store.open_sweep(self.experiment_id, key, name, tags, note, planned)
                 summary.parent = parent.run_id

@@ -1,18 +1,13 @@
 """A small real sweep as a user meets it in MLflow's own pages, in headless Chromium; and what those pages are made of."""
 
 import json
-from base64 import b64decode
-from zlib import decompress
 
 import mlflow
 import pandas as pd
 import pytest
 
 from shallowexp.claims.palette import STYLES, color
-from shallowexp.config.composition import compose_experiment, compose_sweep
-from shallowexp.config.runs import plan
-from shallowexp.sweeps import pages
-from shallowexp.tracking.store import RunResult
+from shallowexp.sweeps import pages, view
 from tests.browser import CHROMIUM, DRIVER, Browser
 from tests.commands import command
 
@@ -87,15 +82,15 @@ def test_the_table_lists_runs_under_readable_names(browser, client):
 @in_browser
 def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
     experiment, _ = sweep_of(client)
-    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={pages.OVERVIEW}&compareRunsMode=CHART")
-    browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *pages.CHARTS)
+    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={view.OVERVIEW}&compareRunsMode=CHART")
+    browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *view.CHARTS)
     browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length > 20")
 
 
 @in_browser
 def test_the_view_of_a_large_grid_shows_where_its_best_runs_lie(browser, client):
     experiment, _ = search(client, "grid", "")
-    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={pages.OVERVIEW}&compareRunsMode=CHART")
+    browser.open(f"experiments/{experiment}/runs?viewStateShareKey={view.OVERVIEW}&compareRunsMode=CHART")
     browser.wait_for_text(
         "grid: best runs", "The best runs", "Parallel Coordinates", "train.learning_rate vs. train/loss"
     )
@@ -181,54 +176,6 @@ def test_every_run_names_its_data_set_and_has_its_activations_colour(client):
     assert len(digests) == 2 + 2  # two seeds, two balances
 
 
-def planned(name, *overrides):
-    return plan((job.config, job.choices) for job in compose_experiment(name, overrides)[1])
-
-
-@pytest.fixture(scope="module")
-def runs():
-    return planned("symmetry", "seed=100,101")
-
-
-def test_cells_are_told_apart_by_the_fewest_parameters(runs):
-    assert pages.cell_params(runs) == ["activation", "init", "hidden_size", "data.positive_rate", "train.engine"]
-    assert pages.cell_params(runs[:1]) == []
-
-
-def test_a_view_of_several_data_sets_holds_one():
-    runs = planned("effective_units", "seed=100,101")  # with parameters that only some of the data sets have
-    assert pages._held(runs) == {"data": "flower"}
-    assert pages._held(runs[:20]) == {}
-
-
-def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
-    (packed,) = pages.view_tags("symmetry", runs).values()
-    state = json.loads(decompress(b64decode(json.loads(packed)["state"].removeprefix("deflate;"))))
-    assert state["searchFilter"] == (
-        "params.activation LIKE '%' AND params.`data.positive_rate` = '0.3' AND params.`hidden_size` = '8'"
-    )
-    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["activation", "init", "train.engine"]
-    assert [chart["metricKey"] for chart in state["compareRunCharts"]] == list(pages.CHARTS)
-    assert len(packed) < 5000  # the longest tag of an experiment
-    monkeypatch.setattr(pages, "version", lambda name: "3.14.1")
-    assert pages.view_tags("symmetry", runs) == {}
-
-
-@pytest.mark.parametrize(
-    ("swept", "charts"),
-    [
-        (["init.scale=0.01,0.1", "activation=tanh,relu"], ["LINE"] * 3),
-        ([f"train.learning_rate={RATES}"], ["PARALLEL", "SCATTER"]),
-        ([f"train.learning_rate={RATES}", "init.scale=1,10", "activation=tanh,relu"], ["PARALLEL", "CONTOUR", *["SCATTER"] * 2]),
-        (["data=moons,circles,xor", "hidden_size=range(1,16)"], ["LINE"] * 3),
-        (["data=moons,circles,xor", "hidden_size=range(1,31)"], ["PARALLEL", "SCATTER"]),
-    ],
-)  # fmt: skip
-def test_what_a_view_draws_depends_on_how_many_cells_there_are(swept, charts):
-    runs = plan((job.values, job.choices) for job in compose_sweep([*swept, "seed=1,2"])[1])
-    assert [chart["type"] for chart in pages._state(runs)["compareRunCharts"]] == charts
-
-
 def test_a_new_figure_takes_the_place_of_the_old_one():
     once = pages.with_figure("What was swept", "a.png", "1", "- **holds**: a gain")
     assert pages.with_figure(once, "a.png", "1", "- **holds**: another") == once.replace("a gain", "another")
@@ -237,14 +184,3 @@ def test_a_new_figure_takes_the_place_of_the_old_one():
 
 def test_a_users_own_activation_has_one_colour():
     assert color("mine") == color("mine") != color("tanh")
-
-
-def test_the_best_cell_counts_those_of_its_runs_that_diverged():
-    runs = plan((job.values, job.choices) for job in compose_sweep(["init.scale=0.1,1", "seed=range(3)"])[1])
-    ended = {"train/loss": 0.5}, {"train/loss": 0.3}, {"train/loss": 0.1, "diverged/step": 7}
-    results = {run.fingerprint: RunResult("", ended[1 if run.job.seed else 0]) for run in runs}
-    results[runs[3].fingerprint] = RunResult("", ended[2])
-    said = pages.best_cell(runs, results, "0123456789").splitlines()[0]
-    assert said == "best cell: init.scale=1 · train/loss 0.3 [0.3, 0.3] over 2 runs, 1 more diverged"
-    lost = {run.fingerprint: RunResult("", ended[2]) for run in runs}
-    assert pages.best_cell(runs, lost, "0123456789").startswith("no best cell: every run diverged\nsee it: ")

@@ -1,0 +1,54 @@
+"""What tells the runs of a sweep apart, and what its end says of them."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from shallowexp import analysis
+from shallowexp.analysis import SEEDS
+from shallowexp.claims.statistics import ranked_cells
+from shallowexp.config.runs import Run
+from shallowexp.tracking.store import RunResult
+
+LOSS = "train/loss"
+
+
+def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The parameters that differ between runs, each with its values in the order of the sweep."""
+    names = dict.fromkeys(name for run in runs for name in run.params)
+    values = {name: list(dict.fromkeys(run.params.get(name, "") for run in runs)) for name in names}
+    return {name: [value for value in found if value] for name, found in values.items() if len(found) > 1}
+
+
+def cell_params(runs: Sequence[Run]) -> list[str]:
+    """The fewest varied parameters that tell the cells apart."""
+    return analysis.cell_params(pd.DataFrame([run.params for run in runs]))
+
+
+def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str) -> str:
+    """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
+    ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
+    table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
+    drawn = seen(parent)
+    if LOSS not in table:
+        return drawn
+    cells = cell_params(runs)
+    best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
+    words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
+    seeds = int(best["runs"] - best["diverged"])
+    if not seeds:
+        return f"no best cell: every run diverged\n{drawn}"
+    interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
+    lost = f", {best['diverged']} more diverged" if best["diverged"] else ""
+    return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs{lost}\n{drawn}"
+
+
+def searched(runs: Sequence[Run], best: Run) -> str:
+    """What tells the best of a search's runs from the others, as overrides."""
+    names = [name for name in varied(runs) if name not in SEEDS and name in best.params]
+    return " ".join(f"{name}={best.params[name]}" for name in names) or "the one there is"
+
+
+def seen(parent: str) -> str:
+    """How to look at a sweep."""
+    return f"see it: shallowexp-report --sweep {parent[:8]}, or in MLflow: shallowexp-ui {parent[:8]}"

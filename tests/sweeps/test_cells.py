@@ -1,0 +1,23 @@
+"""What tells runs apart, and the best of their cells."""
+
+from shallowexp.config.composition import compose_experiment, compose_sweep
+from shallowexp.config.runs import plan
+from shallowexp.sweeps import cells
+from shallowexp.tracking.store import RunResult
+
+
+def test_cells_are_told_apart_by_the_fewest_parameters():
+    runs = plan((job.config, job.choices) for job in compose_experiment("symmetry", ["seed=100,101"])[1])
+    assert cells.cell_params(runs) == ["activation", "init", "hidden_size", "data.positive_rate", "train.engine"]
+    assert cells.cell_params(runs[:1]) == []
+
+
+def test_the_best_cell_counts_those_of_its_runs_that_diverged():
+    runs = plan((job.values, job.choices) for job in compose_sweep(["init.scale=0.1,1", "seed=range(3)"])[1])
+    ended = {"train/loss": 0.5}, {"train/loss": 0.3}, {"train/loss": 0.1, "diverged/step": 7}
+    results = {run.fingerprint: RunResult("", ended[1 if run.job.seed else 0]) for run in runs}
+    results[runs[3].fingerprint] = RunResult("", ended[2])
+    said = cells.best_cell(runs, results, "0123456789").splitlines()[0]
+    assert said == "best cell: init.scale=1 · train/loss 0.3 [0.3, 0.3] over 2 runs, 1 more diverged"
+    lost = {run.fingerprint: RunResult("", ended[2]) for run in runs}
+    assert cells.best_cell(runs, lost, "0123456789").startswith("no best cell: every run diverged\nsee it: ")
