@@ -59,13 +59,19 @@ def test_only_what_atoms_reaches_is_a_hypothesis(old, new, same):
 def test_fixed_before_the_runs_changed_since_or_unknown(claim):
     commit = git(claim.path.parent, "rev-parse", "HEAD")
     told = registered(claim, [commit], STARTED)
-    assert told.startswith(f"Hypotheses fixed before the runs: commit {commit[:12]} of ")
+    assert told.startswith(f"Hypotheses fixed before the runs: unchanged since commit {commit[:12]} of ")
     assert "the first run is of 2100-01-02 03:04 UTC" in told
     claim.path.write_text(SOURCE.replace("return SHOWN", "return None"))
     assert registered(claim, [commit], STARTED) == told
+    git(claim.path.parent, "commit", "-qam", "another figure")
+    drawn_anew = git(claim.path.parent, "rev-parse", "HEAD")
+    assert registered(claim, [drawn_anew], STARTED) == told
     claim.path.write_text(SOURCE.replace("return runs, MARGIN", "return runs, 1"))
     assert registered(claim, [commit], STARTED).startswith(
         f"Not preregistered: the hypotheses have changed since commit {commit[:12]}"
     )
+    git(claim.path.parent, "commit", "-qam", "another margin")
+    changed = git(claim.path.parent, "rev-parse", "HEAD")
+    assert f"since commit {changed[:12]} of" in registered(claim, [changed], STARTED)
     assert registered(claim, [], STARTED).startswith("Not preregistered, as far as is known")
     assert registered(claim, ["0" * 40], STARTED).startswith("Not preregistered, as far as is known")
