@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
-from math import ceil, floor, isfinite, log10
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,7 +176,7 @@ def background(claim: Claim) -> list[str]:
 def interval(atom: Atom, moved: float = 0.0) -> str:
     """An atom's effect to the two digits that its interval's width warrants, with its unit and what was left out.
 
-    Fewer where they would show what `moved`: the effect's change under rounding, which is named where it reaches half the margin.
+    Fewer where they would show what `moved`: the effect's change under rounding, which is named where these would be coarser than the margin.
     """
     if atom.value is None:
         return ""
@@ -184,9 +184,10 @@ def interval(atom: Atom, moved: float = 0.0) -> str:
     if atom.low is None or atom.high is None:
         return f"{signed(atom.value, '.4g')} {atom.unit}, no interval{lost}"
     digits = [1 - floor(log10(atom.high - atom.low))] if atom.high > atom.low else []
-    matters = 2 * moved >= atom.margin
-    rounding = f", which rounding moves by {moved:.1g}" if moved and matters else ""
-    digits += [-ceil(log10(2 * moved))] if moved and not matters else []
+    still = [-1 - floor(log10(2 * moved))] if moved else []
+    matters = moved and (not atom.margin or still[0] < -floor(log10(atom.margin)))
+    rounding = f", which rounding moves by {moved:.1g}" if matters else ""
+    digits += [] if matters else still
     spec = f".{min(6, max(0, min(digits)))}f" if digits else ".4g"
     value, low, high = (signed(number, spec) for number in (atom.value, atom.low, atom.high))
     return f"{value} [{low}, {high}] {atom.unit}{rounding}{lost}"

@@ -395,6 +395,12 @@ def test_digits_that_moved_are_not_shown_unless_the_move_matters(moved, words):
     assert page.interval(atom(Effect(0.5, 0.0435, 20), "above", 0.1, "nats", "x"), moved) == words
 
 
+def test_an_effect_never_has_fewer_digits_than_its_margin():
+    measured = atom(Effect(-0.0651, 0.0185, 20), "below", 0.02, "of steps", "x")
+    assert page.interval(measured, 0.009) == "−0.065 [−0.104, −0.026] of steps, which rounding moves by 0.009"
+    assert page.interval(measured, 0.004) == "−0.07 [−0.10, −0.03] of steps"
+
+
 def test_a_bar_shows_margin_zero_and_interval_in_proportion():
     found = page.bar(Atom("", "stated", "", "", "above", "above", 0.0, 2.0, 1.0, 3.0, 1.0, "nats"))
     assert found == page.Bar(left=3.0, width=47.0, zero=26.5, value=73.5, low=50.0, high=97.0)
