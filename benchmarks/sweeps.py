@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import mlflow
 import numpy as np
@@ -57,10 +58,16 @@ class EmptyStore:
         shutil.rmtree(self.folder)
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory (MiB) of a process, which must succeed."""
+class Took(NamedTuple):
+    seconds: float
+    memory: float  # MiB, at its peak
+    processor: float  # seconds of it
+
+
+def measured(command: list[str], folder: Path, uri: str | None = None) -> Took:
+    """What a process takes, which must succeed; its store is the one in the folder, or at `uri`."""
     start = time.perf_counter()
-    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri or f"sqlite:///{folder / 'mlflow.db'}"}
     quiet = [(os.POSIX_SPAWN_OPEN, n, "/dev/null", os.O_WRONLY, 0) for n in (1, 2)]
     here = os.getcwd()
     os.chdir(folder)
@@ -69,7 +76,7 @@ def measured(command: list[str], folder: Path) -> tuple[float, float]:
     _, status, usage = os.wait4(process, 0)
     if status:
         raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return Took(time.perf_counter() - start, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def finals(folder: Path, experiment: str) -> dict[tuple, list[float]]:
@@ -91,15 +98,15 @@ def end_to_end(rounds: int) -> list[dict]:
     ours, theirs = [], []
     for _ in range(rounds):
         with EmptyStore() as folder:
-            seconds, memory = measured([SHALLOWEXP, "-m", *SWEEP, f"seed=range({SEEDS})"], folder)
-            ours.append(seconds)
+            took = measured([SHALLOWEXP, "-m", *SWEEP, f"seed=range({SEEDS})"], folder)
+            ours.append(took.seconds)
             losses = finals(folder, "shallowexp")
         few, more = (fluent(arguments, losses) for arguments in SLICES.values())
         each = (more - few) / 18
         theirs.append((more + (RUNS - 24) * each, more * RUNS / 24))
     once, scaled = zip(*theirs, strict=True)
     return [
-        row(END_TO_END, "shallowexp", ours, "s", memory_mib=round(memory)),
+        row(END_TO_END, "shallowexp", ours, "s", memory_mib=round(took.memory)),
         row(END_TO_END, ORDINARY, once, "s"),
         row(END_TO_END, "ratio", [b / a for a, b in zip(ours, once, strict=True)], "x"),
         row(END_TO_END, "24 of them, simply times 20", scaled, "s"),
@@ -111,10 +118,10 @@ def fluent(arguments: list[str], expected: dict[tuple, list[float]]) -> float:
     """Seconds of some of the runs, whose losses must be those expected."""
     basic = ["-m", "hydra/launcher=basic", "hydra/sweeper=basic", "train.engine=numpy", *SWEEP, *arguments]
     with EmptyStore() as folder:
-        seconds, _ = measured([sys.executable, FLUENT, *basic], folder)
+        took = measured([sys.executable, FLUENT, *basic], folder)
         for key, losses in finals(folder, "fluent").items():
             np.testing.assert_allclose(losses, expected[key], rtol=1e-9)
-    return seconds
+    return took.seconds
 
 
 def growth(rounds: int) -> list[dict]:
@@ -125,8 +132,8 @@ def growth(rounds: int) -> list[dict]:
         for _ in range(rounds if runs <= 300 else 1):
             with EmptyStore() as folder:
                 arguments = [SHALLOWEXP, "-m", "hidden_size=2,4,8", f"seed=range({runs // 3 + (runs % 3 > 0)})"]
-                took, peak = measured([*arguments, "train.steps=200"], folder)
-                seconds, memory = [*seconds, took], max(memory, peak)
+                took = measured([*arguments, "train.steps=200"], folder)
+                seconds, memory = [*seconds, took.seconds], max(memory, took.memory)
         each = {"memory_mib": round(memory), "ms_per_run": 1000 * median(seconds) / runs}
         found.append(row(GROWTH, f"{runs} runs", seconds, "s", **each))
     return found
@@ -218,7 +225,7 @@ def row(benchmark: str, what: str, values: Sequence[float], unit: str, **more) -
 
 def start_up(rounds: int) -> list[dict]:
     with EmptyStore() as folder:
-        return [row(START_UP, HELP, [measured([SHALLOWEXP, "--help"], folder)[0] for _ in range(rounds)], "s")]
+        return [row(START_UP, HELP, [measured([SHALLOWEXP, "--help"], folder).seconds for _ in range(rounds)], "s")]
 
 
 def rows(rounds: int) -> list[dict]:

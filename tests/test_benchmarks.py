@@ -40,6 +40,7 @@ def test_the_benchmarks_can_be_imported():
     """They use inner functions of the package, and run too seldom to notice that one has moved."""
     import benchmarks.__main__
     import benchmarks.fluent
+    import benchmarks.server
     import benchmarks.vectorisation
 
     pytest.importorskip("distributed")

@@ -118,6 +118,26 @@ def test_bulk_and_client_read_the_same(sql_store, server):
         }
 
 
+@pytest.mark.parametrize("sampled", [client.SAMPLED, 2])
+def test_a_server_is_asked_for_many_histories_at_once_and_what_it_leaves_out_is_asked_again(
+    store, server, monkeypatch, sampled
+):
+    """With 2 it leaves out the middle one of three steps."""
+    monkeypatch.setattr(client, "SAMPLED", sampled)
+    monkeypatch.setattr(client, "AT_ONCE", 3)
+    remote = Store.open(server.url)
+    history, again = remote.client.get_metric_history, list[str]()
+    monkeypatch.setattr(remote.client, "get_metric_history", lambda *run: again.append(run) or history(*run))
+    for metrics in (None, {"train/loss"}):
+        read = []
+        for place in (store, remote):
+            experiment = place.experiment(f"at most {sampled} of {metrics}")
+            place.write(experiment, [record(i) for i in range(5)])
+            read.append(place.runs(experiment, [*place.finished(experiment).values()], metrics))
+        assert_same_runs(*read)
+    assert bool(again) == (sampled == 2)
+
+
 MOMENTS = {  # of the 68 and 342 that writing RECORDS takes, and the 8 around its files
     "bulk": range(12, 67, 5),
     "client": range(5, 340, 28),
