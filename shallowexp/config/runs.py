@@ -4,8 +4,10 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 """
 
 import json
+import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from itertools import chain, islice
@@ -22,12 +24,15 @@ from shallowexp.config.fingerprint import GROUPS
 from shallowexp.config.validate import MOST_SEEDS, checked, choose, integers, require, unknown, whole
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
+from shallowexp.network.table import Table
 from shallowexp.training.engines import resolve_engine
 from shallowexp.training.job import Job
 
 Configuration = DictConfig | Plain
 EXPERIMENT = "shallowexp"  # the MLflow experiment of runs that belong to no claim
 AUTO = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
+TABLE = f"{Table.__module__}.{Table.__qualname__}"
+TABLE_BYTES = 6  # of memory while a table is read, for each of its file: seven of a CSV file of 10 million rows
 WORD = 32  # letters of a value in a run's name
 NAMED = ("activation", "init", "init.scale", "hidden_size", "optimizer", "train.batch_size", "seed")  # there in words
 # What is done with a run, not what it is
@@ -148,8 +153,10 @@ def as_planned(run: Run, planned: Container[str]) -> Run:
 def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
     c = checked(config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True)))
-    if "path" in c["data"] and fingerprint.forget_changed(str(c["data"]["path"])):
-        choice.cache_clear()
+    if "path" in c["data"]:
+        _require_readable(c["data"])
+        if fingerprint.forget_changed(str(c["data"]["path"])):
+            choice.cache_clear()
     follows = c["output"].get("_target_") == "auto"
     parts = {name: choice(name, json.dumps(c[name])) for name in GROUPS if not (follows and name == "output")}
     names = {name: choices.get(name, "") for name in GROUPS}
@@ -206,6 +213,17 @@ def _require_memory(job: Job) -> None:
         raise ConfigError(
             f"{asked} needs about {needed / 1e9:,.0f} GB of memory; this machine has {there / 1e9:,.0f} GB"
         )
+
+
+def _require_readable(data: Plain) -> None:
+    """Before a table is read that would take all memory; how a data set of the user's own reads its file is not known."""
+    with suppress(OSError, ValueError):
+        size = os.stat(str(data["path"])).st_size
+        if data["_target_"] == TABLE and TABLE_BYTES * size > _memory():
+            raise ConfigError(
+                f"data.path={data['path']} needs about {TABLE_BYTES * size / 1e9:,.0f} GB of memory; "
+                f"this machine has {_memory() / 1e9:,.0f} GB"
+            )
 
 
 @cache

@@ -282,3 +282,11 @@ REFUSED = {
 def test_what_cannot_be_run_is_named(override, message):
     with pytest.raises(ConfigError, match=message):
         run(*override.split())
+
+
+def test_a_table_larger_than_memory_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "large.csv"
+    with path.open("w") as file:
+        file.truncate(10**13)  # bytes that take no room
+    with pytest.raises(ConfigError, match="large.csv needs about 60,000 GB of memory; this machine has"):
+        run("data=csv", f"data.path={path}", "data.target=label")
