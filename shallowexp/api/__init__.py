@@ -205,12 +205,14 @@ def sweep(
     experiment: str = EXPERIMENT,
     threads: int | None = None,
     scheduler: str | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
 ) -> Runs:
     """Launch a multirun: `sweep({"activation": ["tanh", "relu"], "seed": range(10)}, "train.steps=1000")`.
 
     A mapping is a product of its values; several mappings are united. What is tracked already is not trained again. Returns
-    all of its runs. `scheduler` is that of Dask workers (docs/cluster.md). Raises ConfigError, RunsFailed (the others are
-    tracked), TrackingError, PoolError and Interrupted.
+    all of its runs. `threads`, `scheduler`, `executor` and `workers` are those of hydra.launcher (docs/cluster.md). Raises
+    ConfigError, RunsFailed (the others are tracked), TrackingError, PoolError and Interrupted.
     """
     from shallowexp.sweeps.sweep import ExperimentTracker
 
@@ -228,9 +230,8 @@ def sweep(
         planned = planning.plan_jobs(composed)
     tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast)
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
-    summary = tracker.sweep(
-        planned, tracker.missing(planned, config.fresh), Workers(threads, scheduler), files, config.fresh
-    )
+    launcher = Workers(threads, scheduler, executor, workers)
+    summary = tracker.sweep(planned, tracker.missing(planned, config.fresh), launcher, files, config.fresh)
     if summary.failures:
         raise RunsFailed(summary.failures.values())
     return tracker.store.read(experiment, [run.fingerprint for run in planned])

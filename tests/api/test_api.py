@@ -140,6 +140,7 @@ def test_a_figure_shows_itself(workplace):
         (lambda: shallowexp.sweep({"seed": "range(3)"}), ConfigError, r"{'seed': range\(3\)}"),
         (lambda: shallowexp.sweep({"seed": [1, 2]}, "dry_run=true"), ConfigError, "shallowexp.sweep trains"),
         (lambda: shallowexp.sweep({"seed": [1]}, "name=mine"), ConfigError, "write experiment='mine'"),
+        (lambda: shallowexp.sweep({"seed": [1]}, *SMALL, executor="nowhere.Pool"), UserError, "executor=nowhere.Pool cannot be"),
         (lambda: shallowexp.sweep({"seed": [1]}, "+field=edge"), ConfigError, "shallowexp.field reads"),
         (lambda: shallowexp.train(name="mine"), ConfigError, "write experiment='mine'"),
         (lambda: shallowexp.train("+field=edge"), ConfigError, "shallowexp.field reads"),
