@@ -1,4 +1,4 @@
-"""The sweeps of a store as a table, and a sweep deleted."""
+"""The sweeps and fields of a store as a table, and one of them deleted."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,11 +14,11 @@ COUNTS = ("reused", "diverged", "failed")
 
 
 def show() -> None:
-    """A row for each sweep: its name for other commands, how its runs ended, its lowest loss, its age and its command."""
+    """A row for each: its name for other commands, how its runs ended, its lowest loss, its age and its command."""
     store = Store.open(create=False)
-    short = [Column(name, no_wrap=True) for name in ("sweep", "experiment", "status", "runs", "train/loss", "age")]
+    short = [Column(name, no_wrap=True) for name in ("name", "experiment", "status", "runs", "train/loss", "age")]
     table = Table(*short, Column("command", overflow="fold", min_width=24))
-    found = sweeps.sweeps(store)
+    found = sweeps.sweeps_and_fields(store)
     for sweep in found:
         best = sweeps.lowest_loss(store, sweep)
         told = "" if best is None else f"{best:.4g}"
@@ -33,21 +33,22 @@ def show() -> None:
 def delete(reference: str, sure: bool, shared: bool) -> None:
     """Raises UserError where the user does not want it after all, or others may, and TrackingError for a sweep that is running."""
     store = Store.open(create=False)
-    sweep = sweeps.find(store, reference)
+    sweep = sweeps.find(store, reference, fields=True)
     if not sweep.run_id:
         raise UserError(
             f"{reference} is an experiment: delete it with `mlflow experiments delete`, or name one of its sweeps"
         )
     if not store.uri.startswith("sqlite") and not (shared and sweep.run_id.startswith(reference)):
         raise UserError(
-            f"{store.uri} may be shared: `shallowexp-runs delete {sweep.name} --shared` deletes sweep {sweep}, which "
+            f"{store.uri} may be shared: `shallowexp-runs delete {sweep.name} --shared` deletes {sweep.kind} {sweep}, which "
             f"{sweep.tags.get('mlflow.user', 'somebody')} launched, for all who use it"
         )
-    runs = f"{len(sweeps.ended_children(store, sweep))} runs"
-    if not sure and _answer(f"delete sweep {sweep} with {runs} and their artifacts? [y/N] ") != "y":
+    runs = len(sweeps.ended_children(store, sweep))
+    own = f" with {runs} runs and their artifacts" if sweep.kind == "sweep" else " with its artifacts"
+    if not sure and _answer(f"delete {sweep.kind} {sweep}{own}? [y/N] ") != "y":
         raise UserError("nothing was deleted")
     sweeps.delete(store, sweep)
-    say(f"deleted: sweep {sweep.name}, {runs}; `mlflow gc` frees their rows in the database")
+    say(f"deleted: {sweep.kind} {sweep.name}{own}; `mlflow gc` frees their rows in the database")
 
 
 def _answer(question: str) -> str:
@@ -60,7 +61,7 @@ def _answer(question: str) -> str:
 def _counts(sweep: TrackedSweep) -> str:
     few = [f"{n} {name}" for name in COUNTS if (n := sweep.tags.get(f"shallowexp.{name}", "0")) != "0"]
     listed = f" ({', '.join(few)})" if few else ""
-    return sweep.tags.get(sweeps.COUNTED, "?") + listed
+    return sweep.size.removesuffix(" runs") + listed
 
 
 def _age(sweep: TrackedSweep) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOSS = "train/loss"
 TABLE = "runs.csv"  # among a closed sweep's artifacts
-COUNTED = "shallowexp.runs"  # tag of a sweep that was closed
+COUNTED, PIXELS = "shallowexp.runs", "shallowexp.pixels"  # tags of a sweep and of a field that were closed
 SHORT = 8  # letters of a run id that tell sweeps apart
 SHOWN = 10  # sweeps that a message names
 
@@ -50,8 +50,18 @@ class TrackedSweep:
     def command(self) -> str:
         return self.tags.get("shallowexp.command", "")
 
+    @property
+    def kind(self) -> str:
+        return "field" if FIELD in self.tags else "sweep"
+
+    @property
+    def size(self) -> str:
+        """How many networks it has, once it was closed."""
+        tag, networks = (PIXELS, "pixels") if self.kind == "field" else (COUNTED, "runs")
+        return f"{self.tags.get(tag, '?')} {networks}"
+
     def __str__(self) -> str:
-        return f"{self.name} ({self.experiment}, {self.tags.get(COUNTED, '?')} runs, {self.started:%Y-%m-%d %H:%M} UTC)"
+        return f"{self.name} ({self.experiment}, {self.size}, {self.started:%Y-%m-%d %H:%M} UTC)"
 
 
 def sweeps(store: Store) -> list[TrackedSweep]:
@@ -78,12 +88,12 @@ def sweeps_and_fields(store: Store) -> list[TrackedSweep]:
     return sorted(found, key=lambda sweep: sweep.started, reverse=True)
 
 
-def find(store: Store, reference: str) -> TrackedSweep:
-    """The `latest` sweep, the one whose run id begins so, or all runs of the experiment of this name.
+def find(store: Store, reference: str, fields: bool = False) -> TrackedSweep:
+    """The `latest` sweep, or field, the one whose run id begins so, or all runs of the experiment of this name.
 
     Raises TrackingError where there is none, naming those that are there.
     """
-    there = sweeps(store)
+    there = sweeps_and_fields(store) if fields else sweeps(store)
     if reference == "latest" and there:
         return there[0]
     if experiment_id := store.find(reference):

@@ -80,7 +80,6 @@ def test_a_field_is_one_run_which_is_read_as_arrays_and_as_a_frame(workplace):
     assert shallowexp.runs().table["train/loss"].tolist() == [row["train/loss"]]
     with pytest.raises(TrackingError, match=r"there is no field 'abcd'.*\n.*tanh · 16 × 16 pixels"):
         shallowexp.field("abcd")
-    assert "fields" not in command("shallowexp-runs", cwd=workplace).stdout
 
     again = command("shallowexp", *SMALL, cwd=workplace)
     assert "already there" in again.stdout and len(runs(workplace)) == 1
@@ -91,6 +90,15 @@ def test_a_field_is_one_run_which_is_read_as_arrays_and_as_a_frame(workplace):
     assert command("shallowexp", *SMALL, cwd=workplace).returncode == 1
     assert command("shallowexp", *SMALL, "fresh=true", cwd=workplace).returncode == 0
     assert shallowexp.field().arrays["train/loss"].shape == (16, 16)
+
+
+def test_a_field_is_listed_and_deleted(workplace):
+    assert command("shallowexp", *SMALL, cwd=workplace).returncode == 0
+    (run,) = runs(workplace)
+    assert "256 pixels" in command("shallowexp-runs", cwd=workplace).stdout
+    deleted = command("shallowexp-runs", "delete", run.info.run_id[:8], "--yes", cwd=workplace)
+    assert deleted.stdout.startswith(f"deleted: field {run.info.run_id[:8]} with its artifacts"), deleted.stderr
+    assert runs(workplace) == [] and not [*workplace.rglob("field.npz")]
 
 
 def test_a_sweep_of_fields_is_a_run_each_and_one_picture(workplace):
