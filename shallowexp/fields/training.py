@@ -4,7 +4,6 @@ Each tile is saved when it ends, as an artifact, so that the same command goes o
 and the picture take their place and the run is FINISHED.
 """
 
-import io
 import math
 import os
 import signal
@@ -29,6 +28,7 @@ from shallowexp.sweeps import pages
 from shallowexp.sweeps.progress import Progress
 from shallowexp.sweeps.sweep import POLL, ExperimentTracker, held_off, interruptible, say
 from shallowexp.tracking import fields as tracked
+from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.records import FIELD
@@ -161,7 +161,7 @@ def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
             canvas.made |= made.tags
             pixels = plan.tiles[batch[0].tile]
             if canvas.trained.flat[pixels].all():  # workers may give it in parts
-                run.log_artifacts({_path(batch[0].tile): _npz(canvas.tile(pixels))})
+                run.log_artifacts({_path(batch[0].tile): npz(**canvas.tile(pixels))})
             progress.advance(len(places), 0)
             if time.monotonic() - looked > LOOK and progress.done < progress.total:
                 run.log_artifacts({PICTURE: figure.png(canvas.preview())})
@@ -178,12 +178,6 @@ def _restore(canvas: Canvas, pixels: np.ndarray, run: Sweep, path: str) -> None:
 
 def _path(number: int) -> str:
     return f"{TILES}/{number:06}.npz"
-
-
-def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
 
 
 def networks(plan: Plan, places: np.ndarray, tile: int = 0) -> list[Pixels]:

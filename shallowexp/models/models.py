@@ -4,14 +4,12 @@ Models are made once the runs are in MLflow, and a model depends on its run's jo
 memory is trained again, to the same bits. So a sweep that was killed gets its model when the same command is given again.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from shallowexp.errors import RunsFailed
 from shallowexp.models.store import Model, Models
 from shallowexp.network.choices import describe
 from shallowexp.network.initializers import Parameters
+from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.engines import train
 from shallowexp.training.job import Failure, Job, Result
@@ -71,7 +70,7 @@ def log_models(
 def model(run: Run, best: Best) -> Model:
     """The run's trained network."""
     job, data = run.job, run.job.data.load()
-    parameters = _npz(**_final(run, best)._asdict(), mean=data.mean, scale=data.scale)
+    parameters = npz(**_final(run, best)._asdict(), mean=data.mean, scale=data.scale)
     parts = {"activation": describe(job.activation), "output": describe(job.output)}
     return Model(
         name=f"{run.params['activation']}-{run.params['init']}-{job.hidden_size}",
@@ -94,12 +93,6 @@ def _final(run: Run, best: Best) -> Parameters:
     if isinstance(result, Failure):
         raise RunsFailed([(run.name, result.error)])
     return result.final
-
-
-def _npz(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def _code(job: Job) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """Runs, divided into batches, and turned into records for MLflow; and an estimate of how long their training takes."""
 
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.optimizers import Adam
 from shallowexp.pool.worker import Trained, trained
 from shallowexp.sweeps import pages
+from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.records import DatasetInput, Record
 from shallowexp.training.job import Failure, Result
 
@@ -212,6 +212,4 @@ def _artifacts(run: Run, result: Result) -> dict[str, bytes]:
         return {}
     choices: dict[str, object] = {"data": describe(run.job.data), "activation": describe(run.job.activation)}
     choices |= {"output": describe(run.job.output), "digest": run.job.data.load().digest}
-    buffer = io.BytesIO()
-    np.savez(buffer, steps=result.steps, **result.weights._asdict(), choices=json.dumps(choices))
-    return {"weights.npz": buffer.getvalue()}
+    return {"weights.npz": npz(steps=result.steps, **result.weights._asdict(), choices=json.dumps(choices))}

@@ -4,7 +4,7 @@ import io
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,13 @@ def load_arrays(artifact_uri: str, uri: str, path: str) -> dict[str, np.ndarray]
         content = io.BytesIO(_read(artifact_uri, uri, path))
         with np.load(content, allow_pickle=False) as arrays:
             return dict(arrays)
+
+
+def npz(**arrays: Any) -> bytes:
+    """What `load_arrays` reads."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
 
 
 def _read(artifact_uri: str, uri: str, path: str) -> bytes:
