@@ -74,7 +74,7 @@ class Sweep:
         are RUNNING in the experiment are closed as KILLED, artifacts without a run removed. Raises Busy if another process of
         this host is at this very sweep, and TrackingError if this process or one of another host is.
         """
-        with _one_at_a_time():
+        with _one_at_a_time(backend):
             query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
             parents = list(search(client, experiment_id, query))
             same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
@@ -155,17 +155,21 @@ class Sweep:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """This user's sweeps on this host are opened, and runs alone written, one after the other: of two alike the second sees the first."""
+def _one_at_a_time(backend: Backend) -> Iterator[None]:
+    """Sweeps are opened, and runs alone written, one after the other: of two alike the second sees the first.
+
+    By this user on this host; by all users and hosts in a database that can lock.
+    """
     with open(Path(gettempdir()) / f"shallowexp-{user()}.lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        with backend.locked():
+            yield
 
 
 @contextmanager
 def alone(client: "MlflowClient", backend: Backend, experiment: "Experiment", fingerprints: set[str]) -> Iterator[None]:
     """For writing runs without a sweep: one process at a time, once what killed ones left of these runs is tidied."""
-    with _one_at_a_time():
+    with _one_at_a_time(backend):
         _kill_runs(client, experiment.experiment_id, fingerprints)
         backend.remove_orphans(experiment, fingerprints)
         yield
