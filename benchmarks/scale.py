@@ -1,7 +1,8 @@
 """`python -m benchmarks.scale`: what limits a sweep on many workers, in Markdown for docs/scale.md.
 
 The costs of a run, a batch and a byte are measured here as processor time, which a busy machine disturbs least; a simulation of
-the three that are met in turn (workers, Dask's scheduler, the launching process) then says how far more workers help.
+the three that are met in turn (workers, Dask's scheduler, the launching process) then says how far more workers help. What two
+real workers reach is measured as time, with nothing else on the machine.
 """
 
 import os
@@ -9,19 +10,22 @@ import pickle
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import wait
+from contextlib import ExitStack
 from heapq import heapify, heappop, heappush
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from distributed import Client
 
 from benchmarks.sweeps import _composed
-from shallowexp.config.runs import plan
-from shallowexp.pool.pool import AHEAD
+from shallowexp.config.composition import Workers
+from shallowexp.config.runs import Run, plan
+from shallowexp.pool.pool import AHEAD, opened
 from shallowexp.pool.worker import order, trained
-from shallowexp.sweeps.batches import POOL_RUNS, POOL_SECONDS, records
+from shallowexp.sweeps.batches import POOL_RUNS, POOL_SECONDS, batches, records
 from shallowexp.tracking.store import Store
 from tests.pool.cluster import cluster
 from tests.servers import free_port, postgresql
@@ -31,6 +35,7 @@ RUNS = 300
 PLANNED = 1000
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 256, 1024)
 KINDS = {"a default run": 1.0, "ten times as long": 10.0, "a thousand times": 1000.0}
+THREADS, ONE, TWO = "two threads of the launching process", "one Dask worker of one thread", "two of them"
 BATCHES = 20  # that each worker trains in the simulation
 
 
@@ -114,6 +119,26 @@ def timed(function: Callable) -> tuple:
     return result, min(found)
 
 
+def trained_alone() -> dict[str, float]:
+    """Runs a second without a row written, the median of some rounds in turn, for each who trains."""
+    runs = plan((job.config, job.choices) for job in _composed([f"seed=range({2 * RUNS})"]))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        one, two = (stack.enter_context(cluster(Path(folder) / str(n), free_port(), n)).address for n in (1, 2))
+        who = {THREADS: Workers(2), ONE: Workers(scheduler=one), TWO: Workers(scheduler=two)}
+        for workers in who.values():
+            seconds(runs[:RUNS], workers)  # the kernel is loaded
+        rounds = [{name: len(runs) / seconds(runs, workers) for name, workers in who.items()} for _ in range(ROUNDS)]
+    return {name: median(each[name] for each in rounds) for name in who}
+
+
+def seconds(runs: Sequence[Run], workers: Workers) -> float:
+    with opened(workers) as pool:
+        start = time.perf_counter()
+        for _ in pool.train(batches(runs, pool.slots())):
+            pass
+        return time.perf_counter() - start
+
+
 def throughput(costs: Costs, longer: float, workers: int) -> tuple[float, str]:
     """Runs a second, and which of the three is busiest."""
     run = costs.run * longer
@@ -167,8 +192,16 @@ def page(costs: Costs, postgres: float) -> Iterable[str]:
         yield f"| {workers} | " + " | ".join(f"{rate:,.3g}, {limit}" for rate, limit in found) + " |"
 
 
+def frame(rates: Mapping[str, float]) -> Iterable[str]:
+    yield "\n| who trains, and nobody writes | default runs a second |\n| --- | --- |"
+    yield from (f"| {who} | {rate:.1f} |" for who, rate in rates.items())
+    yield f"\n{TWO} are {rates[TWO] / rates[ONE]:.2f} times as fast as one (goal: at least 1.7), and take"
+    yield f"{rates[THREADS] / rates[TWO] - 1:.0%} more time than the threads (goal: at most 15%)."
+
+
 def main() -> None:
-    print("\n".join(page(*measure())))
+    for line in (*page(*measure()), *frame(trained_alone())):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,10 @@ class ClientBackend:
                 return points
         histories = {run_id: self._client.get_metric_history(run_id, key) for run_id in run_ids}
         return [(run_id, key, m.step, m.timestamp, m.value) for run_id, found in histories.items() for m in found]
+
+    def locked(self) -> AbstractContextManager[None]:
+        """A server has no word for it."""
+        return nullcontext()
 
     def analyze(self) -> None:
         """Nothing: how a server keeps its database is its own business."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from getpass import getuser
 from pathlib import Path
@@ -112,6 +113,9 @@ class Backend(Protocol):
 
     def frames(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Frames:
         """These runs, all that is known of them; where `metrics` are given, of others maybe only the last point."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """One process after the other, on whatever host, where the store can see to that."""
 
     def analyze(self) -> None:
         """What the store needs once many runs were written."""

@@ -10,7 +10,8 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ from shallowexp.tracking.records import (
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from sqlalchemy import URL, Column, MetaData
+    from sqlalchemy import URL, Column, Engine, MetaData
     from sqlalchemy.orm import Session
 
 Rows = dict[type[Any], list[dict[str, Any]]]  # table -> rows
@@ -125,9 +126,23 @@ def create_tables(uri: str) -> None:
         _create_file(url)
     engine = utils.create_sqlalchemy_engine(uri)
     try:
-        utils._safe_initialize_tables(engine)
+        with _locked(engine, "tables"):
+            utils._safe_initialize_tables(engine)
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _locked(engine: "Engine", what: str) -> Iterator[None]:
+    """One process after the other, on whatever host, where this is PostgreSQL: SQLite is of one host."""
+    from sqlalchemy import text
+
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with engine.begin() as connection:  # its end, or that of its process, ends the lock
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"shallowexp {what}"})
+        yield
 
 
 def _create_file(url: "URL") -> None:
@@ -267,6 +282,9 @@ class SqlBackend:
                 _read(session, SqlTag, TEXT_COLUMNS, run_ids),
                 pd.concat(points, ignore_index=True),
             )
+
+    def locked(self) -> AbstractContextManager[None]:
+        return _locked(self._store.engine, "sweeps")
 
     def analyze(self) -> None:
         """Let SQLite look at its tables again: MLflow's charts then get a history in 5 ms rather than 40."""

@@ -78,10 +78,17 @@ class Store:
     @tracked
     def experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """The id of the experiment of this name, made if it is missing; sets `tags` on it."""
+        from mlflow.exceptions import MlflowException
+
         found = self.client.get_experiment_by_name(name)
         if found is None:
             location = artifact_location() if sql.is_database(self.uri) else None
-            return self.client.create_experiment(name, location, dict(tags or {}))
+            try:
+                return self.client.create_experiment(name, location, dict(tags or {}))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(name)  # another process may have made it meanwhile
+                if found is None:
+                    raise
         if found.lifecycle_stage == "deleted":
             command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
             raise TrackingError(

@@ -28,21 +28,22 @@ class Cluster(NamedTuple):
 
 
 @contextmanager
-def cluster(folder: Path, port: int) -> Iterator[Cluster]:
-    """Once both workers are there."""
+def cluster(folder: Path, port: int, workers: int = 2) -> Iterator[Cluster]:
+    """Once its workers, of one thread each, are there."""
     from distributed import Client
 
     address, env = f"tcp://127.0.0.1:{port}", environment(**SETTINGS)
-    workers = ("worker", address, *LOOPBACK, "--nworkers", "2", "--nthreads", "1", "--local-directory", str(folder))
+    place = ("--local-directory", str(folder))
+    nanny = ("worker", address, *LOOPBACK, "--nworkers", str(workers), "--nthreads", "1", *place)
     processes: list[subprocess.Popen] = []
     with ExitStack() as stack:
-        for words in (("scheduler", *LOOPBACK, "--port", str(port)), workers):
+        for words in (("scheduler", *LOOPBACK, "--port", str(port)), nanny):
             (folder / words[0]).mkdir(parents=True)
             started = running([FOLDER / "dask", *words], folder / words[0], signal.SIGKILL, env=env)
             processes.append(stack.enter_context(started))
         with Client(address, timeout=60, set_as_default=False) as client:
             for _ in until(processes[1]):
-                if len(client.nthreads()) == 2:
+                if len(client.nthreads()) == workers:
                     break
         yield Cluster(address, processes[0])
 

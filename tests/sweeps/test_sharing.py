@@ -17,11 +17,12 @@ from shallowexp.sweeps.batches import train_batch
 from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking.store import Store
 from tests import held
-from tests.commands import PATIENCE, command, start, until
+from tests.commands import FOLDER, PATIENCE, command, process, start, until
 from tests.tracking.test_lost_stores import finished, runs, sweeps
 
 # not ours: MLflow and what it stands on deprecate a good deal
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
+UNSHARE = ("/usr/bin/unshare", "--uts", "--map-root-user")
 MORE = 2  # runs that only the wider sweep has
 KEEP = "log.weights=none"  # which runs keep their weights would depend on the sweep
 SEEDS = f"seed=range({held.FIRST - held.CORES - MORE},{held.FIRST + held.CORES})"
@@ -29,8 +30,8 @@ WIDER = [SEEDS if word.startswith("seed") else word for word in held.SWEEP]
 
 
 @contextmanager
-def begun(words: Sequence[str], place: Path) -> Iterator[subprocess.Popen]:
-    with start(*words, KEEP, cwd=place, stdout=subprocess.PIPE) as sweep:
+def begun(words: Sequence[str], place: Path, **more: str) -> Iterator[subprocess.Popen]:
+    with start(*words, KEEP, cwd=place, stdout=subprocess.PIPE, **more) as sweep:
         try:
             yield sweep
         finally:
@@ -85,6 +86,34 @@ def test_an_equal_sweep_waits_and_trains_what_the_first_leaves(workplace, kill):
     (sweep,) = sweeps(workplace)
     assert sweep.info.status == "FINISHED"
     assert f"shallowexp-report --sweep {sweep.info.run_id[:8]}" in out
+
+
+def on_host(name: str, *words: str) -> tuple[str, ...]:
+    """A command in a namespace of its own for the host's name."""
+    if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
+        pytest.skip("unshare --uts is not allowed here")
+    return (*UNSHARE, "sh", "-c", f'hostname {name} && exec "$@"', "sh", str(FOLDER / words[0]), *words[1:])
+
+
+def test_of_two_hosts_with_one_postgresql_the_second_is_refused_and_each_run_trained_once(workplace, postgres):
+    store = {"MLFLOW_TRACKING_URI": postgres}
+    with begun(on_host("one", *held.SWEEP), workplace, **store) as first:
+        for _ in until(first):
+            if (workplace / f"begun-{held.FIRST}").exists():
+                break
+        second = process(*on_host("two", *held.SWEEP), KEEP, cwd=workplace, **store)
+        (workplace / "go").touch()
+        _, err = first.communicate(timeout=PATIENCE)
+    assert (first.returncode, second.returncode) == (0, 1), err
+    assert "This sweep is already running: process" in second.stderr and " on one, run" in second.stderr
+    assert second.stderr.count("\n") == 2  # it says how to declare it ended
+    again = process(*on_host("two", *held.SWEEP), KEEP, cwd=workplace, **store)
+    assert f"{held.RUNS} runs: {held.RUNS} already there, 0 trained" in again.stdout, again.stderr
+    tracked = Store.open(postgres)
+    found = tracked.client.search_runs([tracked.find("shallowexp")], "tags.`shallowexp.fingerprint` LIKE '%'")
+    assert sorted(int(run.data.params["seed"]) for run in found) == [
+        *range(held.FIRST - held.CORES, held.FIRST + held.CORES)
+    ]
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["ends", "is killed"])

@@ -138,6 +138,14 @@ def test_a_server_is_asked_for_many_histories_at_once_and_what_it_leaves_out_is_
     assert bool(again) == (sampled == 2)
 
 
+def test_an_experiment_that_another_process_makes_meanwhile_is_taken(any_store, monkeypatch):
+    experiment, by_name, unseen = any_store.experiment("meanwhile"), any_store.client.get_experiment_by_name, [None]
+    monkeypatch.setattr(
+        any_store.client, "get_experiment_by_name", lambda name: unseen.pop() if unseen else by_name(name)
+    )
+    assert any_store.experiment("meanwhile") == experiment
+
+
 MOMENTS = {  # of the 68 and 342 that writing RECORDS takes, and the 8 around its files
     "bulk": range(12, 67, 5),
     "client": range(5, 340, 28),

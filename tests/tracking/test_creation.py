@@ -4,14 +4,16 @@ import os
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from shallowexp.errors import TrackingError
 from shallowexp.tracking import sql
 from shallowexp.tracking.store import Store
+from tests.commands import forked
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
 WRITING = {"sqlite3.connect", "os.rename", "os.remove", "os.link"}
@@ -89,3 +91,23 @@ def test_half_a_store_is_recognised_and_stays_as_it_is(tmp_path, empty_store, lo
 def test_a_store_in_memory_is_refused(uri):
     with pytest.raises(TrackingError, match="in memory"):
         Store.open(uri)
+
+
+def test_hosts_that_meet_an_empty_postgresql_make_its_tables_once(postgres, tmp_path):
+    """Each has a folder for MLflow's own lock."""
+    engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text("CREATE DATABASE empty"))
+    with ExitStack() as stack:
+        hosts = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            words = (f"{__name__}:opened", postgres.replace("/postgres", "/empty"))
+            hosts.append(stack.enter_context(forked(*words, cwd=tmp_path, TMPDIR=str(tmp_path / name))))
+        for host in hosts:
+            _, err = host.communicate()
+            assert host.returncode == 0, err
+
+
+def opened() -> None:
+    Store.open(sys.argv[1])

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -129,6 +130,38 @@ def test_of_equal_sweeps_in_the_same_instant_one_goes_on(any_store, before):
         ended = list(pool.map(start, range(4)))
     (parent,) = any_store.client.search_runs([experiment])
     assert sorted(ended) == sorted([parent.info.run_id, *["This sweep is already running"] * 3])
+
+
+def test_hosts_that_share_postgresql_open_their_sweeps_one_after_the_other(postgres, tmp_path, monkeypatch):
+    """Each thread is a host: it has a name and a folder for locks of its own."""
+    store, searched = Store.open(postgres), parents.search
+    experiment = store.experiment("hosts")
+
+    def folder() -> str:
+        place = tmp_path / threading.current_thread().name
+        place.mkdir(exist_ok=True)
+        return str(place)
+
+    def slowly(*asked) -> list:
+        found = list(searched(*asked))
+        time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(parents, "gettempdir", folder)
+    monkeypatch.setattr(parents.socket, "gethostname", lambda: threading.current_thread().name)
+    monkeypatch.setattr(parents, "search", slowly)
+
+    def start(_) -> str:
+        try:
+            sweep = store.open_sweep(experiment, "d1", "a sweep", {})
+            return sweep.client.get_run(sweep.run_id).data.tags["shallowexp.host"]
+        except TrackingError as refused:
+            return str(refused).partition(":")[0]
+
+    with ThreadPoolExecutor(3, "host") as pool:
+        ended = sorted(pool.map(start, range(3)))
+    (parent,) = store.client.search_runs([experiment])
+    assert ended == ["This sweep is already running"] * 2 + [parent.data.tags["shallowexp.host"]]
 
 
 def test_what_the_dead_left_running_is_killed_and_nothing_else(any_store, dead):
