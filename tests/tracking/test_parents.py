@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import parents, sql
+from shallowexp.tracking import parents, places, sql
 from shallowexp.tracking.store import Store
 from tests.commands import process
 from tests.tracking.stores import record, sweep_of
@@ -147,7 +147,7 @@ def test_hosts_that_share_postgresql_open_their_sweeps_one_after_the_other(postg
         time.sleep(0.3)
         return found
 
-    monkeypatch.setattr(parents, "gettempdir", folder)
+    monkeypatch.setattr(places, "gettempdir", folder)
     monkeypatch.setattr(parents.socket, "gethostname", lambda: threading.current_thread().name)
     monkeypatch.setattr(parents, "search", slowly)
 
