@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run, as_planned, once
-from shallowexp.errors import RunsFailed
+from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.models.models import log_models
 from shallowexp.pool.pool import opened
 from shallowexp.sweeps import cells, view
@@ -15,6 +15,8 @@ from shallowexp.sweeps.sweep import HIGHER, ExperimentTracker, SweepSummary
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.records import FINGERPRINT
 from shallowexp.tracking.sweeps import children
+
+LOST = "its job ended without it"
 
 
 @contextmanager
@@ -34,12 +36,16 @@ def launched(
         try:
             yield parent.run_id if parent else "", summary
         finally:
-            if parent:
-                _count(missing, tracker, parent, summary)
+            left = _count(missing, tracker, parent, summary) if parent else []
+        lost = tracker.missing(left, fresh) if left else []
+        summary.reused += len(left) - len(lost)
+        summary.failures |= {run.fingerprint: (run.name, LOST) for run in lost}
     log_models(tracker.store, tracker.experiment_id, runs, summary.best, summary.results)
 
 
-def _count(missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, summary: SweepSummary) -> None:
+def _count(missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, summary: SweepSummary) -> list[Run]:
+    """Returns the runs that no job has ended."""
+    left = []
     newest = {run.data.tags[FINGERPRINT]: run for run in reversed(children(tracker.store, parent))}
     for run in missing:
         ended = newest.get(run.fingerprint)
@@ -48,12 +54,23 @@ def _count(missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, su
         elif ended and ended.info.status == "FINISHED":
             summary.finished += 1
             summary.diverged += ended.data.tags["outcome"] == "diverged"
+        else:
+            left.append(run)
+    return left
 
 
 def join(tracker: ExperimentTracker, runs: Sequence[Run], parent: str, fresh: bool) -> None:
-    """In one of these jobs: train what is missing of its runs, as the parent's sweep planned them; who launched it says which failed."""
+    """In one of these jobs: train what is missing of its runs, as the parent's sweep planned them; who launched it says which failed.
+
+    Raises ConfigError where the sweep planned other runs.
+    """
     planned = tracker.store.sweep(parent).planned()
     for run in [as_planned(run, planned) for run in runs]:
+        if planned and run.fingerprint not in planned:
+            raise ConfigError(
+                f"{run.name} is not the network that its sweep planned: source files or data have changed since; "
+                "give the same command again"
+            )
         with suppress(RunsFailed):
             tracker.one(run, tracker.missing([run], fresh), parent)
 

@@ -1,12 +1,18 @@
 """Jobs of Hydra's other launchers join one parent run, and so do a search's trials."""
 
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from shallowexp.cli.multirun import PARENT
+from shallowexp.config.composition import compose_run
+from shallowexp.config.runs import to_run
 from shallowexp.network.initializers import Parameters, Random
+from shallowexp.sweeps.multirun import launched
+from shallowexp.sweeps.sweep import ExperimentTracker
 from tests import held
 from tests.commands import ROOT, Forked, command, forked, until
 from tests.searching import SEARCH
@@ -72,6 +78,37 @@ def test_jobs_of_other_launchers_join_one_parent_that_the_same_command_completes
         done = command(*again, cwd=workplace)
         assert "2 runs: 2 already there, 0 trained." in done.stdout
     assert [vars(run.info) for run in runs(workplace, "")] == before
+
+
+@dataclass(frozen=True)
+class Changing(Random):
+    """With seed 1 a job changes the data that the next one trains on."""
+
+    def __call__(self, n_x: int, n_h: int, n_y: int, seed: int) -> Parameters:
+        if seed == 1 and PARENT in os.environ:
+            with Path("points.csv").open("a") as file:
+                file.write("0.5,1\n")
+        return super().__call__(n_x, n_h, n_y, seed)
+
+
+def test_a_job_that_would_train_another_network_than_planned_is_refused(workplace):
+    (workplace / "points.csv").write_text("x,label\n" + "0.1,0\n0.2,1\n" * 10)
+    words = ("data=csv", "data.path=points.csv", "data.target=label", f"init._target_={__name__}.Changing")
+    done = command("shallowexp", "-m", "hydra/launcher=basic", *words, *SMALL[:2], "seed=1,2", cwd=workplace)
+    assert done.returncode == 1
+    refused = "seed 2 is not the network that its sweep planned: source files or data have changed since"
+    assert refused in done.stderr and "Traceback" not in done.stderr
+    assert only_sweep(workplace)[1] == "FAILED" and len(finished(workplace)) == 1
+
+
+def test_a_run_that_no_job_has_ended_has_failed(workplace):
+    tracked = ExperimentTracker.open("lost")
+    mine, theirs = (to_run(*compose_run({"train.steps": "20", "seed": seed})) for seed in "12")
+    with launched(tracked, [mine, theirs], [mine, theirs], {}, False) as (parent, summary):
+        tracked.one(theirs, [theirs])  # by another command
+    assert str(summary) == "2 runs: 1 already there, 0 trained, 1 failed"
+    assert summary.failures == {mine.fingerprint: (mine.name, "its job ended without it")}
+    assert [(run.info.run_id, run.info.status) for run in sweeps(workplace, "lost")] == [(parent, "FAILED")]
 
 
 def held_job(workplace: Path) -> Forked:
