@@ -32,6 +32,10 @@ ADVICE = (  # the first pattern found in MLflow's error says what to do
     ("onnect|Max retries|[Tt]imed out", "Is it running, and is the URI right? Then start again; nothing is lost."),
     ("", "Is MLFLOW_TRACKING_URI right?"),
 )
+AUTOFLUSH = (
+    "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush block if this flush is "
+    "occurring prematurely)"
+)
 ARTIFACTS = (
     "Does it exist, and are you allowed to write there? Then start again; nothing is lost. "
     "A run whose file is gone is trained again with fresh=true."
@@ -98,5 +102,6 @@ def tracked(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, without SQLAlchemy's statement and links."""
-    return re.split(r"\n\[SQL|\n*\(Background on", str(error))[0].strip()
+    """What an error says, without SQLAlchemy's statement, links and hints for its programmer."""
+    said = re.split(r"\n\[SQL|\n*\(Background on", str(error))[0]
+    return said.removeprefix(AUTOFLUSH).strip()

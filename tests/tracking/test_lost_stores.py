@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import sqlalchemy as sa
 
 from shallowexp.errors import RunDamaged, TrackingError
 from shallowexp.tracking.artifacts import put_artifacts
@@ -149,3 +150,26 @@ def test_a_kind_of_store_that_is_not_installed_is_named_without_its_password():
     with pytest.raises(TrackingError, match=r"me:\*\*\*@.*boto3") as error:
         put_artifacts("s3://me:secret@bucket/1/artifacts", "sqlite://", {"a": b"b"})
     assert "secret" not in str(error.value)
+
+
+def test_a_database_without_rights_or_of_another_schema_is_one_message(postgres):
+    uri, reader = (
+        postgres.replace("/postgres", "/rights").replace("tester:secret", who) for who in ("tester", "reader")
+    )
+    with sa.create_engine(postgres, isolation_level="AUTOCOMMIT").connect() as server:
+        for words in ("CREATE DATABASE rights", "CREATE ROLE reader LOGIN"):
+            server.execute(sa.text(words))
+    with pytest.raises(TrackingError, match="permission denied for schema public(?s:.*)allowed to write there"):
+        Store.open(reader)
+    experiment = Store.open(uri).experiment("rights")
+    with sa.create_engine(uri, isolation_level="AUTOCOMMIT").connect() as database:
+        database.execute(sa.text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+        store = Store.open(reader)
+        assert store.finished(experiment) == {}
+        denied = ": \\(psycopg2.errors.InsufficientPrivilege\\) permission denied for table [a-z_]+\nCheck that .* write there.$"
+        for write in (lambda: store.experiment("mine"), lambda: store.open_sweep(experiment, "d", "a sweep", {})):
+            with pytest.raises(TrackingError, match=denied):
+                write()
+        database.execute(sa.text("UPDATE alembic_version SET version_num = '97727af70f4d'"))
+        with pytest.raises(TrackingError, match="out-of-date database schema(?s:.*)mlflow db upgrade"):
+            Store.open(f"{uri}?application_name=another")  # MLflow remembers stores by their URI
