@@ -6,11 +6,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from shallowexp.errors import RunDamaged, TrackingError
-from shallowexp.tracking.artifacts import put_artifacts
+from shallowexp.tracking.artifacts import npz, put_artifacts
 from shallowexp.tracking.store import Store
 from tests import held
 from tests.brand_new import add_experiment
@@ -18,6 +19,7 @@ from tests.commands import Forked, command, forked, until
 from tests.servers import Server, serving
 from tests.tracking.stores import record
 
+PICKLED = npz(W1=np.array([None]))  # reading it would run whatever it holds
 SMALL = ("train.steps=20", "log.points=3", "train.engine=numpy")
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
@@ -132,7 +134,9 @@ def test_a_sweep_whose_server_stops_is_completed_by_the_same_command(workplace):
     assert_complete(workplace)
 
 
-@pytest.mark.parametrize("left", [None, b"", b"PK\x03\x04 not all of it"], ids=["gone", "empty", "cut off"])
+@pytest.mark.parametrize(
+    "left", [None, b"", b"PK\x03\x04 not all of it", PICKLED], ids=["gone", "empty", "cut off", "pickled"]
+)
 def test_a_file_that_cannot_be_read_is_named(workplace, left):
     store = Store.open(f"sqlite:///{workplace / 'mlflow.db'}")
     experiment = store.experiment("gone")
