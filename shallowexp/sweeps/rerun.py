@@ -1,5 +1,6 @@
 """A tracked run trained again: does every metric come out the same, to the bit?"""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from shallowexp.sweeps.batches import train_batch
 from shallowexp.tracking.store import Store, Stored
 from shallowexp.training.job import Failure
 
+PARAM = re.compile(r"(?!hydra)(?!.*_target_)\w+(\.\w+)*")
 Points = dict[str, list[tuple[int, float]]]
 History = dict[str, dict[int, float]]  # metric -> step -> value
 
@@ -37,6 +39,9 @@ def _check(run_id: str, stored: Stored) -> None:
         raise UserError(f"Run {run_id} was not made by shallowexp.")
     if stored.status != "FINISHED":
         raise UserError(f"Run {run_id} is {stored.status}: only a FINISHED run can be compared.")
+    for key, value in stored.params.items():
+        if not PARAM.fullmatch(key) or "${" in value:  # a database may be anyone's
+            raise UserError(f"Run {run_id} has the param {key}={value}, which shallowexp never writes.")
 
 
 def train(run: Run) -> Points:

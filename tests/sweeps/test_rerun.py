@@ -43,6 +43,21 @@ def place(tmp_path_factory, empty_store):
     return folder, ids | {"unknown": "0" * 32}
 
 
+@pytest.fixture(
+    params=[("train.steps", "${oc.env:HOME}"), ("activation._target_", "theirs.Tanh"), ("hydra.launcher.threads", "1")]
+)
+def strange(request, place):
+    """A run with a param of somebody else's, and what it is; a module of its name lies in the folder."""
+    folder, ids = place
+    (folder / "theirs.py").write_text("open('ran', 'w')")
+    client = Store.open(f"sqlite:///{folder / 'mlflow.db'}").client
+    copy = client.create_run("0", tags={"shallowexp.fingerprint": "f00d"})
+    client.log_param(copy.info.run_id, *request.param)
+    client.set_terminated(copy.info.run_id)
+    ids["strange"] = copy.info.run_id
+    return "=".join(request.param)
+
+
 @pytest.fixture
 def rerun(place, monkeypatch, capsys):
     """The command in this process, on the run of that name: its exit status, stdout and stderr."""
@@ -124,3 +139,9 @@ def change(place, statement, name="plain"):
     with sqlite3.connect(folder / "mlflow.db") as database:
         assert database.execute(statement, (ids[name],)).rowcount == 1
     database.close()
+
+
+def test_nothing_of_another_s_database_is_evaluated_or_imported(place, strange, rerun):
+    code, _, said = rerun("strange")
+    assert code == 1 and f"has the param {strange}, which shallowexp never writes" in said
+    assert not (place[0] / "ran").exists()
