@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import signal
 import sqlite3
 import subprocess
@@ -152,6 +153,11 @@ def test_a_user_who_asks_for_it_sees_the_traceback_too(arguments, tmp_path):
     assert "Traceback" in done.stderr
     assert "in require" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("shallowexp: hidden_size=-1 is not possible")
+
+
+def test_a_process_of_an_executor_imports_the_command_and_does_not_run_it():
+    """As mpi4py's and multiprocessing's workers do."""
+    runpy.run_module("shallowexp", run_name="__worker__")
 
 
 @pytest.mark.parametrize("words", [["shallowexp"], ["python", "-m", "shallowexp"], ["shallowexp-report"]], ids=" ".join)
