@@ -107,7 +107,7 @@ def test_a_running_sweep_is_deleted_only_where_it_was_left_behind(twice):
     [
         (["delete", "nothing", "--yes"], "there is no sweep 'nothing'"),
         (["delete", "shallowexp", "--yes"], "is an experiment"),
-        (["delete"], "required: sweep"),
+        (["delete"], "required: name"),
         (["remove"], "invalid choice"),
     ],
 )
