@@ -7,12 +7,12 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import page, results, sweeps, training
+from benchmarks import fields, page, peak, results, sweeps, training
 from benchmarks.goals import GOALS
 from shallowexp.provenance import about
 
 # Sweeps first: a child's peak memory counts what its parent held when it was started, and the peers of training hold much.
-PARTS = {"sweeps": sweeps.rows, "training": training.rows}
+PARTS = {"sweeps": sweeps.rows, "fields": fields.rows, "peak": peak.rows, "training": training.rows}
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from benchmarks.goals import END_TO_END, GOALS, GROWTH, JAX, ORDINARY, PARTS, SCIKIT_LEARN
+from benchmarks.goals import END_TO_END, GOALS, GROWTH, JAX, KERNEL, ORDINARY, PARTS, SCIKIT_LEARN
 from benchmarks.results import Result, load
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SHOWN = 4  # results, the newest first
 CONTENDERS = {
-    "shallowexp kernel": "kernel",
+    KERNEL: "kernel",
     JAX: "JAX",
     "PyTorch, networks stacked": "PyTorch stacked",
     "PyTorch, one by one": "PyTorch",

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.goals import JAX, SCIKIT_LEARN
+from benchmarks.goals import JAX, KERNEL, SCIKIT_LEARN
 from shallowexp.network import activations, outputs
 from shallowexp.network.data import Digits, Flower
 from shallowexp.network.initializers import Parameters, VarianceScaling
@@ -222,7 +222,7 @@ def jax_scan(jobs: list[Job]) -> list[Parameters]:
 
 # Contender, what it is called, and its share of the work on the flower and on the digits: (networks, steps).
 CONTENDERS = {
-    "shallowexp kernel": (this_kernel, (64, 2000), (8, 200)),
+    KERNEL: (this_kernel, (64, 2000), (8, 200)),
     JAX: (jax_scan, (64, 2000), (8, 200)),
     "PyTorch, networks stacked": (torch_stacked, (64, 10), (8, 3)),
     "PyTorch, one by one": (torch_one_by_one, (8, 20), (2, 4)),
