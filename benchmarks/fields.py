@@ -9,11 +9,10 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-from hydra.types import RunMode
 
 from benchmarks.goals import FIELD, FIXED, FRAME, MILLION, PREVIEW
 from benchmarks.sweeps import SHALLOWEXP, EmptyStore, measured, row
-from shallowexp.config.composition import Workers, config_loader
+from shallowexp.config.composition import Workers, compose_one
 from shallowexp.fields.plan import Plan, to_plan
 from shallowexp.fields.training import Canvas, networks, trained
 from shallowexp.network.data import Flower
@@ -26,10 +25,8 @@ SAMPLES = (100, 200, 400, 800)
 STEPS = 2000  # and twice as many, where a step is timed
 
 
-def field(*overrides: str) -> Plan:
-    with config_loader() as loader:
-        config = loader.load_configuration("config", ["+field=trainability", *overrides], RunMode.RUN)
-        return to_plan(config, {})
+def field() -> Plan:
+    return to_plan(*compose_one(["+field=trainability"]))
 
 
 def pixels(rounds: int) -> list[dict]:
