@@ -26,7 +26,7 @@ ROOMS = {  # a room: the rooms that it may import
     "models": {"network", "training", "config", "tracking"},
     "pool": {"config", "training"},
     "sweeps": {"network", "training", "config", "tracking", "claims", "models", "pool"},
-    "report": {"config", "tracking", "claims", "sweeps"},
+    "report": {"config", "tracking", "claims", "sweeps", "fields"},
     "fields": {"network", "training", "config", "tracking", "claims", "pool", "sweeps"},
     "cli": {"config", "claims", "sweeps", "report", "fields"},
     "plugin": {"config"},

@@ -17,6 +17,7 @@ import pandas as pd
 
 from shallowexp.config.composition import overrides_of
 
+PLACE = "Panel"  # in the metadata of a picture: left, top, width and height of its panel, over those of the whole
 ACCURACY = "train/accuracy"  # train/r2 for regression, as of runs
 UNITS = {  # of the measures, in the order in which they are kept
     "train/loss": "loss per sample, at the last logged step",

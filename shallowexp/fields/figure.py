@@ -4,6 +4,7 @@ What diverged is drawn by the step at which it did, in colors of its own. Dashed
 """
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
 from shallowexp.claims import figures
 from shallowexp.claims.figures import styled
-from shallowexp.fields.field import Field
+from shallowexp.fields.field import PLACE, Field
 
 LABELS = {
     "train/loss": "training loss",
@@ -137,7 +138,12 @@ def save(fields: Sequence[Field], stem: Path, metadata: Mapping[str, str]) -> Pa
 
 
 def png(field: Field) -> bytes:
+    """Its metadata say where the panel lies, for a page that is pointed at."""
     file = io.BytesIO()
     with figures.styled:
-        draw([field]).savefig(file, format="png", metadata={"Software": None})
+        drawn = draw([field])
+        drawn.draw_without_rendering()
+        box = drawn.axes[0].get_position()
+        place = json.dumps([box.x0, 1 - box.y1, box.width, box.height])
+        drawn.savefig(file, format="png", metadata={"Software": None, PLACE: place})
     return file.getvalue()

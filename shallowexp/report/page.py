@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha256
-from io import BytesIO
 from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from shallowexp.claims.claim import Claim
 from shallowexp.claims.live import ingredients
@@ -41,9 +39,10 @@ from shallowexp.claims.statement import (
 )
 from shallowexp.report.drawing import drawing
 from shallowexp.report.entries import Entry
+from shallowexp.report.fields import Shown
+from shallowexp.report.picture import CARD, SCREEN, picture
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCREEN, CARD = 1920, 720  # pixels across: a figure in its section, and in the overview; twice what a screen shows
 FEW = 5  # of sentences on what the chapter has wrong, or does not say
 DECIDING = ("stated", "reason")
 ROWS = 20  # of a table of numbers
@@ -56,14 +55,6 @@ KINDS = {  # an outcome: its sign and colour
     INCONCLUSIVE: "open",
 }
 MINUS = "\u2212"  # read aloud, where a hyphen is not
-
-
-class Picture(NamedTuple):
-    """An image as the page embeds it."""
-
-    source: str  # a data URI
-    width: int
-    height: int
 
 
 class Bar(NamedTuple):
@@ -92,11 +83,12 @@ def write(
     output: Path,
     about: Mapping[str, str],
     absent: Sequence[str] = (),
+    fields: Sequence[Shown] = (),
 ) -> Path:
     """Write output/index.html about the files <name>.png, .svg, .pdf, .csv and -runs.csv in `output`.
 
     Of the files only the PNG must be there. `judged` are the chapter's statements with their atoms; `about` is shown last, a
-    line for each key; `absent` names experiments that have no runs at all.
+    line for each key; `absent` names experiments that have no runs at all; `fields` are those of the store.
     """
     templates = environment()
     templates.filters |= {
@@ -123,6 +115,7 @@ def write(
         beyond=beyond(entries),
         about=about,
         absent=absent,
+        fields=fields,
         counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
         outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
@@ -130,7 +123,7 @@ def write(
         small=lambda name: picture(output / f"{name}-card.png", CARD),
         there=lambda name: (output / name).is_file(),
         live=ingredients(),
-        **script("network.js", "live.js", "curves.js"),
+        **script("network.js", "live.js", "curves.js", "field.js"),
     )
     path = output / "index.html"
     path.write_text(page, encoding="utf-8", newline="\n")
@@ -152,19 +145,6 @@ def script(*names: str) -> dict[str, str]:
     """A page's script, and the digest by which its content security policy allows this script and no other."""
     text = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     return {"script": text, "digest": b64encode(sha256(text.encode()).digest()).decode()}
-
-
-def picture(path: Path, width: int) -> Picture:
-    """The image on white, no wider than `width`; in 256 colours, enough for a figure, it has a third of the bytes."""
-    with Image.open(path) as file:
-        image = Image.new("RGBA", file.size, "white")
-        image.alpha_composite(file.convert("RGBA"))
-    image = image.convert("RGB")
-    if image.width > width:
-        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    content = BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-    return Picture("data:image/png;base64," + b64encode(content.getvalue()).decode(), *image.size)
 
 
 def background(claim: Claim) -> list[str]:

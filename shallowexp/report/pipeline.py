@@ -48,7 +48,7 @@ def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path,
         publishing.in_mlflow(made.values(), store)
         kept = {name: entry for name, entry in before.items() if name not in asked} | made
         absent = [name for name in asked if name not in made and name not in failed]
-        publishing.in_files([kept[name] for name in known if name in kept], absent, output)
+        publishing.in_files([kept[name] for name in known if name in kept], absent, store, output)
     return int(bool(failed))
 
 

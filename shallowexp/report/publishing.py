@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shallowexp import provenance
 from shallowexp.errors import TrackingError
-from shallowexp.report import entries, page
+from shallowexp.report import entries, fields, page
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.terminal import say, show
 from shallowexp.sweeps import pages
@@ -47,10 +47,10 @@ def _findings(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def in_files(found: Sequence[Entry], absent: Sequence[str], output: Path) -> None:
-    """claims.json, claims.csv and index.html; `absent` are experiments without runs."""
+def in_files(found: Sequence[Entry], absent: Sequence[str], store: Store, output: Path) -> None:
+    """claims.json, claims.csv and index.html; `absent` are experiments without runs, and the store's fields are shown."""
     judged = entries.judge_all(found)
     entries.write(found, judged, output)
-    path = page.write(found, judged, output, provenance.about(), absent)
+    path = page.write(found, judged, output, provenance.about(), absent, fields.shown(store))
     show(judged)
     say(f"written: {path}")

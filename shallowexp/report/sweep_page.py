@@ -21,7 +21,8 @@ from shallowexp.claims.statistics import ranked_cells
 from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
 from shallowexp.report.drawing import drawing
-from shallowexp.report.page import SCREEN, cell, environment, picture, script
+from shallowexp.report.page import cell, environment, script
+from shallowexp.report.picture import SCREEN, picture
 from shallowexp.report.terminal import say
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep
