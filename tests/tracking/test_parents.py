@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def dead() -> tuple[int, str]:
     process.kill()
     process.wait()
     return process.pid, start
+
+
+@pytest.fixture
+def living() -> Iterator[tuple[int, str]]:
+    """Pid and start of another process of this host."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process.pid, parents._started(process.pid)
+        process.kill()
+
+
+@pytest.fixture
+def zombie() -> Iterator[tuple[int, str]]:
+    """Those of a process that has ended, of which its parent does not know yet."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        start = parents._started(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        yield process.pid, start
 
 
 def test_a_sweep_is_a_parent_run(any_store):
@@ -97,6 +116,74 @@ def test_a_sweep_that_goes_on_is_left_alone(any_store, dead):
         sweep_of(any_store, "going on")
     assert sweep_of(any_store, "going on", "d2")[1].run_id != sweep.run_id  # another sweep may run beside it
     assert any_store.client.get_run(sweep.run_id).info.status == "RUNNING"
+
+
+def refusal(function, *arguments) -> Exception | None:
+    try:
+        function(*arguments)
+    except (parents.Busy, TrackingError) as refused:
+        return refused
+    return None
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FINISHED"])
+@pytest.mark.parametrize("owner", ["this", "living", "dead", "zombie", "reused", "elsewhere"])
+def test_who_is_at_a_sweep(store, request, owner, status):
+    """And what that means: others wait for it, take it up, leave it alone, or may delete it."""
+    experiment, sweep = sweep_of(store, "whose", "d1")
+    pid = os.getpid()
+    if owner != "this":
+        pid, start = request.getfixturevalue("living" if owner in ("reused", "elsewhere") else owner)
+        claim_for(store, sweep.run_id, pid, "1.00" if owner == "reused" else start, {"elsewhere": owner}.get(owner))
+    if status != "RUNNING":
+        sweep.close(status)
+    goes_on = status == "RUNNING" and owner in ("this", "living", "elsewhere")
+    beside = status == "RUNNING" and owner == "living"
+    assert sweep.lives() == beside
+    assert store.left_open(experiment, "d1") == (not goes_on and status != "FINISHED")
+    assert not store.left_open(experiment, "d2")
+    assert [older.run_id for older in sweep_of(store, "whose", "d2")[1].older] == [sweep.run_id] * beside
+    running = refusal(parents.require_ended, store.client, sweep.run_id)
+    refused = refusal(sweep_of, store, "whose", "d1")
+    assert (type(running), type(refused)) == (
+        (TrackingError, parents.Busy if beside else TrackingError) if goes_on else (type(None), type(None))
+    )
+    if not goes_on:
+        assert (store.client.get_run(sweep.run_id).info.status == "RUNNING") == (status != "FINISHED")  # taken up
+        return
+    by = f"process {pid} on {'elsewhere' if owner == 'elsewhere' else socket.gethostname()}"
+    assert f"sweep {sweep.run_id} is running: {by}. End it first." in str(running)
+    assert f"{by}, run {sweep.run_id} in {store.uri}" in str(refused)
+    assert [("declare it ended" in str(e)) for e in (running, refused)] == [owner == "elsewhere"] * 2
+    if beside:
+        assert (refused.sweep.run_id, refused.sweep.lives()) == (sweep.run_id, True)
+
+
+def test_an_older_sweep_says_what_it_plans_and_whether_this_opening_of_it_goes_on(store, living):
+    experiment = store.experiment("older")
+    first = store.open_sweep(experiment, "d1", "a sweep", {}, planned=["f1", "f2"])
+    claim_for(store, first.run_id, *living)
+    (older,) = store.open_sweep(experiment, "d2", "a sweep", {}).older
+    assert (older.run_id, older.planned(), older.lives()) == (first.run_id, {"f1", "f2"}, True)
+    os.remove(Path(store.client.get_run(first.run_id).info.artifact_uri, parents.PLANNED))
+    assert older.planned() == set()
+    first.close("KILLED")
+    assert not older.lives()
+    again = store.open_sweep(experiment, "d1", "a sweep", {})
+    claim_for(store, again.run_id, *living)
+    assert again.run_id == first.run_id
+    assert again.lives() and not older.lives()
+
+
+def test_a_sweep_that_cannot_say_what_it_plans_is_failed(store):
+    experiment = store.experiment("no folder")
+    folder = Path(store.client.get_experiment(experiment).artifact_location)
+    folder.parent.mkdir(exist_ok=True)
+    folder.touch()
+    with pytest.raises(TrackingError, match=str(folder)):
+        store.open_sweep(experiment, "d1", "a sweep", {})
+    (run,) = store.client.search_runs([experiment])
+    assert run.info.status == "FAILED"
 
 
 def test_a_living_sweep_lives_on_when_the_clock_is_set(store, tmp_path, monkeypatch):
