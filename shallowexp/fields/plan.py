@@ -51,8 +51,11 @@ class Plan:
 
     def job(self, column: int, row: int) -> Job:
         """The job of a pixel: equal to that of the run of the same configuration, but that it keeps its first and last weights."""
-        of_column = replaced(self.run.job, self.x.key, self.x.values[column].item())
-        return replaced(of_column, self.y.key, self.y.values[row].item())
+        return replaced(self._columns[column], self.y.key, self.y.values[row].item())
+
+    @cached_property
+    def _columns(self) -> list[Job]:
+        return [replaced(self.run.job, self.x.key, value) for value in self.x.values.tolist()]
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ and the picture take their place and the run is FINISHED.
 
 import math
 import os
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ import numpy as np
 from shallowexp import provenance
 from shallowexp.config.composition import Workers
 from shallowexp.config.fingerprint import beneath
-from shallowexp.errors import Interrupted, RunDamaged, RunsFailed
+from shallowexp.errors import RunDamaged, RunsFailed
 from shallowexp.fields import figure
 from shallowexp.fields.field import Field
 from shallowexp.fields.plan import COARSEST, Plan, memory, storage
@@ -26,7 +25,7 @@ from shallowexp.pool.pool import Pool, opened
 from shallowexp.pool.worker import Trained
 from shallowexp.sweeps import pages
 from shallowexp.sweeps.progress import Progress
-from shallowexp.sweeps.sweep import POLL, ExperimentTracker, held_off, interruptible, say
+from shallowexp.sweeps.sweep import ExperimentTracker, concluded, outwait, say
 from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
@@ -41,7 +40,7 @@ LAST = (
     "saturation/fraction",
 )  # of METRICS: their last values
 COLUMNS = [METRICS.index(name) for name in LAST]
-LOOK = 20.0  # seconds between pictures while it is trained
+LOOK, RARELY = 20.0, 20  # seconds between pictures while it is trained, and times as long as one takes: both at least
 
 
 class Pixels(NamedTuple):
@@ -118,9 +117,7 @@ def finished(
         try:
             run_id = _train(plan, tracker, files, workers)
         except Busy as busy:
-            say(f"waiting for {busy}: it is at this very field")
-            while busy.sweep.lives():
-                time.sleep(POLL)
+            outwait(busy, "field")
             run_id = tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
     return run_id, Field.from_npz(tracker.store.sweep(run_id).arrays(ARRAYS)), there
 
@@ -129,27 +126,20 @@ def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], w
     tags = provenance.tags() | provenance.lock() | beneath(plan.run.job) | pages.run_tags(plan.run)
     tags |= {"shallowexp.command": provenance.command(), FIELD: plan.name}
     run = tracker.store.open_sweep(tracker.experiment_id, plan.fingerprint, f"field · {plan.name}", tags)
-    canvas, status = Canvas(plan), "FAILED"
-    try:
+    canvas = Canvas(plan)
+    with concluded(lambda status: run.close(status, canvas.tags()), canvas):
         run.set_tags({pages.NOTE: _note(plan, run.run_id)})
         run.log_artifacts(files)
-        with interruptible(), opened(workers) as pool:
+        with opened(workers) as pool:
             _fill(canvas, run, pool)
         run.log_artifacts({ARRAYS: canvas.field().to_npz(), PICTURE: figure.png(canvas.field())})
         run.delete(TILES)
-        status = "FINISHED"
-    except KeyboardInterrupt as interrupt:
-        status = "KILLED"
-        raise Interrupted(canvas, *(interrupt.args or (signal.SIGINT,))) from None
-    finally:
-        with held_off():
-            run.close(status, canvas.tags())
     return run.run_id
 
 
 def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
     """Every tile onto the canvas, those that are saved first."""
-    plan, saved, looked = canvas.plan, run.paths(TILES), -LOOK
+    plan, saved, due = canvas.plan, run.paths(TILES), 0.0
     for number, pixels in enumerate(plan.tiles):
         if _path(number) in saved:
             _restore(canvas, pixels, run, _path(number))
@@ -163,9 +153,11 @@ def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
             if canvas.trained.flat[pixels].all():  # workers may give it in parts
                 run.log_artifacts({_path(batch[0].tile): npz(**canvas.tile(pixels))})
             progress.advance(len(places), 0)
-            if time.monotonic() - looked > LOOK and progress.done < progress.total:
+            began = time.monotonic()
+            if began > due and progress.done < progress.total:
                 run.log_artifacts({PICTURE: figure.png(canvas.preview())})
-                looked = time.monotonic()
+                ended = time.monotonic()
+                due = ended + max(LOOK, RARELY * (ended - began))
 
 
 def _restore(canvas: Canvas, pixels: np.ndarray, run: Sweep, path: str) -> None:
@@ -205,14 +197,14 @@ def measured(result: Result, loss: float) -> list[float]:
     diverged = math.nan if result.diverged_at is None else float(result.diverged_at)
     if result.weights is None:  # before it was first measured
         return [math.nan] * (len(LAST) + 1) + [diverged, math.nan]
-    W1 = result.weights.W1[[0, -1]].astype(np.float64)
-    at_start, change = np.linalg.norm(W1[0]), np.linalg.norm(W1[1] - W1[0])
+    first, last = (result.weights.W1[i].astype(np.float64).ravel() for i in (0, -1))
+    moved, at_start = last - first, math.sqrt(first @ first)
     reached = result.steps[result.history("train/loss") <= loss]
     return [
         *result.metrics[-1, COLUMNS].tolist(),
         float(reached[0]) if len(reached) else math.nan,
         diverged,
-        float(change / at_start) if at_start > 0 else math.nan,
+        math.sqrt(moved @ moved) / at_start if at_start > 0 else math.nan,
     ]
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -172,18 +172,9 @@ class ExperimentTracker:
         if not parent:
             yield None
             return
-        status = "FAILED"
-        try:
+        with concluded(lambda status: self._close(parent, status, runs, summary), summary):
             parent.log_artifacts(artifacts)
-            with interruptible():
-                yield parent
-            status = "FAILED" if summary.failures else "FINISHED"
-        except KeyboardInterrupt as interrupt:
-            status = "KILLED"
-            raise Interrupted(summary, *(interrupt.args or (signal.SIGINT,))) from None
-        finally:
-            with held_off():
-                self._close(parent, status, runs, summary)
+            yield parent
 
     def _open(
         self, runs: Sequence[Run], missing: Sequence[Run], summary: SweepSummary, fresh: bool, name: str, key: str
@@ -199,9 +190,7 @@ class ExperimentTracker:
                 summary.parent = parent.run_id
                 return parent
             except Busy as busy:
-                say(f"waiting for {busy}: it is at this very sweep")
-                while busy.sweep.lives():
-                    time.sleep(POLL)
+                outwait(busy, "sweep")
                 missing = self.missing(missing, fresh)
                 summary.parent = busy.sweep.run_id
         summary.reused, summary.results = len(runs), self.store.results(self.experiment_id, planned)
@@ -209,6 +198,7 @@ class ExperimentTracker:
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
         summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
+        status = "FAILED" if status == "FINISHED" and summary.failures else status
         note = pages.sweep_note(runs, summary.counts(), self.experiment_id)
         try:
             parent.log_artifacts({"runs.csv": pages.table(runs, summary.results, summary.failures).encode()})
@@ -275,6 +265,32 @@ def _line(row: pd.Series) -> str:
 
 def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+def outwait(busy: Busy, what: str) -> None:
+    """Until the other process that is at the same sweep, or field, has ended."""
+    say(f"waiting for {busy}: it is at this very {what}")
+    while busy.sweep.lives():
+        time.sleep(POLL)
+
+
+@contextmanager
+def concluded(close: Callable[[str], None], so_far: object) -> Iterator[None]:
+    """The block, after which `close` is told how it ended: FINISHED, FAILED, or KILLED by Ctrl-C or SIGTERM.
+
+    Raises Interrupted, with what there is `so_far`, for these two, which wait while it closes.
+    """
+    status = "FAILED"
+    try:
+        with interruptible():
+            yield
+        status = "FINISHED"
+    except KeyboardInterrupt as interrupt:
+        status = "KILLED"
+        raise Interrupted(so_far, *(interrupt.args or (signal.SIGINT,))) from None
+    finally:
+        with held_off():
+            close(status)
 
 
 @contextmanager
