@@ -8,9 +8,11 @@ table, a pixel that diverged keeps the last values that were finite, and `diverg
 import io
 import json
 import shlex
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -102,6 +104,12 @@ class Field:
         row, column = np.unravel_index(np.nanargmin(loss), loss.shape)
         at = " ".join(f"{axis.key}={axis.values[i]:.4g}" for axis, i in ((self.x, column), (self.y, row)))
         return f"{counts}; lowest train/loss {loss[row, column]:.4g} at {at}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its picture, and what the command says of it."""
+        from shallowexp.fields.figure import png  # which imports matplotlib
+
+        return f'<p>{escape(str(self))}</p><img src="data:image/png;base64,{b64encode(png(self)).decode()}">'
 
     def to_npz(self) -> bytes:
         about = {name: asdict(value) if isinstance(value, Axis) else value for name, value in vars(self).items()}
