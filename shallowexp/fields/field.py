@@ -8,7 +8,6 @@ table, a pixel that diverged keeps the last values that were finite, and `diverg
 import io
 import json
 import shlex
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -106,10 +105,11 @@ class Field:
         return f"{counts}; lowest train/loss {loss[row, column]:.4g} at {at}"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: its picture, and what the command says of it."""
-        from shallowexp.fields.figure import png  # which imports matplotlib
-
-        return f'<p>{escape(str(self))}</p><img src="data:image/png;base64,{b64encode(png(self)).decode()}">'
+        """What a notebook shows: both axes, what the command says, and of each measure its range and what it counts."""
+        axes = ", ".join(f"{a.key} from {a.low:g} to {a.high:g} ({a.scale}, {a.count})" for a in (self.x, self.y))
+        measures = pd.DataFrame({name: array.ravel() for name, array in self.arrays.items()}).describe().T
+        table = measures[["min", "50%", "max"]].rename(columns={"50%": "median"}).assign(counts=self.units)
+        return f"<p>{escape(axes)}: {escape(str(self))}</p>{table.to_html(na_rep='–', float_format='{:.4g}'.format)}"
 
     def to_npz(self) -> bytes:
         about = {name: asdict(value) if isinstance(value, Axis) else value for name, value in vars(self).items()}
