@@ -108,7 +108,7 @@ class Field:
         """What a notebook shows: both axes, what the command says, and of each measure its range and what it counts."""
         axes = ", ".join(f"{a.key} from {a.low:g} to {a.high:g} ({a.scale}, {a.count})" for a in (self.x, self.y))
         measures = pd.DataFrame({name: array.ravel() for name, array in self.arrays.items()}).describe().T
-        table = measures[["min", "50%", "max"]].rename(columns={"50%": "median"}).assign(counts=self.units)
+        table = measures[["min", "50%", "max"]].rename(columns={"50%": "median"}).assign(counts=pd.Series(self.units))
         return f"<p>{escape(axes)}: {escape(str(self))}</p>{table.to_html(na_rep='–', float_format='{:.4g}'.format)}"
 
     def to_npz(self) -> bytes:
