@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from shallowexp.cli.messages import one_message
 from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker
 from shallowexp.config.base import Base, Composed
 from shallowexp.config.composition import VERSION_BASE, Workers, swept_keys
-from shallowexp.config.runs import once, over_seeds, plan, trials_of
+from shallowexp.config.runs import Run, once, over_seeds, plan, trials_of
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _refuse(arguments: Sequence[str]) -> None:
     """`--activation relu`, as other programs would have it; a value without a key; what would unpickle a file."""
-    for given, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for given, following in pairwise([*arguments, ""]):
         key, _, value = given.removeprefix("--").partition("=")
         if given.startswith("--") and key in {field.name for field in fields(RunSchema)}:
             raise ConfigError(f"{given}: keys have no dashes, write {key}={value or following or '<value>'}")
@@ -83,6 +83,8 @@ class Command:
                 _fields([one], Path(hydra_config.runtime.output_dir), Workers(*workers))
                 return None
             runs = plan(((each, choices) for each in over_seeds(one)), one.swept)
+            if not parent:
+                _foretell_compilation(config, runs)
             from shallowexp.sweeps.batches import forecast
             from shallowexp.sweeps.multirun import join
 
@@ -111,6 +113,7 @@ class Command:
         _check(workers)
         trials = trials_of(composed)
         runs = once(chain(*trials))
+        _foretell_compilation(config, runs, workers)
         from shallowexp.sweeps.batches import forecast
         from shallowexp.sweeps.multirun import study
 
@@ -137,15 +140,25 @@ def _check(workers: Workers) -> None:
         require(f"hydra.launcher.{key}", n, n is None or n >= 1, "at least 1, or null for all cores")
 
 
+def _foretell_compilation(config: DictConfig, runs: Sequence[Run], workers: Workers = Workers()) -> None:  # noqa: B008  (a value)
+    """Unless others train, if anybody does."""
+    from shallowexp.sweeps.progress import foretell_compilation
+
+    if not (config.dry_run or workers.scheduler or workers.executor):
+        foretell_compilation(runs)
+
+
 def _fields(composed: Sequence[Composed], directory: Path, workers: Workers) -> None:
     """A field for each job, one after the other, and a picture of all in the command's own directory."""
-    from shallowexp.fields.launch import launch
     from shallowexp.fields.plan import to_plan
-    from shallowexp.fields.training import forecast
 
     _check(workers)
     config = composed[0].config
     plans = [to_plan(job.config, job.choices) for job in composed]
+    _foretell_compilation(config, [plan.run for plan in plans], workers)
+    from shallowexp.fields.launch import launch
+    from shallowexp.fields.training import forecast
+
     tracked = tracker(config, composed[0].choices, FIELDS)
     if config.dry_run:
         return print("\n".join(forecast(plan, tracked, workers.threads) for plan in plans))

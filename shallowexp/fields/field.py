@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,13 @@ class Field:
         row, column = np.unravel_index(np.nanargmin(loss), loss.shape)
         at = " ".join(f"{axis.key}={axis.values[i]:.4g}" for axis, i in ((self.x, column), (self.y, row)))
         return f"{counts}; lowest train/loss {loss[row, column]:.4g} at {at}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: both axes, what the command says, and of each measure its range and what it counts."""
+        axes = ", ".join(f"{a.key} from {a.low:g} to {a.high:g} ({a.scale}, {a.count})" for a in (self.x, self.y))
+        measures = pd.DataFrame({name: array.ravel() for name, array in self.arrays.items()}).describe().T
+        table = measures[["min", "50%", "max"]].rename(columns={"50%": "median"}).assign(counts=pd.Series(self.units))
+        return f"<p>{escape(axes)}: {escape(str(self))}</p>{table.to_html(na_rep='–', float_format='{:.4g}'.format)}"
 
     def to_npz(self) -> bytes:
         about = {name: asdict(value) if isinstance(value, Axis) else value for name, value in vars(self).items()}

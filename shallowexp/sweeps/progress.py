@@ -2,16 +2,20 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from shallowexp.config.runs import Run
+
 PLAIN_EVERY = 10.0  # seconds between plain lines
 COMPILING = "Numba compiles the kernel: about half a minute, once"
+AHEAD = "nothing is compiled yet: before it trains for the first time, Numba compiles the kernel"
 
 
 class Progress:
@@ -49,6 +53,16 @@ class Progress:
             self.said = now
             left = (now - self.start) / self.done * (self.total - self.done)
             self.console.print(f"{self.done}/{self.total} {self.unit} trained, {self.failed} failed, {left:.0f} s left")
+
+
+def foretell_compilation(runs: Iterable[Run]) -> None:
+    """Where none of the kernel's code is in Numba's cache: MLflow's import and a new database come first and take seconds."""
+    if any(run.job.engine == "compiled" for run in runs):
+        from shallowexp.training.kernel_descent import descend
+
+        stats = getattr(descend, "stats", None)  # there are none with NUMBA_DISABLE_JIT
+        if stats and not any(Path(stats.cache_path).glob("kernel_descent.*.nbi")):
+            print(AHEAD, file=sys.stderr, flush=True)
 
 
 @contextmanager

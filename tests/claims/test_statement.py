@@ -1,13 +1,16 @@
 """What follows from atoms: every outcome is reachable, only what the chapter says decides, and nothing without a unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 
 from shallowexp.analysis import Comparison
 from shallowexp.claims import statement as s
-from shallowexp.claims.statement import Atom, above, atom, below, chapter, judge, theorem, within
+from shallowexp.claims.statement import Atom, above, at_most, atom, below, chapter, judge, theorem, within
 from shallowexp.claims.statistics import Effect, Fractions
 
 NUMBER = "16"
@@ -34,14 +37,78 @@ def made(expects: str, mean: float, role: str = "stated", spread: float = 0.01, 
         ("within", 0.5, 0.01, s.CONTRADICTED),
         ("within", -0.5, 0.01, s.CONTRADICTED),
         ("within", 0.1, 0.05, s.INCONCLUSIVE),
+        ("at most", 0.02, 0.01, s.HOLDS),
+        ("at most", -0.5, 0.01, s.HOLDS),
+        ("at most", 0.5, 0.01, s.CONTRADICTED),
+        ("at most", 0.1, 0.05, s.INCONCLUSIVE),
     ],
 )
 def test_an_atom_ends_as_its_interval_says(expects, mean, spread, outcome):
     assert made(expects, mean, spread=spread).outcome() == outcome
 
 
+def p_of(mean: float, spread: float, limit: float, side: str) -> float:
+    return stats.ttest_1samp(mean + spread * np.linspace(-1, 1, 20), limit, alternative=side).pvalue
+
+
+@pytest.mark.parametrize(
+    ("expects", "mean", "spread", "found", "expected"),
+    [
+        ("above", 0.2, 0.3, "above", lambda m, s: p_of(m, s, 0, "two-sided")),
+        ("above", -0.2, 0.3, "below", lambda m, s: p_of(m, s, 0, "two-sided")),
+        ("below", 0.02, 0.1, "equal", lambda m, s: max(p_of(m, s, 0.1, "less"), p_of(m, s, -0.1, "greater"))),
+        ("above", 0.1, 2.0, "open", lambda m, s: p_of(m, s, 0.1, "less")),
+        ("below", -0.1, 0.5, "open", lambda m, s: p_of(m, s, 0, "two-sided")),
+        ("within", -0.02, 0.1, "equal", lambda m, s: max(p_of(m, s, 0.1, "less"), p_of(m, s, -0.1, "greater"))),
+        ("within", 0.2, 0.2, "above", lambda m, s: 2 * p_of(m, s, 0.1, "greater")),
+        ("within", -0.2, 0.2, "below", lambda m, s: 2 * p_of(m, s, -0.1, "less")),
+        ("at most", -0.2, 0.1, "equal", lambda m, s: p_of(m, s, 0.1, "less")),
+        ("at most", 0.2, 0.2, "above", lambda m, s: 2 * p_of(m, s, 0.1, "greater")),
+    ],
+)  # fmt: skip
+def test_the_p_value_of_an_atom_is_that_of_scipys_t_tests(expects, mean, spread, found, expected):
+    one = made(expects, mean, spread=spread)
+    assert one.found == found
+    assert one.p == pytest.approx(expected(mean, spread), rel=1e-6)
+
+
+def test_an_atom_holds_its_numbers_and_nothing_undefined():
+    one = atom(Effect.of([0.5], lost=2, pairs=3), "above", 0.1, "nats", "x", NUMBER)
+    assert (one.value, one.low, one.high, one.n, one.lost, one.pairs) == (0.5, None, None, 1, 2, 3)
+    assert (one.found, one.p, one.margin, one.unit) == ("open", 1.0, 0.1, "nats")
+    trivial = theorem(True, "x")
+    assert (trivial.p, trivial.margin, trivial.n, trivial.lost, trivial.pairs) == (0, 0, 0, 0, 0)
+    assert (trivial.value, trivial.low, trivial.high) == (None, None, None)
+
+
+@pytest.mark.parametrize(("p", "outcome"), [(0.0499, s.HOLDS), (0.05, s.INCONCLUSIVE), (0.3, s.INCONCLUSIVE)])
+def test_5_percent_is_not_enough(p, outcome):
+    one = Atom(NUMBER, "stated", "here", "x", "above", "above", p)
+    assert one.outcome() == replace(one, p=0.0).outcome(p) == outcome
+
+
+@pytest.mark.parametrize(("role", "expects"), [("hope", "above"), ("stated", "beside")])
+def test_a_role_or_direction_that_there_is_not_is_refused(role, expects):
+    with pytest.raises(ValueError, match=f"'x': role '{role}' of .*expects '{expects}' of"):
+        Atom(NUMBER, role, "here", "x", expects, "open")
+
+
 def test_a_theorem_is_checked_or_refuted_without_an_interval():
     assert (theorem(True, "t").outcome(), theorem(False, "t").outcome()) == (s.CHECKED, s.REFUTED)
+    judgement = judge(chapter()[NUMBER], [theorem(True, "t", NUMBER), made("above", 0.5, scope="there")])
+    assert (judgement.outcomes, judgement.outcome, judgement.condition) == ([s.CHECKED, s.HOLDS], s.RIGHT, "")
+
+
+def test_atoms_of_other_statements_are_not_heard():
+    others = [replace(made("above", -0.5), statement=number) for number in ("15", "17", "")]
+    judgement = judge(chapter()[NUMBER], [*others, made("above", 0.5)])
+    assert (judgement.outcome, len(judgement.atoms)) == (s.RIGHT, 1)
+
+
+def test_names_are_enumerated_as_one_says_them():
+    told = [s.enumerate_names("abcdefgh"[:n]) for n in (0, 1, 2, 6, 7, 8)]
+    assert told == ["", "a", "a and b", "a, b, c, d, e and f", "a, b, c, d, e and 2 more", "a, b, c, d, e and 3 more"]
+    assert s.enumerate_names("abc", most=2) == "a and 2 more"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +138,9 @@ def test_mostly_open_is_inconclusive_and_a_condition_names_where():
     assert judge(chapter()[NUMBER], [open_, open_, holds]).outcome == s.INCONCLUSIVE
     found = judge(chapter()[NUMBER], [open_, holds, against])
     assert (found.outcome, found.condition) == (s.CONDITION, "It holds for flower; not for digits; open for wine.")
-    found = judge(chapter()[NUMBER], [open_, made("above", 0.5, scope="flower, 4 units")])
-    assert (found.outcome, found.condition) == (s.RIGHT, "It holds for flower (4 units); open for wine.")
+    found = judge(chapter()[NUMBER], [open_, *[made("above", 0.5, scope="flower, 4 units, late")] * 2])
+    assert (found.outcome, found.condition) == (s.RIGHT, "It holds for flower (4 units, late); open for wine.")
+    assert judge(chapter()[NUMBER], [against]).condition == judge(chapter()[NUMBER], [holds]).condition == ""
 
 
 def test_many_tests_are_corrected_within_a_statement():
@@ -99,6 +167,17 @@ def test_a_comparison_gives_an_atom_for_each_cell_with_its_pairs():
     comparison = Comparison("loss", "activation", "relu", series)
     assert [a.outcome() for a in below(comparison, 0.1, "nats", "x", by=["data"])] == [s.CONTRADICTED, s.HOLDS]
     assert {a.outcome() for a in within(comparison, 0.1, "nats", "x", by=["data"])} == {s.CONTRADICTED}
+    assert [a.outcome() for a in at_most(comparison, 0.1, "nats", "x", by=["data"])] == [s.CONTRADICTED, s.HOLDS]
+    (pooled,) = above(comparison, 0.1, "nats", "than {activation}", scope="everywhere, {activation}", role="control")
+    assert (pooled.text, pooled.scope, pooled.role, pooled.pairs) == ("than tanh", "everywhere, tanh", "control", 8)
+    scales = Comparison(
+        "loss", "init.scale", 1.0, series.rename_axis(index={"activation": "init.scale"}).rename({"tanh": 0.5})
+    )
+    assert [a.text for a in above(scales, 0.1, "nats", "{init_scale} {data}", ["init.scale", "data"])] == [
+        "0.5 flower",
+        "0.5 wine",
+    ]
+    assert [s.format_value(value) for value in (0.10, 3, "batch_size")] == ["0.1", "3", "batch size"]
 
 
 def test_fractions_make_atoms():

@@ -40,7 +40,8 @@ def test_equal_seeds_have_an_interval_of_width_zero():
 def test_what_diverged_is_counted():
     assert Effect.of([1.0, 2.0]) == Effect(1.5, 0.5, 2, lost=0, pairs=2)
     assert (Effect(1.5, 0.5, 2).lost, Effect(1.5, 0.5, 2).pairs, Fractions(1, 2, 0, 2).lost) == (0, 0, 0)
-    assert (Effect.of([]).lost, Effect.of([]).pairs) == (0, 0)
+    assert [(e.n, e.lost, e.pairs) for e in (Effect.of([]), Effect.of([0.2]))] == [(0, 0, 0), (1, 0, 1)]
+    assert effect(pd.Series([2.0, np.nan, 2.0])) == Effect(2.0, 0.0, 2, lost=1, pairs=3)
     found = effect(pd.Series([1.0, np.nan, 2.0, np.nan]))
     assert (found.value, found.n, found.lost, found.pairs) == (1.5, 2, 2, 4)
 
@@ -49,6 +50,7 @@ def test_fractions_have_newcombe_s_intervals():
     found = Fractions(4, 20, 0, 20)
     assert found.value == pytest.approx(0.2)
     assert found.p_above(0) == pytest.approx(stats.fisher_exact([[4, 16], [0, 20]], "greater").pvalue)
+    assert Fractions(9, 30, 3, 20).p_above(0) == pytest.approx(stats.hypergeom(50, 12, 30).sf(8))
     assert found.low < 0.2 < found.high
     # Newcombe 1998, table II, method 10, example (a): 56/70 and 48/80
     other = Fractions(56, 70, 48, 80)
@@ -96,19 +98,26 @@ def test_holm_s_p_values_by_hand():
 
 
 def test_cells_are_ranked_by_the_mean_of_those_that_finished_and_last_where_most_diverged():
-    losses = {"a": [0.3, 0.5, 0.4], "b": [0.2, 0.2, 0.2], "c": [0.1, None, None], "d": [0.25, 0.25, None], "e": [None]}
+    losses = {
+        "a": [0.3, 0.5, 0.4],
+        "b": [0.2, 0.2, 0.2],
+        "c": [0.1, None, None],
+        "d": [0.25] * 3 + [None] * 2,
+        "e": [None],
+        "f": [1.0, None],
+    }
     rows = [(cell, 9.0 if loss is None else loss, loss is None) for cell, found in losses.items() for loss in found]
     table = pd.DataFrame(rows, columns=["cell", "train/loss", "outcome"]).replace({True: "diverged", False: "finished"})
     found = ranked_cells(table, ["cell"], ["train/loss"]).set_index("cell")
-    assert list(found.index) == ["b", "d", "a", "c", "e"]
+    assert list(found.index) == ["b", "d", "a", "f", "c", "e"]
     assert found["runs"].to_dict() == {name: len(values) for name, values in losses.items()}
-    assert found["diverged"].to_dict() == {"b": 0, "d": 1, "a": 0, "c": 2, "e": 1}
+    assert found["diverged"].to_dict() == {"b": 0, "d": 2, "a": 0, "f": 1, "c": 2, "e": 1}
     low, high = stats.ttest_1samp(losses["a"], 0).confidence_interval(0.95)
     assert found.loc["a", ["mean train/loss", "95% from", "to"]].tolist() == pytest.approx([0.4, low, high])
     assert found.loc["b", ["mean train/loss", "95% from", "to"]].tolist() == [0.2] * 3
     assert found.loc[["c", "e"], ["95% from", "to"]].isna().all(axis=None)
     (alone,) = ranked_cells(table.assign(outcome="finished"), [], ["train/loss"]).to_dict("records")
-    assert alone["runs"] == 13 and list(alone)[0] == "runs"
+    assert alone["runs"] == 17 and list(alone)[0] == "runs"
 
 
 def test_equal_cells_keep_their_order_and_every_measure_has_its_mean():

@@ -19,6 +19,7 @@ from shallowexp import __version__
 from shallowexp.config.composition import VERSION_BASE
 from shallowexp.config.schema import LogSchema, ObjectiveSchema, RunSchema, TrainSchema
 from shallowexp.provenance import commit
+from shallowexp.sweeps.progress import AHEAD
 from tests import held
 from tests.brand_new import NEW, add_experiment
 from tests.commands import FOLDER, ForkServer, command, environment, forked, process, until
@@ -57,6 +58,32 @@ def test_a_single_run_ends_with_one_line(workplace):
     again = command("shallowexp", "seed=2", *SMALL, cwd=workplace)
     assert "already there" in again.stdout
     assert len(children(workplace)) == 1
+
+
+def test_alone_it_trains_the_default_network(workplace):
+    done = command("shallowexp", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert set(children(workplace)["params.train.steps"]) == {"10000"}
+
+
+FIRST = {"run": (), "sweep": ("-m", "seed=0,1"), "field": ("+field=trainability", "field.width=2", "field.height=2")}
+
+
+@pytest.fixture
+def brand_new(workplace):
+    """The first command on a machine, to the point where the store is opened, which is not there: nothing is compiled."""
+    nothing = {"NUMBA_CACHE_DIR": str(workplace / "cache"), "MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
+    return partial(process, "shallowexp", cwd=workplace, **nothing)
+
+
+@pytest.mark.parametrize("arguments", FIRST.values(), ids=FIRST)
+def test_the_first_command_says_at_once_that_numba_is_going_to_compile(arguments, brand_new):
+    assert brand_new(*arguments).stderr.startswith(f"{AHEAD}\nshallowexp: ")
+
+
+@pytest.mark.parametrize("argument", ["dry_run=true", "train.engine=numpy"])
+def test_it_says_nothing_where_numba_is_not(argument, brand_new):
+    assert brand_new(argument).stderr.startswith("shallowexp: ")
 
 
 def test_a_sweep_has_one_parent_and_a_child_for_each_run(workplace):

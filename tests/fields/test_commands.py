@@ -72,6 +72,9 @@ def test_a_field_is_one_run_which_is_read_as_arrays_and_as_a_frame(workplace):
     frame = field.frame
     assert field.x.key == "init.scale" and field.units["train/accuracy"].startswith("fraction")
     assert len(frame) == 256 and frame.attrs["units"] == field.units
+    shown = field._repr_html_()
+    assert "init.scale from 0.001 to 100 (log, 16), train.learning_rate" in shown and str(field) in shown
+    assert f"<td>{frame['train/loss'].median():.4g}</td>" in shown and field.units["reached/step"] in shown
     row = frame.query("column == 3 and row == 5").iloc[0]
     assert row["init.scale"] == field.x.values[3] and row["train.learning_rate"] == field.y.values[5]
     assert row["train/loss"] == field.arrays["train/loss"][5, 3]

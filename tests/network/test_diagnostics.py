@@ -135,6 +135,8 @@ def test_saturation_by_hand():
     assert saturation(slopes, 1.0) == (6 / 8, 1 / 2, pytest.approx(1.02 / 8))
     assert saturation(slopes, 0.25)[0] == 5 / 8
     assert saturation(slopes, None)[0] == 0
+    assert saturation(np.array([[0.01, -0.5]]), 1.0)[0] == 1 / 2  # a hundredth of the largest slope is not yet flat
+    assert saturation(np.array([[-0.5, -0.5]]), None)[1] == 0
 
 
 @pytest.mark.parametrize(("g", "shares"), [(Sigmoid(), (0.5, 0)), (Tanh(), (0.5, 0)), (ReLU(), (0.5, 0.5)),

@@ -1,14 +1,28 @@
 """Each initializer's draws, by the numbers: the stream, the scales, the variances, the repeated units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shallowexp.network.initializers import Constant, Duplicate, Random, VarianceScaling, Zero
+from shallowexp.network.initializers import Constant, Duplicate, Random, VarianceScaling, Zero, normals
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))  # n_x, n_h, n_y
 seeds = st.integers(0, 2**32 - 1)
+
+
+def test_initializers_are_values_and_begin_with_the_course_s():
+    assert (Constant(), Random(), Duplicate()) == (Constant(0.01), Random(0.01), Duplicate(0.01, unique=1))
+    assert VarianceScaling() == VarianceScaling(1.0, "in")
+    for init in (Zero(), Constant(), Random(), VarianceScaling(), Duplicate()):
+        assert len({init, replace(init)}) == 1
+
+
+def test_what_is_drawn_once_for_many_networks_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        normals(0, 3)[0] = 1.0
 
 
 @pytest.mark.parametrize("init", [Zero(), Constant(), Random(), VarianceScaling(), Duplicate()], ids=repr)
@@ -88,9 +102,12 @@ def test_noise_jitters_what_repeats_and_nothing_else(repeat):
         noise = units(jittered) - units(exact)
         assert not noise[:3].any()
         assert noise[3:].std() == pytest.approx(0.1 * (repeat in ("both", name)), rel=0.2)
-    stream = np.random.RandomState(0).randn(50 * 10 * 2 + 20 * 10)
+    stream = np.random.RandomState(0).randn(2 * (50 * 10 + 20 * 10))[700:]
+    of_W1, of_W2 = stream[:500].reshape(10, 50), stream[500:].reshape(20, 10)
     if repeat != "W2":
-        np.testing.assert_allclose((jittered.W1 - exact.W1)[3:], 0.1 * stream[700:].reshape(10, 50)[3:], atol=1e-12)
+        np.testing.assert_allclose((jittered.W1 - exact.W1)[3:], 0.1 * of_W1[3:], atol=1e-12)
+    if repeat != "W1":
+        np.testing.assert_allclose((jittered.W2 - exact.W2)[:, 3:], 0.1 * of_W2[:, 3:], atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Ways to descend against the papers' formulas, written again number by number; and which samples a step sees."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from shallowexp.network import activations, outputs
 from shallowexp.network.initializers import Parameters
-from shallowexp.network.optimizers import Adam, GradientDescent, Momentum, batches, epochs
-from shallowexp.network.passes import gradient_descent
+from shallowexp.network.optimizers import SMALLEST, Adam, GradientDescent, Momentum, batches, epochs
+from shallowexp.network.passes import backward, forward, gradient_descent
 
 RATE = 0.1
 rates = st.floats(0, 0.999)
@@ -44,6 +45,12 @@ def reached(optimizer, start, gradients):
     return W
 
 
+def problem():
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(3, 10)), rng.integers(2, size=(1, 10)) * 1.0
+    return X, Y, Parameters(*(rng.normal(size=shape) for shape in ((4, 3), (4, 1), (1, 4), (1, 1))))
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), rates, rates)
 def test_updates_are_the_papers(seed, steps, beta1, beta2):
@@ -58,6 +65,31 @@ def test_updates_are_the_papers(seed, steps, beta1, beta2):
         found = reached(optimizer, start, gradients)
         expected = [oracle(float(x), [float(d) for d in g]) for x, g in zip(start, gradients.T, strict=True)]
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "oracle"),
+    [
+        (Momentum(0.5), lambda start, gradients: heavy_ball(start, gradients, 0.5)),
+        (Adam(), lambda start, gradients: adam(start, gradients, 0.9, 0.999, 1e-8)),
+    ],
+    ids=["momentum", "adam"],
+)
+def test_descent_moves_every_parameter_as_the_papers_say(optimizer, oracle):
+    X, Y, parameters = problem()
+    descent = gradient_descent(X, Y, parameters, activations.Tanh(), outputs.Sigmoid(), RATE, optimizer=optimizer)
+    *before, (last, _, _) = islice(descent, 6)
+    for i, found in enumerate(last):
+        expected = oracle(parameters[i], [gradients[i] for _, _, gradients in before])
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_optimizers_are_values_that_say_how_many_arrays_they_remember():
+    optimizers = GradientDescent(), Momentum(), Adam()
+    assert [optimizer.memories for optimizer in optimizers] == [0, 1, 2]
+    assert all(len({optimizer, replace(optimizer)}) == 1 for optimizer in optimizers)
+    assert (Momentum(), Adam()) == (Momentum(0.9), Adam(0.9, 0.999, 1e-8))
+    assert np.float32(Adam(epsilon=SMALLEST).epsilon) > 0
 
 
 def test_a_constant_gradient():
@@ -100,18 +132,16 @@ def test_all_samples_are_the_arrays_themselves():
     assert all(x is X and y is Y for x, y in islice(batches(X, Y, None, seed=0), 3))
 
 
-def test_descent_yields_the_gradients_of_the_samples_that_the_step_sees():
-    rng = np.random.default_rng(1)
-    X, Y, g, output = (
-        rng.normal(size=(3, 10)),
-        rng.integers(2, size=(1, 10)) * 1.0,
-        activations.Tanh(),
-        outputs.Sigmoid(),
-    )
-    parameters = Parameters(*(rng.normal(size=shape) for shape in ((4, 3), (4, 1), (1, 4), (1, 1))))
-    descent = gradient_descent(X, Y, parameters, g, output, 0.5, batch_size=4, seed=2)
-    for (_, cache, _), (x, _) in zip(islice(descent, 6), batches(X, Y, 4, 2), strict=False):
+@pytest.mark.parametrize("seed", [{}, {"seed": 2}], ids=str)  # 0 unless asked
+def test_descent_yields_the_gradients_of_the_samples_that_the_step_sees(seed):
+    (X, Y, parameters), g, output = problem(), activations.Tanh(), outputs.Sigmoid()
+    descent = gradient_descent(X, Y, parameters, g, output, 0.5, batch_size=4, **seed)
+    for (reached, cache, gradients), (x, y) in zip(
+        islice(descent, 6), batches(X, Y, 4, seed.get("seed", 0)), strict=False
+    ):
         assert cache.Z1.shape == (4, x.shape[1])
+        expected = backward(x, y, reached, forward(x, reached, g), g, output)
+        assert all(map(np.array_equal, gradients, expected))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Losses from the logits against the textbook's formulas in 100 decimal digits, and finite where those overflow."""
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -41,6 +42,14 @@ def targets(output, rng, n_y, m):
 def test_every_output_is_tested_here():
     found = {c for c in vars(outputs).values() if isinstance(c, type) and issubclass(c, Output)}
     assert found - {Output, SquaredError} == {type(o) for o in OUTPUTS} == set(SAMPLE)
+
+
+def test_outputs_are_values():
+    assert all(len({output, replace(output)}) == 1 for output in OUTPUTS)
+
+
+def test_at_its_kink_relu_has_slope_0():
+    assert ReLU().dZ2(np.zeros((1, 1)), np.ones((1, 1))).item() == 0
 
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=repr)
