@@ -25,6 +25,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import Any, Protocol, TypeVar
 
+from shallowexp import __version__
 from shallowexp.config.composition import Workers
 from shallowexp.errors import ConfigError, PoolError
 from shallowexp.pool.worker import Trained, now, order, train_order, trained, versions
@@ -196,11 +197,20 @@ def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
     except Exception as error:  # of addresses, certificates and connections Dask raises all kinds
         raise PoolError(f"{name} cannot be reached: {error}") from None
 
+    asked: set[str] = set()
+
     def slots() -> int:
+        """Of all workers, each of which is asked once whether it has the package: without it a batch would end its connection."""
         try:
-            return sum(client.nthreads().values())
+            there = client.nthreads()
+            new = [*there.keys() - asked]
+            found = client.run(resolve_name, "shallowexp:__version__", workers=new, on_error="return") if new else {}
         except OSError:
             raise pool._fault("was lost") from None
+        if bare := [worker for worker, answer in found.items() if isinstance(answer, ImportError)]:
+            raise pool._fault(f"has workers without shallowexp: install {__version__} there ({', '.join(bare)})")
+        asked.update(new)
+        return sum(there.values())
 
     with client:
         pool = Elsewhere(name, partial(client.get_executor, pure=False), slots, threads, KilledWorker)

@@ -28,11 +28,11 @@ class Cluster(NamedTuple):
 
 
 @contextmanager
-def cluster(folder: Path, port: int, workers: int = 2) -> Iterator[Cluster]:
+def cluster(folder: Path, port: int, workers: int = 2, **more: str) -> Iterator[Cluster]:
     """Once its workers, of one thread each, are there."""
     from distributed import Client
 
-    address, env = f"tcp://127.0.0.1:{port}", environment(**SETTINGS)
+    address, env = f"tcp://127.0.0.1:{port}", environment(**SETTINGS | more)
     place = ("--local-directory", str(folder))
     nanny = ("worker", address, *LOOPBACK, "--nworkers", str(workers), "--nthreads", "1", *place)
     processes: list[subprocess.Popen] = []

@@ -145,6 +145,20 @@ def test_a_scheduler_that_cannot_be_reached_is_one_message(workplace, setting, s
     assert sweeps(workplace) == []
 
 
+def test_a_worker_without_the_package_is_one_message(workplace, tmp_path):
+    """As it is to Python: one that cannot be imported lies before the one that is installed."""
+    (tmp_path / "bare" / "shallowexp").mkdir(parents=True)
+    (tmp_path / "bare" / "shallowexp" / "__init__.py").write_text("raise ModuleNotFoundError")
+    with cluster(tmp_path / "workers", free_port(), 1, PYTHONPATH=str(tmp_path / "bare")) as bare:
+        done = command(*sweep("seed=1,2", at(bare.address)), cwd=workplace)
+    assert done.returncode == 1
+    assert (
+        f"shallowexp: {at(bare.address)} has workers without shallowexp: install {shallowexp.__version__} there"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr and seeds(workplace) == []
+
+
 def test_any_executor_by_its_name(workplace):
     loky = ("hydra.launcher.executor=joblib.externals.loky.get_reusable_executor", "hydra.launcher.workers=1")
     one = {"LOKY_MAX_CPU_COUNT": "1", "PYTHONPATH": str(ROOT)}
