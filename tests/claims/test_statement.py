@@ -85,6 +85,7 @@ def test_an_atom_holds_its_numbers_and_nothing_undefined():
 def test_5_percent_is_not_enough(p, outcome):
     one = Atom(NUMBER, "stated", "here", "x", "above", "above", p)
     assert one.outcome() == replace(one, p=0.0).outcome(p) == outcome
+    assert replace(one, found="open").outcome(p) == s.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("role", "expects"), [("hope", "above"), ("stated", "beside")])
@@ -122,6 +123,8 @@ def test_names_are_enumerated_as_one_says_them():
         ([("stated", 0.5), ("reason", 0.6)], s.RIGHT),
         ([("stated", 0.5), ("stated", 0.5), ("stated", -0.6), ("reason", 0.0)], s.OTHER_REASON),
         ([("stated", 0.5), ("stated", -0.6), ("reason", -0.6)], s.CONDITION),
+        ([("stated", 0.5), ("stated", -0.6), ("stated", -0.6), ("reason", -0.6)], s.CONDITION),
+        ([("stated", 0.5), ("stated", 0.5), ("stated", -0.6), ("reason", 0.6)], s.CONDITION),
         ([("stated", -0.5), ("reason", -0.6)], s.WRONG),
         ([("stated", 0.5), ("control", -0.6), ("extension", -0.5)], s.RIGHT),
         ([("control", 0.5)], s.INCONCLUSIVE),
@@ -138,7 +141,7 @@ def test_mostly_open_is_inconclusive_and_a_condition_names_where():
     assert judge(chapter()[NUMBER], [open_, open_, holds]).outcome == s.INCONCLUSIVE
     found = judge(chapter()[NUMBER], [open_, holds, against])
     assert (found.outcome, found.condition) == (s.CONDITION, "It holds for flower; not for digits; open for wine.")
-    found = judge(chapter()[NUMBER], [open_, *[made("above", 0.5, scope="flower, 4 units, late")] * 2])
+    found = judge(chapter()[NUMBER], [open_, open_, *[made("above", 0.5, scope="flower, 4 units, late")] * 2])
     assert (found.outcome, found.condition) == (s.RIGHT, "It holds for flower (4 units, late); open for wine.")
     assert judge(chapter()[NUMBER], [against]).condition == judge(chapter()[NUMBER], [holds]).condition == ""
 
@@ -164,6 +167,7 @@ def test_a_comparison_gives_an_atom_for_each_cell_with_its_pairs():
     assert [(a.text, a.scope, a.outcome(), a.lost, a.pairs) for a in found] == [
         ("ReLU on flower", "flower", s.HOLDS, 1, 8), ("ReLU on wine", "wine", s.CONTRADICTED, 0, 8)
     ]  # fmt: skip
+    assert {a.statement for a in found} == {NUMBER}
     comparison = Comparison("loss", "activation", "relu", series)
     assert [a.outcome() for a in below(comparison, 0.1, "nats", "x", by=["data"])] == [s.CONTRADICTED, s.HOLDS]
     assert {a.outcome() for a in within(comparison, 0.1, "nats", "x", by=["data"])} == {s.CONTRADICTED}

@@ -148,9 +148,13 @@ def test_saturation_of_each_activation_at_minus_100_and_0_1(g, shares):
 
 def test_score_by_hand():
     assert score(np.array([[0.5, 0.6, 0.4]]), np.array([[0, 0, 1]]), "binary") == 1 / 3
-    assert score(np.array([[0.2, 0.6], [0.3, 0.3], [0.5, 0.1]]), np.eye(3)[:, [2, 1]], "multiclass") == 1 / 2
+    assert score(np.array([[0.1, 0.3, 0.9]]), np.array([[0, 0, 1]]), "binary") == 1
+    A2 = np.array([[0.2, 0.4, 0.1, 0.4], [0.3, 0.3, 0.2, 0.3], [0.5, 0.3, 0.7, 0.3]])
+    for classes, right in (([2, 0, 2, 1], 3 / 4), ([2, 1, 2, 2], 2 / 4), ([0, 1, 1, 2], 0)):
+        assert score(A2, np.eye(3)[:, classes], "multiclass") == right
     Y = np.array([[1.0, 2, 3]])
     assert [score(A, Y, "regression") for A in (Y, np.full((1, 3), 2.0), Y[:, ::-1])] == [1, 0, -3]
+    assert score(Y / 100, Y[:, ::-1] / 100, "regression") == pytest.approx(-3)
     assert np.isnan(score(Y, np.ones((1, 3)), "regression"))
 
 

@@ -68,6 +68,25 @@ def test_activation_and_loss_are_the_textbook_s(output, seed, n_y, m, scale):
 
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=repr)
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.integers(1, 4), st.integers(1, 3), st.floats(0.1, 20))
+def test_dZ2_is_the_slope_of_the_textbook_s_loss(output, seed, n_y, m, scale):
+    rng = np.random.default_rng(seed)
+    Z2, Y = scale * rng.normal(size=(n_y, m)), targets(output, rng, n_y, m)
+    activation, loss = SAMPLE[type(output)]
+    step = Decimal("1e-30")
+
+    def slope(z, y, i):
+        up, down = (activation([*z[:i], z[i] + side, *z[i + 1 :]]) for side in (step, -step))
+        return (sum(map(loss, up, y)) - sum(map(loss, down, y))) / (2 * step)
+
+    with localcontext(prec=100):
+        columns = [([*map(Decimal, z)], [*map(Decimal, y)]) for z, y in zip(Z2.T.tolist(), Y.T.tolist(), strict=True)]
+        expected = [[float(slope(z, y, i)) for i in range(n_y)] for z, y in columns]
+    np.testing.assert_allclose(output.dZ2(Z2, Y).T, expected, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_everything_is_finite_at_ten_thousand(output, dtype):
     Z2 = 1e4 * np.array([[-1, 1, -1, 1, 0], [1, -1, -1, 1, 0]], dtype)

@@ -127,18 +127,21 @@ def refusal(function, *arguments) -> Exception | None:
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FINISHED"])
-@pytest.mark.parametrize("owner", ["this", "living", "dead", "zombie", "reused", "elsewhere"])
+@pytest.mark.parametrize("owner", ["this", "living", "parent", "dead", "zombie", "reused", "elsewhere"])
 def test_who_is_at_a_sweep(store, request, owner, status):
     """And what that means: others wait for it, take it up, leave it alone, or may delete it."""
     experiment, sweep = sweep_of(store, "whose", "d1")
     pid = os.getpid()
-    if owner != "this":
+    if owner == "parent":  # with a smaller pid than ours
+        pid = os.getppid()
+        claim_for(store, sweep.run_id, pid, parents._started(pid))
+    elif owner != "this":
         pid, start = request.getfixturevalue("living" if owner in ("reused", "elsewhere") else owner)
         claim_for(store, sweep.run_id, pid, "1.00" if owner == "reused" else start, {"elsewhere": owner}.get(owner))
     if status != "RUNNING":
         sweep.close(status)
-    goes_on = status == "RUNNING" and owner in ("this", "living", "elsewhere")
-    beside = status == "RUNNING" and owner == "living"
+    goes_on = status == "RUNNING" and owner in ("this", "living", "parent", "elsewhere")
+    beside = status == "RUNNING" and owner in ("living", "parent")
     assert sweep.lives() == beside
     assert store.left_open(experiment, "d1") == (not goes_on and status != "FINISHED")
     assert not store.left_open(experiment, "d2")

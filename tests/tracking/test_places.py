@@ -55,7 +55,7 @@ def test_the_default_store_is_named_by_its_path_where_that_needs_no_quoting(tmp_
     monkeypatch.chdir(tmp_path)
     assert places.default_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     assert places.artifact_location() is None
-    for name, quoted in (("my project", False), ("100%20", True)):
+    for name, quoted in (("my project", False), ("Größe", False), ("100%20", True), ("100%41", True)):
         here = tmp_path / name
         here.mkdir()
         monkeypatch.chdir(here)
@@ -105,10 +105,11 @@ def test_a_lock_is_nobody_elses(tmp_path, monkeypatch):
     with places.locked():
         (lock,) = tmp_path.iterdir()
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
-    lock.rename(tmp_path / f"shallowexp-{me + 1}.lock")
-    monkeypatch.setattr(os, "getuid", lambda: me + 1)
-    with pytest.raises(TrackingError, match="is another user's"), places.locked():
-        pass
+    for other in (me - 1, me + 1):
+        lock = lock.rename(tmp_path / f"shallowexp-{other}.lock")
+        monkeypatch.setattr(os, "getuid", lambda other=other: other)
+        with pytest.raises(TrackingError, match="is another user's"), places.locked():
+            pass
     (tmp_path / f"shallowexp-{me + 1}-x.lock").symlink_to(tmp_path / "mine")
     with pytest.raises(TrackingError, match="cannot be opened"), places.locked("-x"):
         pass
