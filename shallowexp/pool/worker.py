@@ -42,7 +42,7 @@ def order(jobs: Sequence[Job], threads: int | None) -> bytes:
 
 
 def train_order(expected: Mapping[str, str], ordered: bytes) -> Trained:
-    """`trained` on a worker. Raises PoolError where it has not the versions, the code and the data of the process that asks."""
+    """`trained` on a worker. Raises PoolError where it has not the versions, the code and the data of the process that asks, or no room."""
     me = f"has a worker (process {os.getpid()} on {socket.gethostname()})"
     unlike = [f"{name} {found}, not {expected[name]}" for name, found in versions().items() if found != expected[name]]
     if unlike:
@@ -53,7 +53,10 @@ def train_order(expected: Mapping[str, str], ordered: bytes) -> Trained:
         if (found := fingerprint(job)) != wanted:
             reason = job.data.fault() or "source files, data or the BLAS differ: start it again with the same ones"
             raise PoolError(f"{me} that would train another network: fingerprint {found}, not {wanted}; {reason}")
-    made = trained(jobs, threads)
+    try:
+        made = trained(jobs, threads)
+    except OSError as error:  # of a disk that is full where the compiled kernel is kept, say
+        raise PoolError(f"{me} that cannot train: {error}") from None
     return made._replace(tags=made.tags | {"shallowexp.worker": f"{socket.gethostname()}, {_processor()}"})
 
 

@@ -1,5 +1,6 @@
 """Batches on an executor: the window, suspects, refusals; and how runs are cut into batches."""
 
+import errno
 import os
 import pickle
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
@@ -132,6 +133,15 @@ def test_a_worker_with_another_version_refuses_and_names_both(name):
     with pytest.raises(PoolError, match=rf"{name} {worker.versions()[name]}, not 0.0: install the same") as error:
         worker.train_order(theirs, b"not even looked at")
     assert str(os.getpid()) in str(error.value)
+
+
+def test_a_worker_that_has_no_room_is_named(monkeypatch):
+    def full(jobs, threads):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(worker, "trained", full)
+    with pytest.raises(PoolError, match=rf"has a worker \(process {os.getpid()} .*that cannot train: .*No space left"):
+        worker.train_order(worker.versions(), worker.order([run.job for run in runs(1)], 1))
 
 
 def test_a_worker_with_other_data_refuses_and_says_what_is_wrong_there(tmp_path):
