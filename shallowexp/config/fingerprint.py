@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from shallowexp import network, provenance, training
 from shallowexp.errors import ConfigError
@@ -24,11 +25,30 @@ def fingerprint(job: Job) -> str:
     """Digest of the job's fields, of the arrays it trains on and of the modules that compute it; of libraries, only of
     what `beneath` names.
     """
-    choices = {group: describe(getattr(job, group)) for group in GROUPS}
+    choices, own = _described(*(Itself(getattr(job, group)) for group in GROUPS))
     plain = {name: value for name, value in vars(job).items() if name not in GROUPS} | beneath(job)
-    own = tuple(sorted({choice["module"] for choice in choices.values()}))
-    parts = [choices, plain, drawn(job.data), _sources(job.engine, own)]
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    rest = json.dumps([plain, drawn(job.data), _sources(job.engine, own)], sort_keys=True)
+    return sha256(f"[{choices}, {rest[1:]}".encode()).hexdigest()[:32]
+
+
+class Itself:
+    """A choice that equals no other one: 1 equals 1.0, but their fingerprints differ."""
+
+    def __init__(self, choice: Any):
+        self.choice = choice
+
+    def __hash__(self) -> int:
+        return id(self.choice)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.choice is other.choice
+
+
+@lru_cache(maxsize=4096)
+def _described(*chosen: Itself) -> tuple[str, tuple[str, ...]]:
+    """The choices of GROUPS as JSON, and the modules that they are of."""
+    choices = {group: describe(one.choice) for group, one in zip(GROUPS, chosen, strict=True)}
+    return json.dumps(choices, sort_keys=True), tuple(sorted({choice["module"] for choice in choices.values()}))
 
 
 def beneath(job: Job) -> dict[str, str]:

@@ -6,10 +6,11 @@ Everything that a user can get wrong ends in a ConfigError, before anything is t
 import json
 import os
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
+from hashlib import sha256
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from shallowexp.config import fingerprint
 from shallowexp.config.base import Composed, Plain
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, checked, choose, integers, require, unknown, whole
+from shallowexp.config.validate import MOST_SEEDS, checked, choose, integers, is_seed, require, unknown, whole
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.table import Table
@@ -66,6 +67,9 @@ class Run:
         """What runs that differ only in their seed share."""
         return tuple(item for item in self.params.items() if item[0] not in ("seed", "data.seed"))
 
+    def seeded(self, seed: int) -> "Run":
+        return replace(self, job=replace(self.job, seed=seed), params={**self.params, "seed": str(seed)})
+
     @cached_property
     def fingerprint(self) -> str:
         return fingerprint.fingerprint(self.job)
@@ -100,7 +104,7 @@ def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept
     Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
     the others are worth training.
     """
-    runs = [replace(to_run(config, choices), swept=swept) for config, choices in composed]
+    runs = list(_checked_once(composed, swept))
     faults = {(run.params["data"], run.job.data.fault()): None for run in runs}
     if faults and all(fault for _, fault in faults):
         raise ConfigError("\n".join(f"data={name} cannot be drawn: {fault}" for name, fault in faults))
@@ -112,6 +116,20 @@ def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept
         replace(run, job=replace(run.job, weights=True)) if _keeps_weights(run, lowest[cell]) else run
         for run, cell in zip(runs, cells, strict=True)
     ]
+
+
+def _checked_once(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept: Sequence[str]) -> Iterator[Run]:
+    """A run for each; of those that differ in their seed alone the first is checked, and the others are it with another seed."""
+    first: dict[bytes, Run] = {}
+    for config, choices in composed:
+        values = _plain(config)
+        seed: Any = values.get("seed")
+        alike = sha256(repr(({**values, "seed": None}, choices)).encode()).digest()
+        if alike in first and is_seed(seed):
+            yield first[alike].seeded(seed)
+        else:
+            first[alike] = replace(to_run(values, choices), swept=swept)
+            yield first[alike]
 
 
 def once(runs: Iterable[Run]) -> list[Run]:
@@ -152,7 +170,7 @@ def as_planned(run: Run, planned: Container[str]) -> Run:
 
 def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     """One run from its composed configuration (without the hydra node) and the groups' choices."""
-    c = checked(config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True)))
+    c = checked(_plain(config))
     if "path" in c["data"]:
         _require_readable(c["data"])
         if fingerprint.forget_changed(str(c["data"]["path"])):
@@ -188,6 +206,10 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     engine = resolve_engine(job, train["engine"])
     params = _params(c | {"train": train | {"engine": engine}}, names)
     return Run(replace(job, engine=engine), params, log["weights"], log["model"], log["register"])
+
+
+def _plain(config: Configuration) -> Plain:
+    return config if isinstance(config, dict) else cast(Plain, OmegaConf.to_container(config, resolve=True))
 
 
 def _check_batch_size(job: Job, data: str) -> None:

@@ -59,7 +59,7 @@ def checked(c: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{key}={value} is not a finite number")
     require("hidden_size", c["hidden_size"], c["hidden_size"] >= 1, "at least 1")
     for key, seed in (("seed", c["seed"]), ("data.seed", c["data"].get("seed"))):
-        require(key, seed, not isinstance(seed, int) or 0 <= seed < 2**32, "0 to 4294967295")
+        require(key, seed, not isinstance(seed, int) or is_seed(seed), "0 to 4294967295")
     train, log = c["train"], c["log"]
     require("train.steps", train["steps"], 1 <= train["steps"] <= MOST_STEPS, f"1 to {MOST_STEPS:,}")
     require("train.learning_rate", train["learning_rate"], train["learning_rate"] > 0, "a number above 0")
@@ -95,6 +95,10 @@ def checked(c: dict[str, Any]) -> dict[str, Any]:
     require("log.steps", steps, all(0 <= step <= train["steps"] for step in steps), f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")
     return c
+
+
+def is_seed(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**32
 
 
 def whole_numbers(node: Mapping[str, Any], kind: type, prefix: str = "") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from shallowexp.config.composition import VERSION_BASE, compose_sweep, config_lo
 from shallowexp.config.composition import compose as cheap_compose
 from shallowexp.config.runs import GROUPS, over_seeds, plan, plan_each
 from shallowexp.errors import ConfigError
+from shallowexp.network.activations import LeakyReLU
 
 
 def runs(*jobs):
@@ -145,6 +146,28 @@ CHANGES = ["hidden_size=5", "seed=9", "init=he", "init.scale=1", "activation=rel
 CHANGES += ["train.steps=7", "train.learning_rate=1", "train.dtype=float32", "train.engine=numpy", "log.points=3"]
 CHANGES += ["log.weights=none", "output=sigmoid_squared", "train.engine=chapter"]
 CHANGES += ["train.batch_size=32", "train.batch_size=400", "optimizer=momentum", "optimizer=adam"]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_what_each_is_by_itself():
+    swept = ["seed=0,7,2.0,4294967295", "init.scale=0.1,1", "data.seed=1,${seed}", "log.weights=all"]
+    pairs = [(job.values, job.choices) for job in compose_sweep(swept)[1]]
+    together, alone = plan_each(pairs), [run for pair in pairs for run in plan_each([pair])]
+    assert repr(together) == repr(alone)
+    assert [run.fingerprint for run in together] == [run.fingerprint for run in alone]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, "seven"])
+def test_a_seed_is_checked_after_others_too(seed):
+    ((values, choices),) = [(job.values, job.choices) for job in compose_sweep(["seed=0"])[1]]
+    with pytest.raises(ConfigError, match=f"seed={seed}"):
+        plan_each([(values, choices), (values | {"seed": seed}, choices)])
+
+
+def test_choices_that_are_equal_but_not_the_same_keep_their_own_fingerprints():
+    given = run().job
+    jobs = [replace(given, activation=LeakyReLU(slope)) for slope in (0, 0.0, -0.0)]
+    assert len({job.activation for job in jobs}) == 1
+    assert len({sources.fingerprint(job) for job in jobs}) == 3
 
 
 def test_every_change_that_matters_changes_the_fingerprint():
