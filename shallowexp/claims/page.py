@@ -188,11 +188,12 @@ class Page:
                     ax.text(j + 0.5, i + 0.5, form.format(value), ha="center", va="center", fontsize=8,
                             color="white" if colors(value) < 0.6 else "black")  # fmt: skip
             if not few:
-                self.figure.colorbar(mesh, ax=ax, label=z)
+                self.figure.colorbar(mesh, ax=ax, label=z, format="{x:g}")
             for axis, labels in ((ax.xaxis, grid.columns), (ax.yaxis, grid.index)):
                 shown = np.linspace(0, len(labels) - 1, WRITTEN if few else TICKS)
                 shown = np.unique(shown.round().astype(int))[: len(labels)]
-                axis.set_ticks(shown + 0.5, [format_value(labels[i]) for i in shown])
+                named = format_value if few or not pd.api.types.is_numeric_dtype(labels) else "{:.3g}".format
+                axis.set_ticks(shown + 0.5, [named(labels[i]) for i in shown])
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)
             if not pd.api.types.is_numeric_dtype(grid.index):

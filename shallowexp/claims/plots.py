@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import POOLED, Runs, cell_params
 from shallowexp.claims.figures import legend, styled, styles_of
@@ -260,7 +261,8 @@ def _cells(runs: Runs, choice: Choice) -> pd.DataFrame:
 def _colors(parts: Sequence[Runs], choice: Choice) -> Colors:
     """The same for all panels."""
     values = pd.concat([_cells(part, choice)[_measure(choice, "heat")] for part in parts])
-    return color_scale(values.clip(upper=_top(values)).to_numpy(float))
+    values = values.clip(upper=_top(values))
+    return LogNorm(values.min(), values.max()) if _spread(values) else color_scale(values.to_numpy(float))
 
 
 def _spread(values: pd.Series) -> bool:

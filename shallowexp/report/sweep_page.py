@@ -16,7 +16,6 @@ from shallowexp.claims import figures
 from shallowexp.claims.page import PANEL, Page
 from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
 from shallowexp.claims.replay import replay
-from shallowexp.claims.statement import format_value
 from shallowexp.claims.statistics import ranked_cells
 from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
@@ -152,7 +151,8 @@ def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
     page = Page([[str(i) for i in range(len(replays))]], (max(width, 2 * PANEL[0]), PANEL[1] + 0.6))
     for i, (fingerprint, found) in enumerate(replays):
         page.plane(str(i), found, int(found.steps[-1]))
-        words = [format_value(kept.loc[fingerprint, name]) for name in cells]
+        values = {name: kept.loc[fingerprint, name] for name in cells}
+        words = [value if isinstance(value, str) else f"{name} {cell(value)}" for name, value in values.items()]
         page[str(i)].set_title("\n".join(words), fontsize=8)
     return page
 

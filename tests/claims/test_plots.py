@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import Runs
 from shallowexp.claims.plots import Choice, plot
@@ -65,6 +66,22 @@ def test_what_is_pooled_is_named():
     page = plot(swept(), Choice(pool=["hidden_size"], x="init.scale"))
     assert "hidden_size (2)" in caption(page)
     assert set(page.numbers["runs"]) == {10}
+
+
+def test_a_large_heat_map_is_read_over_decades():
+    """Colors are logarithmic where losses are far apart, and what is written at an axis is short."""
+    scales = tuple(np.geomspace(0.001, 10, 20))
+    runs = swept(**{"init.scale": scales, "activation": ("tanh",)}).label(
+        **{LOSS: lambda f: 0.3 + 1.5 * f["init.scale"]}
+    )
+    page = plot(runs, Choice(x="init.scale", y="hidden_size", z=LOSS))
+    assert isinstance(page["0"].collections[0].norm, LogNorm)
+    assert [label.get_text() for label in page["0"].get_xticklabels()] == [
+        f"{scales[i]:.3g}" for i in (0, 4, 8, 11, 15, 19)
+    ]
+    close = runs.label(**{LOSS: lambda f: 0.3 + f["init.scale"] / 5})
+    page = plot(close, Choice(x="init.scale", y="hidden_size", z=LOSS))
+    assert not isinstance(page["0"].collections[0].norm, LogNorm)
 
 
 def test_a_heat_map_holds_the_median_of_each_cell_and_nothing_where_most_runs_diverged():

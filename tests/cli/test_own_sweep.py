@@ -49,6 +49,9 @@ def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, fold
         assert word in page
     assert page.count("<tr><td>") == 6 + 12  # cells, runs
     kinds = {path.suffix for path in (folder / made.stdout.split()[1]).parent.glob("loss.*")}
+    assert "<!-- init.scale 1 -->" in (folder / made.stdout.split()[1]).with_name("planes.svg").read_text(
+        encoding="utf-8"
+    )
     assert kinds == {".png", ".svg", ".pdf", ".csv"}
 
 
