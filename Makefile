@@ -5,7 +5,7 @@ NEW_ENOUGH = import sys; print("yes" * (sys.version_info >= (3, 11)))
 PYTHON_IS_NEW_ENOUGH = $(if $(shell $(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null),,$(error \
 	Python 3.11 or later is needed, which $(PYTHON) is not: make PYTHON=<path to one> $(MAKECMDGOALS)))
 
-.PHONY: report help check test test-latest torture coverage lint bench build docs audit sbom lock clean
+.PHONY: report help check test test-latest torture coverage lint bench build docs audit sbom mutants lock clean
 
 report: .venv/ready  ## train what is missing, draw and judge everything: report/index.html; ONLY=symmetry,saturation: some experiments
 	$(BIN)/shallowexp-report --train $(ONLY)
@@ -67,6 +67,18 @@ sbom: .cache/audit/ready  ## what requirements.lock names, as CycloneDX: build/s
 .cache/audit/ready:
 	$(PYTHON) -m venv .cache/audit
 	.cache/audit/bin/pip install -q --disable-pip-version-check 'pip-audit>=2.9' 'cyclonedx-bom>=7'
+	touch $@
+
+mutants: .venv/ready .cache/mutants/ready  ## mistakes put into a copy of a module that its tests do not notice: MODULE=claims/statistics
+	rm -rf .cache/mutants/tree .cache/mutants/found && git clone -q . .cache/mutants/tree
+	cd .cache/mutants/tree && sed 's|ROOT|$(CURDIR)|; s|MODULE|$(MODULE)|; s|TEST|$(dir $(MODULE))test_$(notdir $(MODULE))|' \
+		tests/mutants.toml >../toml && ../bin/cosmic-ray baseline ../toml && ../bin/cosmic-ray init ../toml ../found && \
+		../bin/cr-filter-operators ../found ../toml && ../bin/cosmic-ray exec ../toml ../found && \
+		../bin/cr-report --surviving-only --show-diff ../found
+
+.cache/mutants/ready:
+	$(PYTHON) -m venv .cache/mutants
+	.cache/mutants/bin/pip install -q --disable-pip-version-check 'cosmic-ray>=8.4'
 	touch $@
 
 .venv/ready: requirements.lock pyproject.toml

@@ -1,6 +1,7 @@
 """A file of experiments/: found, read without being run, and run."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,10 @@ def test_sentence_and_section_are_read_without_running_the_file(tmp_path):
         assert (found.docstring, found.sentence, found.section) == ("", "", "")
 
 
-def test_an_experiment_may_import_what_lies_beside_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["/", "/~"])
+def test_an_experiment_may_import_what_lies_beside_it(tmp_path, monkeypatch, package):
+    monkeypatch.setattr("shallowexp.claims.claim.EXPERIMENTS", Path(package))
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "beside.py").write_text("FACTOR = 7\n")

@@ -194,6 +194,8 @@ def test_measure_puts_each_number_under_its_name():
     }
     assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert 1 < row["symmetry/effective_rank"] < 2
+    small, gradients = measured(Parameters(np.diag([0.03, 0.04]), np.zeros((2, 1)), np.ones((1, 2)), np.zeros((1, 1))))
+    assert small["gradient/W1_relative"] == pytest.approx(np.sqrt(np.sum(gradients.W1**2)) / 0.05)
 
 
 def test_what_is_undefined_is_nan():
