@@ -59,7 +59,7 @@ def of_the_peak(dtype: str) -> Callable[[Result], float | None]:
 
     def times(result: Result) -> float | None:
         whole = result.value(f"training, digits, tanh, {dtype}", KERNEL)
-        alone = result.value(PEAK, dtype)
+        alone = result.value(PEAK, dtype, "min")
         return whole / (MULTIPLY_ADDS * alone) if whole and alone else None
 
     return times
