@@ -114,9 +114,6 @@ CONSTANTS = {
     ),
 }
 
-# artanh(y) = y (1 + y^2 / 3 + y^4 / 5 + ...), from the highest power down; with one more the compiler unrolls no loop
-ARTANH = tuple(np.float64(1 / n) for n in range(31, 0, -2))
-
 
 def _power(real: type[np.floating], integer: type[np.signedinteger]) -> Curve:
     mantissa = integer(np.finfo(real).nmant)
@@ -180,17 +177,6 @@ def exponential(x: np.floating) -> np.floating:
     x = type(x)(0.5) * x
     p, q, twos = parts(c.lowest if x < c.lowest else x)  # this way round, NaN stays NaN
     return twos * ((q + p) / (q - p))
-
-
-@inlined
-def log1p(x: np.floating) -> np.floating:
-    """log(1 + x) in float64, for x from 0 to 1: 2 artanh(x / (2 + x)), whose series needs these terms at 1."""
-    y = x / (2 + x)
-    square: np.floating = y * y
-    total: np.floating = ARTANH[0]
-    for coefficient in ARTANH[1:]:
-        total = total * square + coefficient
-    return 2 * y * total
 
 
 @inlined

@@ -332,9 +332,8 @@ def measure(spec: KernelSpec, data: Halves, weights: Weights, workspace: Workspa
     test_loss, test_accuracy = measures.loss_and_score(spec, Z2, data.test.targets)
     Z1, A1, Z2 = logits(spec, data.train, weights.W1, workspace)
     train_loss, train_accuracy = measures.loss_and_score(spec, Z2, data.train.targets)
-    steepness = np.empty_like(Z1)  # in the place of Z1 it would be computed one by one
-    slopes(spec.activation, measures.in_float64(spec.piece_slopes), Z1, steepness)
-    fraction, dead, slope = measures.saturation(steepness, spec.max_slope)
+    slopes(spec.activation, measures.in_float64(spec.piece_slopes), Z1, Z1)
+    fraction, dead, slope = measures.saturation(Z1, spec.max_slope)
     units = weights.W1[1 : 1 + spec.hidden_size].astype(np.float64)
     norm_dW1, norm_W1 = measures.norm(gradients.W1[1:, 1:]), measures.norm(weights.W1[1:, 1:])
     return Measures(

@@ -1,23 +1,11 @@
 """diagnostics.py compiled: the same measures as loops over float64 arrays; tests hold the two against each other."""
 
-from math import log, sqrt
+from math import exp, log, log1p, sqrt
 
 import numpy as np
 
 from shallowexp.network.diagnostics import FLAT, TOLERANCE
-from shallowexp.training.kernel_arithmetic import (
-    SOFTMAX,
-    KernelSpec,
-    Slopes,
-    activate,
-    compiled,
-    exponential,
-    full_width,
-    inlined,
-    log1p,
-    softmax,
-    summing,
-)
+from shallowexp.training.kernel_arithmetic import SOFTMAX, KernelSpec, Slopes, activate, compiled, softmax, summing
 
 BINARY, MULTICLASS, REGRESSION = range(3)
 TASKS = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
@@ -31,50 +19,45 @@ def in_float64(piece_slopes: Slopes) -> tuple[np.float64, np.float64]:
 @compiled
 def loss_and_score(spec: KernelSpec, Z2: np.ndarray, Y: np.ndarray) -> tuple[float, float]:
     """J, and accuracy or r2."""
-    (n_y, m), A2, room = Y.shape, np.empty(Y.shape), np.empty((2, Y.shape[1]))
+    (n_y, m), A2 = Y.shape, np.empty(Y.shape)
+    J = entropy(spec.output, Z2, Y) if spec.entropy else 0.0
     if spec.output == SOFTMAX:
-        softmax(Z2, A2, room)
-        J = entropy_of_softmax(Z2, Y, room)
+        softmax(Z2, A2, np.empty((2, m)))
     else:
         activate(spec.output, in_float64(spec.output_piece_slopes), Z2, A2)
-        J = entropy_of_sigmoid(Z2, Y) if spec.entropy else squared_difference(A2, Y) / 2
+    squares = squared_difference(A2, Y)
+    if not spec.entropy:
+        J = squares / 2
     if spec.task == REGRESSION:
         spread = squared_difference(Y, np.full(Y.shape, Y.mean()))
-        return J / m, (1 - squared_difference(A2, Y) / spread if spread > 0 else np.nan)
+        return J / m, (1 - squares / spread if spread > 0 else np.nan)
     if spec.task == BINARY:
         return J / m, agreements(A2, Y) / (n_y * m)
     return J / m, right_classes(A2, Y) / m
 
 
 @compiled
-def entropy_of_softmax(Z2: np.ndarray, Y: np.ndarray, room: np.ndarray) -> float:
-    """- sum y log a, from the logits, their largest and the sum of powers that softmax left in `room`."""
+def entropy(output: int, Z2: np.ndarray, Y: np.ndarray) -> float:
+    """- sum [y log a + (1 - y) log(1 - a)], for softmax - sum y log a, from the logits."""
+    n_y, m = Z2.shape
     total = 0.0
-    for s in range(Y.shape[1]):
-        top, powers = room[0, s], log(room[1, s])
-        for c in range(len(Y)):
-            total += Y[c, s] * (top + powers - Z2[c, s])
+    for s in range(m):
+        if output == SOFTMAX:
+            top, powers = Z2[0, s], 0.0
+            for c in range(n_y):
+                top = max(top, Z2[c, s])
+            for c in range(n_y):
+                powers += exp(Z2[c, s] - top)
+            for c in range(n_y):
+                total += Y[c, s] * (top + log(powers) - Z2[c, s])
+        else:
+            for c in range(n_y):
+                z = Z2[c, s]
+                total += max(z, 0.0) - z * Y[c, s] + log1p(exp(-abs(z)))
     return total
 
 
-@summing
-def entropy_of_sigmoid(Z2: np.ndarray, Y: np.ndarray) -> float:
-    """- sum [y log a + (1 - y) log(1 - a)], from the logits."""
-    full_width()
-    total = Z2.dtype.type(0)
-    for c in range(len(Y)):
-        for s in range(Y.shape[1]):
-            total += surprise(Z2[c, s], Y[c, s])
-    return total
-
-
-@inlined
-def surprise(z: np.floating, y: np.floating) -> np.floating:
-    """One sample's part, summed in this order alone: at a large z its terms cancel."""
-    return (z if z > 0 else type(z)(0)) - z * y + log1p(exponential(-abs(z)))
-
-
-@summing
+@compiled
 def squared_difference(A: np.ndarray, Y: np.ndarray) -> float:
     total = 0.0
     for c in range(len(Y)):
@@ -215,7 +198,7 @@ def effective_rank(A: np.ndarray) -> float:
     return trace**2 / squares
 
 
-@summing
+@compiled
 def saturation(slopes: np.ndarray, max_slope: float) -> tuple[float, float, float]:
     """Fraction saturated, fraction of dead units and mean slope; with a negative `max_slope` nothing counts as saturated."""
     (n, m), flat, dead, total = slopes.shape, 0, 0, 0.0

@@ -16,7 +16,7 @@ from shallowexp.network.data import Data, Dataset
 from shallowexp.network.initializers import Duplicate, Random
 from shallowexp.network.optimizers import Adam, Momentum
 from shallowexp.network.passes import backward, forward
-from shallowexp.training import kernel, kernel_arithmetic, kernel_diagnostics
+from shallowexp.training import kernel, kernel_arithmetic
 from shallowexp.training.engines import train_one
 from shallowexp.training.job import Job
 
@@ -211,7 +211,7 @@ def test_identical_units_stay_identical(dtype, n_x):
 @njit
 def called(function, *arguments):
     """What the kernel calls has no way in from Python."""
-    return function(*arguments)
+    function(*arguments)
 
 
 def ulps(found: np.ndarray, z: np.ndarray, truth, smallest: float) -> float:
@@ -250,17 +250,6 @@ def test_curves_are_within_8_ulp(function, dtype):
     value, slope = CURVES[function]
     assert ulps(A[0], Z[0], value, info.tiny) <= 8
     assert ulps(slopes[0], Z[0], slope, 4 * info.tiny) <= 8  # tanh' = 4 exp(-2|z|), and the exponential must be normal
-
-
-def test_log1p_is_within_4_ulp():
-    x = np.concatenate([np.geomspace(1e-300, 1, 1200), np.linspace(0, 1, 1200)])
-    found = np.array([kernel_arithmetic.log1p(value) for value in x])
-    assert ulps(found, x, mpmath.log1p, np.finfo(float).tiny) <= 4
-
-
-def test_the_loss_of_samples_that_are_right_for_sure_is_no_rounding():
-    Z2, Y = np.array([[1e10, -1e10, 40.0, -40.0]]), np.array([[1.0, 0.0, 1.0, 0.0]])
-    assert called(kernel_diagnostics.entropy_of_sigmoid, Z2, Y) == pytest.approx(2 * np.exp(-40), rel=1e-12)
 
 
 def test_softmax_is_within_8_ulp_and_keeps_far_classes():
