@@ -43,7 +43,7 @@ COSTS = {
     "numpy": Cost(4e-5, 1e-7, 2e-8, 2.0),
     "chapter": Cost(4e-5, 1e-8, 1.5e-8, 2.0),
 }
-MEASURED = 6  # steps of all samples that a measurement takes
+MEASURED = 10  # steps of all samples that a measurement takes
 COMPOSED, ROW = 0.003, 1e-5  # seconds to compose a run and begin its row, and for each value that is logged
 RUN_BYTES, ROW_BYTES = 8500, 280  # of the database, likewise
 # Of files, by blocks of 4 kB: Hydra's of a job, weights.npz, a model
