@@ -13,10 +13,8 @@ END_TO_END, GROWTH, TRACKING = (
 )
 PARTS = "where the time goes, 480 runs"
 START_UP, HELP = "start-up", "shallowexp --help"
-PEAK, MULTIPLY_ADDS = (
-    "multiply-adds alone, on all cores",
-    158,
-)  # of digits: for a unit and sample, 2 (64 + 10) and a few
+PEAK = "multiply-adds alone, on all cores"
+MULTIPLY_ADDS = 158  # of the digits, for a unit and sample: 2 (64 + 10), and a few for the activation
 FIELD = "field: flower, 4 tanh units, 200 steps, float32"
 FRAME, FIXED = "as a field / kernel alone", "a step beside its samples"
 PREVIEW, MILLION = "60 x 60, whole command", "1,000 x 1,000, whole command"

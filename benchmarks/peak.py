@@ -12,7 +12,8 @@ from benchmarks.goals import PEAK
 from shallowexp.training.kernel_arithmetic import SAFE, full_width
 
 ROUNDS, LONG = 8, 512  # multiply-adds of each number between a load and a store; numbers in a row
-REPEATS, PATIENCE = 20_000, 5  # times the rounds of others
+REPEATS = 20_000
+OFTEN = 5  # times the rounds of other benchmarks
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -32,7 +33,7 @@ def rows(rounds: int) -> list[dict]:
     """Nanoseconds of a multiply-add, all cores at it; the least of many rounds, since virtual cores may share a real one for a while."""
     times: dict[str, list[float]] = {"float32": [], "float64": []}
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in range(1 + PATIENCE * rounds):
+        for _ in range(1 + OFTEN * rounds):
             for dtype, each in times.items():
                 each.append(_round(pool, dtype))
     found = []

@@ -24,8 +24,9 @@ from shallowexp.network.diagnostics import METRICS
 from shallowexp.pool.pool import Pool, opened
 from shallowexp.pool.worker import Trained
 from shallowexp.sweeps import pages
+from shallowexp.sweeps.ending import concluded, outwait, say
 from shallowexp.sweeps.progress import Progress
-from shallowexp.sweeps.sweep import ExperimentTracker, concluded, outwait, say
+from shallowexp.sweeps.sweep import ExperimentTracker
 from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES

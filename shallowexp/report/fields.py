@@ -39,7 +39,7 @@ def shown(store: Store) -> list[Shown]:
     for field in sweeps_and_fields(store):
         if FIELD in field.tags and field.status == "FINISHED":
             newest = found.setdefault(field.tags[FIELD], field)
-            if field.tags["shallowexp.command"] == newest.tags["shallowexp.command"]:
+            if field.tags.get("shallowexp.command") == newest.tags.get("shallowexp.command"):
                 found[field.tags[FIELD]] = field
     read = (_read(field, store) for field in [*found.values()][:MOST])
     return [field for field in read if field]
@@ -48,14 +48,14 @@ def shown(store: Store) -> list[Shown]:
 def _read(tracked: TrackedSweep, store: Store) -> Shown | None:
     try:
         field = Field.from_npz(load_arrays(tracked.artifact_uri, store.uri, ARRAYS))
-        image = read_artifact(tracked.artifact_uri, store.uri, PICTURE)
-    except (RunDamaged, TrackingError) as error:
+        content = io.BytesIO(read_artifact(tracked.artifact_uri, store.uri, PICTURE))
+        with Image.open(content) as file:
+            panel = json.loads(file.info.get(PLACE, "[0, 0, 0, 0]"))  # of an older picture: nowhere
+        image = picture(content, SCREEN)
+    except (RunDamaged, TrackingError, OSError, KeyError, ValueError) as error:  # the last three of damaged files
         say(f"{tracked.tags[FIELD]}: {error}", "yellow")
         return None
-    with Image.open(io.BytesIO(image)) as file:
-        panel = json.loads(file.info.get(PLACE, "[0, 0, 0, 0]"))  # of an older picture: nowhere
-    data = {"panel": panel, **_pixels(field)}
-    return Shown(tracked.tags[FIELD], tracked.run_id, str(field), picture(io.BytesIO(image), SCREEN), data)
+    return Shown(tracked.tags[FIELD], tracked.run_id, str(field), image, {"panel": panel, **_pixels(field)})
 
 
 def _pixels(field: Field) -> dict[str, Any]:

@@ -1,28 +1,26 @@
 """A sweep: what is already tracked is reused, the rest is trained batch by batch, and one thread writes it to MLflow."""
 
 import math
-import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
-from types import FrameType
 
 import pandas as pd
 
 from shallowexp import provenance
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run
-from shallowexp.errors import Interrupted, RunsFailed, TrackingError, shown
+from shallowexp.errors import RunsFailed, TrackingError, shown
 from shallowexp.models.models import Best, log_models
 from shallowexp.pool.pool import Pool, opened
 from shallowexp.sweeps import pages, view
 from shallowexp.sweeps.batches import batches, records, train_batch
+from shallowexp.sweeps.ending import POLL, concluded, outwait, say
 from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
@@ -30,7 +28,6 @@ from shallowexp.training.job import Failure, Result
 
 HIGHER = ("accuracy", "r2")  # what is better the higher it is
 PENDING = 4  # batches that may wait for the writer
-POLL = 1.0  # seconds between looks at another process's sweep
 
 
 @dataclass
@@ -261,64 +258,3 @@ def _line(row: pd.Series) -> str:
     names = [name for name in ("train/loss", "train/accuracy", "train/r2", "test/accuracy", "test/r2") if name in row]
     ended = f"diverged at step {row['diverged/step']:.0f} · " if row.outcome == "diverged" else ""
     return ended + " · ".join(f"{name} {row[name]:.6g}" for name in names)
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def outwait(busy: Busy, what: str) -> None:
-    """Until the other process that is at the same sweep, or field, has ended."""
-    say(f"waiting for {busy}: it is at this very {what}")
-    while busy.sweep.lives():
-        time.sleep(POLL)
-
-
-@contextmanager
-def concluded(close: Callable[[str], None], so_far: object) -> Iterator[None]:
-    """The block, after which `close` is told how it ended: FINISHED, FAILED, or KILLED by Ctrl-C or SIGTERM.
-
-    Raises Interrupted, with what there is `so_far`, for these two, which wait while it closes.
-    """
-    status = "FAILED"
-    try:
-        with interruptible():
-            yield
-        status = "FINISHED"
-    except KeyboardInterrupt as interrupt:
-        status = "KILLED"
-        raise Interrupted(so_far, *(interrupt.args or (signal.SIGINT,))) from None
-    finally:
-        with held_off():
-            close(status)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM stops a sweep as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def held_off() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the block is done."""
-    came: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])

@@ -87,12 +87,16 @@ def test_a_click_keeps_a_pixel_and_the_arrow_keys_choose_its_neighbours(opened):
     assert browser.get_log("browser") == []
 
 
-def test_a_field_whose_arrays_are_gone_is_named_and_the_others_are_shown(trained, monkeypatch, capsys):
+@pytest.mark.parametrize("content", [None, b"", b"not what it was"])
+@pytest.mark.parametrize("name", ["field.npz", "field.png"])
+def test_a_field_with_a_damaged_file_is_named_and_the_others_are_shown(name, content, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     store = Store.open(create=False)
     before = fields.shown(store)
-    (arrays,) = trained.rglob(f"{before[0].run_id}/artifacts/field.npz")
-    moved = arrays.rename(arrays.with_suffix(".moved"))
+    (file,) = trained.rglob(f"{before[0].run_id}/artifacts/{name}")
+    moved = file.rename(file.with_suffix(".moved"))
+    if content is not None:
+        file.write_bytes(content)
     assert [one.name for one in fields.shown(store)] == [before[1].name]
     assert before[0].name in capsys.readouterr().out
-    moved.rename(arrays)
+    moved.replace(file)
