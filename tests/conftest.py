@@ -53,9 +53,9 @@ def server(tmp_path_factory, empty_store) -> Iterator[servers.Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # which file comes first in a worker is not known
 def postgres() -> Iterator[str]:
-    """The URI of a PostgreSQL database."""
+    """The URI of a PostgreSQL database, empty where a file's tests begin."""
     with servers.postgresql() as uri:
         yield uri
 
