@@ -8,8 +8,6 @@ from xml.etree import ElementTree
 import pandas as pd
 from markupsafe import Markup
 
-from shallowexp.claims.figures import CURVE
-
 LARGEST = 250_000  # bytes: planes and clouds of points weigh less as pixels
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)
@@ -25,6 +23,8 @@ class Drawing(NamedTuple):
 
 def drawing(folder: Path, name: str) -> Drawing | None:
     """Of name.svg, with the numbers of name.csv, a row a point; None where no curve is in it, or it is too large."""
+    from shallowexp.claims.figures import CURVE  # which imports matplotlib
+
     path = folder / f"{name}.svg"
     if not path.is_file() or path.stat().st_size > LARGEST:
         return None

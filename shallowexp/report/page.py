@@ -42,6 +42,7 @@ from shallowexp.report.entries import Entry
 from shallowexp.report.fields import Shown
 from shallowexp.report.picture import CARD, SCREEN, picture
 
+FILE = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
 FEW = 5  # of sentences on what the chapter has wrong, or does not say
 DECIDING = ("stated", "reason")
@@ -84,11 +85,13 @@ def write(
     about: Mapping[str, str],
     absent: Sequence[str] = (),
     fields: Sequence[Shown] = (),
+    inputs: str = "",
 ) -> Path:
     """Write output/index.html about the files <name>.png, .svg, .pdf, .csv and -runs.csv in `output`.
 
     Of the files only the PNG must be there. `judged` are the chapter's statements with their atoms; `about` is shown last, a
-    line for each key; `absent` names experiments that have no runs at all; `fields` are those of the store.
+    line for each key; `absent` names experiments that have no runs at all; `fields` are those of the store; `inputs`, a digest of
+    all this, ends the page.
     """
     templates = environment()
     templates.filters |= {
@@ -116,6 +119,7 @@ def write(
         about=about,
         absent=absent,
         fields=fields,
+        inputs=inputs,
         counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
         outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
@@ -125,9 +129,14 @@ def write(
         live=ingredients(),
         **script("network.js", "live.js", "curves.js", "field.js"),
     )
-    path = output / "index.html"
+    path = output / FILE
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
+
+
+def is_of(path: Path, inputs: str) -> bool:
+    """Whether the page is there, to its end, and was made from these."""
+    return path.exists() and path.read_bytes().endswith(f"<!-- {inputs} -->".encode())
 
 
 def environment() -> Environment:

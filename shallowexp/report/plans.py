@@ -21,7 +21,9 @@ from shallowexp.config.fingerprint import GROUPS
 from shallowexp.config.runs import Run
 
 FILE = ".plans.json"
-LIBRARIES = ("hydra-core", "matplotlib", "numpy", "omegaconf", "pandas", "scipy")
+LIBRARIES = (
+    "hydra-core", "jinja2", "matplotlib", "numpy", "omegaconf", "pandas", "pillow", "scikit-learn", "scipy",
+)  # fmt: skip
 
 
 class Sweep(NamedTuple):
@@ -70,7 +72,7 @@ def recall(folder: Path) -> dict[str, Memory]:
     try:
         kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
         known: dict[str, Memory] = kept["plans"] if kept["code"] == code() else {}
-        return {name: memory for name, memory in known.items() if memory["own"] == _contents(memory["own"])}
+        return {name: memory for name, memory in known.items() if memory["own"] == contents(memory["own"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -81,7 +83,7 @@ def remember(plans: Iterable[Plan], folder: Path) -> None:
     kept = recall(folder)
     for name, found in composed.items():
         if not _own({type(run.job.data).__module__ for run in found}):
-            own = _contents(_own_files(found))
+            own = contents(_own_files(found))
             kept[name] = Memory(own=own, fingerprints=sorted(run.fingerprint for run in found))
     (folder / FILE).write_text(json.dumps({"code": code(), "plans": kept}), encoding="utf-8")
 
@@ -97,7 +99,7 @@ def _own(modules: Iterable[str]) -> set[str]:
     return {name for name in modules if not name.startswith("shallowexp.")}
 
 
-def _contents(files: Iterable[str]) -> dict[str, str]:
+def contents(files: Iterable[str]) -> dict[str, str]:
     """File -> digest of what it holds, empty if it is gone."""
     return {file: sha256(Path(file).read_bytes()).hexdigest() if Path(file).exists() else "" for file in files}
 

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from glob import escape
 from pathlib import Path
 
 from shallowexp import provenance
+from shallowexp.claims.statement import CHAPTER
 from shallowexp.errors import TrackingError
 from shallowexp.report import entries, fields, page
 from shallowexp.report.entries import Entry, beside
+from shallowexp.report.plans import code, contents
+from shallowexp.report.reading import digest
 from shallowexp.report.terminal import say, show
 from shallowexp.sweeps import pages
 from shallowexp.tracking.store import Store
@@ -48,9 +52,24 @@ def _findings(entry: Entry) -> str:
 
 
 def in_files(found: Sequence[Entry], absent: Sequence[str], store: Store, output: Path) -> None:
-    """claims.json, claims.csv and index.html; `absent` are experiments without runs, and the store's fields are shown."""
+    """claims.json, claims.csv and index.html; `absent` are experiments without runs, and the store's fields are shown.
+
+    A page that was made from the same stays: its pictures are half of a report with nothing to do.
+    """
     judged = entries.judge_all(found)
     entries.write(found, judged, output)
-    path = page.write(found, judged, output, provenance.about(), absent, fields.shown(store))
     show(judged)
-    say(f"written: {path}")
+    about, there, path = provenance.about(), fields.shown(store), output / page.FILE
+    inputs = digest([json.dumps([code(), about, absent, there, contents(_files(found, output))])])
+    if page.is_of(path, inputs):
+        say(f"up to date: {path}")
+    else:
+        page.write(found, judged, output, about, absent, there, inputs)
+        say(f"written: {path}")
+
+
+def _files(found: Iterable[Entry], output: Path) -> list[str]:
+    """What the page reads, and what it links to; of the package what is not in `code`."""
+    drawn = {file for entry in found for file in output.glob(f"{escape(entry.claim.name)}[.-]*") if file.is_file()}
+    words = {output / entries.CLAIMS, CHAPTER, *(entry.claim.path for entry in found), *page.TEMPLATES.iterdir()}
+    return sorted(map(str, drawn | words))

@@ -15,8 +15,9 @@ import mlflow
 import numpy as np
 import pytest
 
+from shallowexp import CONF
 from shallowexp.claims.claim import find
-from shallowexp.report import plans
+from shallowexp.report import page, plans, publishing
 from shallowexp.report.pipeline import write_report
 from shallowexp.tracking.store import Store
 from tests.brand_new import NEW, YAML, add_experiment, copy_of_the_project
@@ -177,6 +178,68 @@ def test_what_was_composed_asked_and_parsed_is_so_once(workplace, monkeypatch):
         assert write_report(claims, ["brand_new"], workplace / "report", launch) == 0
         assert (calls["composed"], calls["asked"]) == expected
     assert calls["parsed"] == len(claims)
+
+
+def test_a_page_stays_only_while_a_new_one_would_be_the_same(workplace, monkeypatch, capsys):
+    add_experiment(workplace, "another")
+    add_experiment(workplace)
+    folder = workplace / "report"
+    made, drawn = folder / "index.html", folder / "brand_new"
+    own, templates = workplace / "experiments" / "another.py", workplace / "templates"
+    asked, field = ["brand_new", "another"], ("+field=symmetry", "field.width=8", "field.height=8", "train.steps=20")
+
+    def report(launch=False) -> bytes:
+        assert write_report(find(), asked, folder, launch) == 0
+        return made.read_bytes()
+
+    def other_templates():
+        shutil.copytree(page.TEMPLATES, templates)
+        monkeypatch.setattr(page, "TEMPLATES", templates)
+        (templates / "page.css").write_text("/* another */")
+
+    shown = report(launch=True)
+    before = made.stat().st_mtime_ns
+    assert report() == shown and made.stat().st_mtime_ns == before
+    assert f"up to date: {made}" in capsys.readouterr().out
+    asked.pop()  # the entry of the other stays
+    changes = [
+        lambda: own.write_text(own.read_text().replace("Nobody", "Somebody")),
+        lambda: Path(f"{drawn}.csv").write_text(Path(f"{drawn}.csv").read_text().replace("4", "5")),
+        lambda: shutil.copy(f"{drawn}.png", f"{drawn}-card.png"),
+        lambda: Path(f"{drawn}.gif").touch(),
+        lambda: asked.append("saturation"),
+        other_templates,
+        lambda: command("shallowexp", *field, cwd=workplace),
+    ]
+    for change in changes:
+        change()
+        after = report()
+        assert after != shown
+        made.unlink()
+        assert report() == after
+        shown = after
+    made.write_bytes(shown[:-100])  # of a report that was killed
+    assert report() == shown
+
+
+def test_every_file_that_is_read_for_the_page_is_in_its_digest(workplace, monkeypatch):
+    add_experiment(workplace)
+    write, contents, kept, opened, listening = page.write, publishing.contents, [], set(), []
+    # a hook stays as long as its process
+    sys.addaudithook(lambda event, said: opened.add(str(said[0])) if listening and event == "open" else None)
+
+    def heard(*arguments):
+        listening.append(True)
+        write(*arguments)
+        listening.clear()
+
+    monkeypatch.setattr(page, "write", heard)
+    monkeypatch.setattr(publishing, "contents", lambda files: kept.extend(files) or contents(files))
+    assert write_report(find(), ["brand_new"], workplace / "report", launch=True) == 0
+    ours = {file for file in opened if file.startswith((str(workplace), str(CONF.parent)))}
+    read = {file for file in ours if not (file.startswith(sys.prefix) or file.endswith((".py", ".pyc")))}
+    assert len(read) > 10
+    assert read - {*kept} == {str(workplace / "report" / "index.html")}
 
 
 def test_a_claim_whose_sweep_cannot_be_run_is_named_and_the_others_come_out(workplace):
