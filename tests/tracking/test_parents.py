@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -127,20 +128,21 @@ def refusal(function, *arguments) -> Exception | None:
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FINISHED"])
-@pytest.mark.parametrize("owner", ["this", "living", "parent", "dead", "zombie", "reused", "elsewhere"])
+# "!" and "~" sort before and after the name of this host
+@pytest.mark.parametrize("owner", ["this", "living", "parent", "dead", "zombie", "reused", "!elsewhere", "~elsewhere"])
 def test_who_is_at_a_sweep(store, request, owner, status):
     """And what that means: others wait for it, take it up, leave it alone, or may delete it."""
     experiment, sweep = sweep_of(store, "whose", "d1")
-    pid = os.getpid()
+    pid, elsewhere = os.getpid(), owner.endswith("elsewhere")
     if owner == "parent":  # with a smaller pid than ours
         pid = os.getppid()
         claim_for(store, sweep.run_id, pid, parents._started(pid))
     elif owner != "this":
-        pid, start = request.getfixturevalue("living" if owner in ("reused", "elsewhere") else owner)
-        claim_for(store, sweep.run_id, pid, "1.00" if owner == "reused" else start, {"elsewhere": owner}.get(owner))
+        pid, start = request.getfixturevalue("dead" if elsewhere else "living" if owner == "reused" else owner)
+        claim_for(store, sweep.run_id, pid, "1.00" if owner == "reused" else start, owner if elsewhere else None)
     if status != "RUNNING":
         sweep.close(status)
-    goes_on = status == "RUNNING" and owner in ("this", "living", "parent", "elsewhere")
+    goes_on = status == "RUNNING" and (elsewhere or owner in ("this", "living", "parent"))
     beside = status == "RUNNING" and owner in ("living", "parent")
     assert sweep.lives() == beside
     assert store.left_open(experiment, "d1") == (not goes_on and status != "FINISHED")
@@ -154,12 +156,23 @@ def test_who_is_at_a_sweep(store, request, owner, status):
     if not goes_on:
         assert (store.client.get_run(sweep.run_id).info.status == "RUNNING") == (status != "FINISHED")  # taken up
         return
-    by = f"process {pid} on {'elsewhere' if owner == 'elsewhere' else socket.gethostname()}"
+    by = f"process {pid} on {owner if elsewhere else socket.gethostname()}"
     assert f"sweep {sweep.run_id} is running: {by}. End it first." in str(running)
     assert f"{by}, run {sweep.run_id} in {store.uri}" in str(refused)
-    assert [("declare it ended" in str(e)) for e in (running, refused)] == [owner == "elsewhere"] * 2
+    assert [("declare it ended" in str(e)) for e in (running, refused)] == [elsewhere] * 2
     if beside:
         assert (refused.sweep.run_id, refused.sweep.lives()) == (sweep.run_id, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("lives", ()), ("planned", ()), ("log_artifacts", ({},)), ("paths", ("tiles",)), ("arrays", ("x.npz",)),
+     ("delete", ("tiles",)), ("tags", ()), ("set_tags", ({"a": "b"},)), ("close", ())],
+)  # fmt: skip
+def test_whatever_is_asked_of_a_sweep_that_is_gone_is_refused_in_our_words(store, method, arguments):
+    gone = replace(sweep_of(store, "gone")[1], run_id="0" * 32)
+    with pytest.raises(TrackingError, match="0" * 32):
+        getattr(gone, method)(*arguments)
 
 
 def test_an_older_sweep_says_what_it_plans_and_whether_this_opening_of_it_goes_on(store, living):
@@ -176,6 +189,9 @@ def test_an_older_sweep_says_what_it_plans_and_whether_this_opening_of_it_goes_o
     claim_for(store, again.run_id, *living)
     assert again.run_id == first.run_id
     assert again.lives() and not older.lives()
+    for opening in ("0", "z"):  # one whose name sorts before, and after
+        store.client.set_tag(first.run_id, parents.OPENED, opening)
+        assert not again.lives()
 
 
 def test_a_sweep_that_cannot_say_what_it_plans_is_failed(store):
@@ -259,15 +275,18 @@ def test_what_the_dead_left_running_is_killed_and_nothing_else(any_store, dead):
     experiment, mine = sweep_of(any_store, "graves", "d0")
     _, theirs = sweep_of(any_store, "graves", "d1")
     _, elsewhere = sweep_of(any_store, "graves", "d2")
+    _, closed = sweep_of(any_store, "graves", "d3")
+    closed.close("FAILED")
     child = {
         parent.run_id: client.create_run(experiment, tags=record(0).complete(parent.run_id).tags).info.run_id
-        for parent in (mine, theirs, elsewhere)
+        for parent in (mine, theirs, elsewhere, closed)
     }
     strangers = [client.create_run(experiment, tags=tags).info.run_id for tags in ({}, record(1).complete(None).tags)]
     claim_for(any_store, theirs.run_id, *dead)
     claim_for(any_store, elsewhere.run_id, *dead, host="elsewhere")
-    sweep_of(any_store, "graves", "d3")
-    for run_id in (theirs.run_id, child[theirs.run_id]):
+    sweep_of(any_store, "graves", "d4")
+    assert client.get_run(closed.run_id).info.status == "FAILED"
+    for run_id in (theirs.run_id, child[theirs.run_id], child[closed.run_id]):
         assert client.get_run(run_id).info.status == "KILLED"
         assert client.get_run(run_id).info.end_time
     for run_id in (mine.run_id, child[mine.run_id], elsewhere.run_id, child[elsewhere.run_id], *strangers):
