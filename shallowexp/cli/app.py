@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import CONF, __version__, provenance
+from shallowexp.claims.claim import FIELDS
 from shallowexp.cli.messages import one_message
 from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker
 from shallowexp.config.base import Base, Composed
@@ -55,9 +56,6 @@ def _refuse(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{given} is not key=value; shallowexp --help lists the keys")
         if given.startswith("--experimental-rerun"):
             raise ConfigError(f"{given}: a pickled run is not read; shallowexp-rerun trains a tracked run again")
-
-
-FIELDS = "fields"  # the MLflow experiment of those without a name
 
 
 class Command:

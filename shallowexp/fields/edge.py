@@ -40,7 +40,7 @@ def zoomed(plan: Plan, field: Field) -> Plan:
         raise UserError("there is no edge of training in this field: choose other axes, or field.zoom=0")
     row, column = np.unravel_index(inside.argmax(), inside.shape)
     x, y = plan.x.part(int(column), int(column) + width), plan.y.part(int(row), int(row) + height)
-    return replace(plan, x=x, y=y)
+    return replace(plan, x=x, y=y, window=plan.window + 1)
 
 
 def dimension(edge: np.ndarray) -> float:

@@ -8,7 +8,7 @@ table, a pixel that diverged keeps the last values that were finite, and `diverg
 import io
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from html import escape
@@ -16,6 +16,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from shallowexp.analysis import Lacking
 from shallowexp.config.composition import overrides_of
 
 PLACE = "Panel"  # in the metadata of a picture: left, top, width and height of its panel, over those of the whole
@@ -58,6 +59,13 @@ class Axis:
         edges: np.ndarray = np.linspace(low - half, high + half, self.count + 1)
         return np.exp(edges) if self.scale == "log" else edges
 
+    def nearest(self, value: float) -> int:
+        """The place of the value that lies nearest, by ratio on a log axis. Raises Lacking where it is off the axis."""
+        if not self.edges[0] <= value <= self.edges[-1]:
+            raise Lacking(f"{self.key}={value:g} is not among {self.low:g} to {self.high:g}")
+        space = np.log if self.scale == "log" else np.asarray
+        return int(np.abs(space(self.values) - space(value)).argmin())
+
     def part(self, start: int, stop: int) -> "Axis":
         """As many values, from that of `start` to that before `stop`."""
         return replace(self, low=float(self.values[start]), high=float(self.values[stop - 1]))
@@ -74,6 +82,8 @@ class Field:
     loss: float  # what `reached/step` means
     zero_loss: float  # of weights that are all 0
     show: str  # the measure that its picture shows
+    choice: str = ""  # of conf/field, as trainability; empty: none
+    window: int = 0  # how often it was zoomed in
 
     @property
     def units(self) -> dict[str, str]:
@@ -90,6 +100,10 @@ class Field:
         frame.attrs["units"] = self.units
         return frame
 
+    def where_trained(self, measure: str) -> np.ndarray:
+        """(height, width): NaN, too, where it diverged."""
+        return np.where(np.isfinite(self.arrays["diverged/step"]), np.nan, self.arrays[measure])
+
     def command(self, column: int, row: int) -> str:
         """What trains this pixel as a run, to the same bit."""
         at = {axis.key: str(axis.values[i].item()) for axis, i in ((self.x, column), (self.y, row))}
@@ -97,7 +111,7 @@ class Field:
 
     def __str__(self) -> str:
         diverged = int(np.isfinite(self.arrays["diverged/step"]).sum())
-        loss = np.where(np.isfinite(self.arrays["diverged/step"]), np.nan, self.arrays["train/loss"])
+        loss = self.where_trained("train/loss")
         counts = f"{loss.size:,} pixels, {diverged:,} of them diverged"
         if not np.isfinite(loss).any():
             return counts
@@ -125,3 +139,19 @@ class Field:
         del about["units"]
         arrays = {name: content[name] for name in about["arrays"]}
         return cls(**about | {"x": Axis(**about["x"]), "y": Axis(**about["y"]), "arrays": arrays})
+
+
+def differences(fields: Sequence[Field]) -> list[str]:
+    """Keys of the configuration that tell them apart."""
+    keys = dict.fromkeys(key for field in fields for key in field.params)
+    return [key for key in keys if len({field.params.get(key) for field in fields}) > 1]
+
+
+def without_its_own(keys: Sequence[str]) -> list[str]:
+    """Without those of a choice that is among them."""
+    return [key for key in keys if "." not in key or key.partition(".")[0] not in keys]
+
+
+def named(field: Field, keys: Sequence[str]) -> str:
+    """By its values of these keys."""
+    return ", ".join(field.params[key] for key in keys if key in field.params)

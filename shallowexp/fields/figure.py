@@ -20,7 +20,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
 from shallowexp.claims import figures
 from shallowexp.claims.figures import styled
-from shallowexp.fields.field import PLACE, Field
+from shallowexp.fields.field import PLACE, Field, differences, named, without_its_own
 
 LABELS = {
     "train/loss": "training loss",
@@ -77,8 +77,7 @@ def _bar(figure: Figure, mesh: QuadMesh, panels: np.ndarray, name: str) -> None:
 
 def _layers(field: Field, show: str) -> tuple[np.ndarray, np.ndarray]:
     """The measure where training did not diverge, and the step at which it did."""
-    diverged = field.arrays[STEPS]
-    return np.where(np.isfinite(diverged), np.nan, field.arrays[show]), np.maximum(diverged, 1)
+    return field.where_trained(show), np.maximum(field.arrays[STEPS], 1)
 
 
 def _norm(arrays: Sequence[np.ndarray], name: str, zero_loss: float) -> Normalize:
@@ -124,12 +123,8 @@ def _name(ax: Axes, upright: bool, key: str) -> None:
 
 
 def _title(field: Field, fields: Sequence[Field]) -> str:
-    """What differs between the fields; of one alone, what it is of."""
-    different = [key for key, value in field.params.items() if any(one.params.get(key) != value for one in fields)]
-    different = [
-        key for key in different if key.partition(".")[0] not in different or "." not in key
-    ]  # a choice names its own
-    return ", ".join(field.params[key] for key in different or ("data", "activation"))
+    """What tells the fields apart; of one alone, what it is of."""
+    return named(field, without_its_own(differences(fields)) or ("data", "activation"))
 
 
 def save(fields: Sequence[Field], stem: Path, metadata: Mapping[str, str]) -> Path:

@@ -32,6 +32,9 @@ def launch(
     for number, (plan, kept) in enumerate(zip(plans, files, strict=True)):
         windows: list[Field] = []
         for step in range(plan.zoom + 1):
+            if step > 1 and not edge.border(windows[-1]).any():
+                print(f"no edge in window {step}, which is not zoomed into: with more pixels there may be one")
+                break
             plan = edge.zoomed(plan, windows[-1]) if step else plan
             run_id, field, there = finished(plan, tracker, kept, fresh, workers)
             print(f"{field}{THERE if there else ''} · run {run_id} · {tracker}", flush=True)

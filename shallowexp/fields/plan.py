@@ -48,6 +48,8 @@ class Plan:
     loss: float
     show: str
     zoom: int  # how many more fields to train, each a quarter as wide and high, at the edge of training
+    choice: str  # of conf/field; empty: none
+    window: int = 0  # how often it was zoomed in
 
     def job(self, column: int, row: int) -> Job:
         """The job of a pixel: equal to that of the run of the same configuration, but that it keeps its first and last weights."""
@@ -119,7 +121,7 @@ def to_plan(config: DictConfig, choices: Mapping[str, str]) -> Plan:
     x, y = (_axis(name, node[name], node[size], numbers) for name, size in (("x", "width"), ("y", "height")))
     require("field.y.key", y.key, y.key != x.key, "another key than field.x.key")
     corners = {at: _run(_with(base, (x, at[0]), (y, at[1])), choices) for at in product((0, -1), (0, -1))}
-    made = Plan(corners[0, 0], x, y, node["loss"], node["show"], node["zoom"])
+    made = Plan(corners[0, 0], x, y, node["loss"], node["show"], node["zoom"], choices.get("field") or "")
     choose("field.show", made.show, made.measures)
     for (column, row), corner in corners.items():
         name, axis = ("x", x) if column else ("y", y)

@@ -31,7 +31,7 @@ from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
 from shallowexp.tracking.parents import Busy, Sweep
-from shallowexp.tracking.records import FIELD
+from shallowexp.tracking.places import FIELD
 from shallowexp.training.job import Failure, Job, Result
 
 LAST = (
@@ -71,7 +71,8 @@ class Canvas:
 
     def field(self) -> Field:
         plan = self.plan
-        return Field(plan.x, plan.y, self.arrays, plan.run.params, plan.loss, plan.zero_loss, plan.show)
+        shown = (plan.loss, plan.zero_loss, plan.show, plan.choice, plan.window)
+        return Field(plan.x, plan.y, self.arrays, plan.run.params, *shown)
 
     def preview(self) -> Field:
         """Each pixel that is not trained as the nearest one, below and to the left, of a coarser grid that is."""

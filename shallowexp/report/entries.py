@@ -94,8 +94,10 @@ def read(output: Path, claims: Mapping[str, Claim]) -> dict[str, Entry]:
         return {}
 
 
-def write(entries: Sequence[Entry], judged: Sequence[Judgement], output: Path) -> None:
-    """Write claims.json and claims.csv in `output`."""
+def write(
+    entries: Sequence[Entry], judged: Sequence[Judgement], beyond: Mapping[str, Sequence[Atom]], output: Path
+) -> None:
+    """Write claims.json and claims.csv in `output`; the table has those of fields, too, which are `beyond` the chapter."""
     said = [{name: value for name, value in vars(found.statement).items() if name != "line"} for found in judged]
     statements = [
         text | {"outcome": found.outcome, "condition": found.condition}
@@ -105,10 +107,11 @@ def write(entries: Sequence[Entry], judged: Sequence[Judgement], output: Path) -
     text = json.dumps(content, indent=1, ensure_ascii=False, default=datetime.isoformat, allow_nan=False)
     (output / CLAIMS).write_text(text + "\n", encoding="utf-8")
     corrected = {atom: outcome for found in judged for atom, outcome in zip(found.atoms, found.outcomes, strict=True)}
+    said_by = {entry.claim.name: entry.atoms for entry in entries} | {**beyond}
     rows = [
-        {"experiment": entry.claim.name, "outcome": corrected.get(atom, atom.outcome()), **vars(atom)}
-        for entry in entries
-        for atom in entry.atoms
+        {"experiment": name, "outcome": corrected.get(atom, atom.outcome()), **vars(atom)}
+        for name, atoms in said_by.items()
+        for atom in atoms
     ]
     pd.DataFrame(rows).to_csv(output / "claims.csv", index=False)
 

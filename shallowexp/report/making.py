@@ -1,23 +1,19 @@
 """Tracked runs become an entry: the figure, its numbers and the animation in files, and what the runs say of the claim."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from inspect import getsourcelines
 from pathlib import Path
 
 import pandas as pd
 
-from shallowexp.analysis import Lacking, Runs
+from shallowexp.analysis import Runs
 from shallowexp.claims import figures
-from shallowexp.claims.claim import Experiment, first_paragraph
+from shallowexp.claims.claim import Experiment, first_paragraph, mistaken, state
 from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Page
-from shallowexp.claims.statement import Atom
 from shallowexp.report.entries import Entry, beside
 from shallowexp.report.nothing import command
 from shallowexp.report.reading import Selection, digest
 from shallowexp.report.registration import hypotheses, registered
-
-MAKERS = "as below(), within() and theorem() make"
 
 
 def make(selection: Selection, runs: Runs, output: Path) -> Entry:
@@ -35,7 +31,7 @@ def make(selection: Selection, runs: Runs, output: Path) -> Entry:
     with figures.styled:
         drawn = module.figure(runs)
     if not isinstance(drawn, Page):
-        raise _mistaken(module.figure, f"returns {type(drawn).__name__}: a Page is needed")
+        raise mistaken(module.figure, f"returns {type(drawn).__name__}: a Page is needed")
     output.mkdir(parents=True, exist_ok=True)
     _save(drawn, module, output / claim.name, source)
     drawn.numbers.to_csv(beside(output, claim, ".csv"), index=False)
@@ -77,25 +73,6 @@ def _save(drawn: Page, module: Experiment, stem: Path, source: Mapping[str, str]
     figures.save(drawn.part([card], COLUMN), f"{stem}-card", source)
     if hasattr(module, "HEADLINE"):
         figures.save(drawn.part(plate, len(plate) * PANEL[0]), f"{stem}-plate", source, ["png"])
-
-
-def state(module: Experiment, runs: Runs) -> tuple[list[Atom], str]:
-    """The experiment's atoms; none, and why, where the runs that are there lack what they need."""
-    yielded = module.atoms(runs)
-    if not isinstance(yielded, Iterable):
-        raise _mistaken(module.atoms, f"returns {type(yielded).__name__}: Atoms are needed, {MAKERS}")
-    try:
-        atoms = list(yielded)
-    except Lacking as lack:
-        return [], str(lack)
-    for found in atoms:
-        if not isinstance(found, Atom):
-            raise _mistaken(module.atoms, f"yields {type(found).__name__}: an Atom is needed, {MAKERS}")
-    return atoms, ""
-
-
-def _mistaken(function: Callable[..., object], what: str) -> TypeError:
-    return TypeError(f"{function.__name__}(runs), line {getsourcelines(function)[1]}, {what}")
 
 
 def animate(module: Experiment, runs: Runs, path: Path, source: Mapping[str, str]) -> None:

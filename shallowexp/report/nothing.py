@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from shallowexp.errors import UserError
-from shallowexp.tracking.places import finished_experiments, sqlite_store
+from shallowexp.tracking.places import FIELD, finished_experiments, sqlite_store
 
 
 class NothingToReport(UserError):
@@ -23,5 +23,5 @@ def require_runs(asked: Sequence[str]) -> None:
     """Raises NothingToReport or TrackingError where that can be known without MLflow."""
     uri = sqlite_store()
     there = finished_experiments(uri) if uri else None
-    if uri and there is not None and not {*there} & {*asked}:
+    if uri and there is not None and not {*there} & {*asked} and not finished_experiments(uri, FIELD):
         raise NothingToReport(uri, asked, there)

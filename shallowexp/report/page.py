@@ -39,7 +39,7 @@ from shallowexp.claims.statement import (
 )
 from shallowexp.report.drawing import drawing
 from shallowexp.report.entries import Entry
-from shallowexp.report.fields import Shown
+from shallowexp.report.fields import Group
 from shallowexp.report.picture import CARD, SCREEN, picture
 
 FILE = "index.html"
@@ -84,7 +84,7 @@ def write(
     output: Path,
     about: Mapping[str, str],
     absent: Sequence[str] = (),
-    fields: Sequence[Shown] = (),
+    fields: Sequence[Group] = (),
     inputs: str = "",
 ) -> Path:
     """Write output/index.html about the files <name>.png, .svg, .pdf, .csv and -runs.csv in `output`.
@@ -121,7 +121,7 @@ def write(
         fields=fields,
         inputs=inputs,
         counts=[(counts[outcome], outcome) for outcome in OUTCOMES if counts[outcome]],
-        outcomes=lambda entry: [(atom, corrected.get(atom) or atom.outcome()) for atom in entry.atoms],
+        outcomes=lambda told: [(atom, corrected.get(atom) or atom.outcome()) for atom in told.atoms],
         picture=lambda name, width=SCREEN: picture(output / f"{name}.png", width),
         drawing=partial(drawing, output),
         small=lambda name: picture(output / f"{name}-card.png", CARD),

@@ -12,7 +12,7 @@ from traceback import extract_tb
 
 from shallowexp.claims.claim import Claim
 from shallowexp.errors import Interrupted, RunsFailed, TrackingError, UserError
-from shallowexp.report import entries, plans, publishing
+from shallowexp.report import entries, fields, plans, publishing
 from shallowexp.report.entries import Entry
 from shallowexp.report.nothing import NothingToReport, command
 from shallowexp.report.plans import Plan, plan
@@ -38,17 +38,18 @@ def write_report(known: Mapping[str, Claim], asked: Sequence[str], output: Path,
     selections = [select(plan, there[plan.claim.name]) for plan in planned]
     _say_missing(selections, [name for name in asked if not there[name].runs and name not in failed])
     chosen = [found for found in selections if found.runs]
-    if not chosen and not failed:
+    shown = fields.groups(store, failed.unless)
+    if not (chosen or failed or (shown and len(asked) == len(known))):
         raise NothingToReport(store.uri, asked, store.experiments())
-    if chosen:
+    if chosen or shown:
         _make_folder(output)
     made = _make(chosen, before, store, output, failed)
-    if made:
+    if made or shown:
         plans.remember(planned, output)
         publishing.in_mlflow(made.values(), store)
         kept = {name: entry for name, entry in before.items() if name not in asked} | made
         absent = [name for name in asked if name not in made and name not in failed]
-        publishing.in_files([kept[name] for name in known if name in kept], absent, store, output)
+        publishing.in_files([kept[name] for name in known if name in kept], absent, shown, output)
     return int(bool(failed))
 
 

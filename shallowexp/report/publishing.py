@@ -1,15 +1,18 @@
 """Entries, where they are read: the page with its tables, and MLflow's page of the sweep that trained the newest run."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import Path
 
 from shallowexp import provenance
+from shallowexp.claims.claim import Claim
 from shallowexp.claims.statement import CHAPTER
 from shallowexp.errors import TrackingError
-from shallowexp.report import entries, fields, page
+from shallowexp.report import entries, page
 from shallowexp.report.entries import Entry, beside
+from shallowexp.report.fields import Group
 from shallowexp.report.plans import code, contents
 from shallowexp.report.reading import digest
 from shallowexp.report.terminal import say, show
@@ -51,25 +54,31 @@ def _findings(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def in_files(found: Sequence[Entry], absent: Sequence[str], store: Store, output: Path) -> None:
-    """claims.json, claims.csv and index.html; `absent` are experiments without runs, and the store's fields are shown.
+def in_files(found: Sequence[Entry], absent: Sequence[str], fields: Sequence[Group], output: Path) -> None:
+    """claims.json, claims.csv and index.html; `absent` are experiments without runs.
 
     A page that was made from the same stays: its pictures are half of a report with nothing to do.
     """
     judged = entries.judge_all(found)
-    entries.write(found, judged, output)
+    entries.write(found, judged, {f"fields/{group.choice}": group.atoms for group in fields}, output)
     show(judged)
-    about, there, path = provenance.about(), fields.shown(store), output / page.FILE
-    inputs = digest([json.dumps([code(), about, absent, there, contents(_files(found, output))])])
+    for group in fields:
+        if group.atoms:
+            counts = Counter(atom.outcome() for atom in group.atoms)
+            say(f"fields/{group.choice}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.most_common()))
+    about, path = provenance.about(), output / page.FILE
+    claims = [entry.claim for entry in found] + [group.claim for group in fields if group.claim]
+    files = contents(_files(claims, output))
+    inputs = digest([json.dumps([code(), about, absent, fields, files], default=repr)])
     if page.is_of(path, inputs):
         say(f"up to date: {path}")
     else:
-        page.write(found, judged, output, about, absent, there, inputs)
+        page.write(found, judged, output, about, absent, fields, inputs)
         say(f"written: {path}")
 
 
-def _files(found: Iterable[Entry], output: Path) -> list[str]:
+def _files(claims: Iterable[Claim], output: Path) -> list[str]:
     """What the page reads, and what it links to; of the package what is not in `code`."""
-    drawn = {file for entry in found for file in output.glob(f"{escape(entry.claim.name)}[.-]*") if file.is_file()}
-    words = {output / entries.CLAIMS, CHAPTER, *(entry.claim.path for entry in found), *page.TEMPLATES.iterdir()}
+    drawn = {file for claim in claims for file in output.glob(f"{escape(claim.name)}[.-]*") if file.is_file()}
+    words = {output / entries.CLAIMS, CHAPTER, *(claim.path for claim in claims), *page.TEMPLATES.iterdir()}
     return sorted(map(str, drawn | words))

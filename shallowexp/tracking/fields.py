@@ -7,7 +7,7 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
 from shallowexp.tracking.parents import DIGEST, Sweep
-from shallowexp.tracking.records import FIELD
+from shallowexp.tracking.places import FIELD
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import SHOWN, TrackedSweep, sweeps_and_fields
 

@@ -14,10 +14,11 @@ from shallowexp.errors import TrackingError
 from shallowexp.tracking.errors import no_store
 
 SQLITE = "sqlite:///"
+FIELD = "shallowexp.field"  # tag of a field's run, which is a sweep's but for its networks
 FINISHED = """
     SELECT DISTINCT experiments.name FROM experiments JOIN runs USING (experiment_id) JOIN tags USING (run_uuid)
     WHERE experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'
-    AND tags.key = 'shallowexp.fingerprint' ORDER BY experiments.name"""
+    AND tags.key = ? ORDER BY experiments.name"""
 
 
 @contextmanager
@@ -61,8 +62,8 @@ def sqlite_store() -> str | None:
     return uri if uri.startswith(SQLITE) and not {"%", "?"} & {*uri} else None
 
 
-def finished_experiments(uri: str) -> list[str] | None:
-    """The names of the experiments with finished runs of shallowexp's in a SQLite store; None where MLflow must say what is wrong.
+def finished_experiments(uri: str, tag: str = "shallowexp.fingerprint") -> list[str] | None:
+    """The names of the experiments with finished runs of shallowexp's, or fields, in a SQLite store; None where MLflow must say what is wrong.
 
     Raises TrackingError if there is no such file.
     """
@@ -71,7 +72,7 @@ def finished_experiments(uri: str) -> list[str] | None:
         raise no_store(uri)
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=1, uri=True)) as database:
-            names: Iterable[tuple[str]] = database.execute(FINISHED)
+            names: Iterable[tuple[str]] = database.execute(FINISHED, [tag])
             return [name for (name,) in names]
     except sqlite3.Error:
         return None

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 FINGERPRINT, PARENT, WEIGHTS = "shallowexp.fingerprint", "mlflow.parentRunId", "weights.npz"
-FIELD = "shallowexp.field"  # tag of a field's run, which is a sweep's but for its networks
 CONTEXT = "mlflow.data.context", "training"  # the tag of a run's data set
 RUN_COLUMNS, TEXT_COLUMNS = ["run_id", "start_time", "end_time", "artifact_uri"], ["run_id", "key", "value"]
 POINT_COLUMNS = ["run_id", "key", "step", "timestamp", "value"]

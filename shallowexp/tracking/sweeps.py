@@ -17,7 +17,8 @@ from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
 from shallowexp.tracking.errors import explained
 from shallowexp.tracking.parents import DIGEST, Sweep, require_ended
-from shallowexp.tracking.records import FIELD, FINGERPRINT, PARENT
+from shallowexp.tracking.places import FIELD
+from shallowexp.tracking.records import FINGERPRINT, PARENT
 from shallowexp.tracking.store import Store
 
 if TYPE_CHECKING:

@@ -118,6 +118,13 @@ def test_a_zoom_is_more_fields_and_a_film(workplace):
     assert len(runs(workplace)) == 2 and len(list(workplace.glob("outputs/*/*/zoom.gif"))) == 1
 
 
+def test_a_window_without_an_edge_ends_the_zooms_and_not_the_command(workplace):
+    words = ("field.width=16", "field.height=16", "field.zoom=4", "train.steps=100", "seed=0,1")
+    done = command("shallowexp", "-m", "+field=edge", *words, cwd=workplace)
+    assert done.returncode == 0 and "no edge in window" in done.stdout and "picture: " in done.stdout, done.stderr
+    assert {run.data.tags["seed"] for run in runs(workplace)} == {"0", "1"}
+
+
 def test_a_dry_run_says_time_memory_and_bytes_and_leaves_nothing(workplace):
     done = command("shallowexp", *LONG, "dry_run=true", cwd=workplace)
     assert done.returncode == 0, done.stderr

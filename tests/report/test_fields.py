@@ -1,11 +1,18 @@
-"""The report's fields in a real browser: the pixel under the pointer, or under the arrow keys, has its field's numbers and command."""
+"""The report's fields in a real browser: the pixel under the pointer, or under the arrow keys, has its field's numbers and command;
+what fields say over seeds stands with them.
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 import shallowexp
+from shallowexp import CONF
 from shallowexp.report import fields, page
 from shallowexp.tracking.store import Store
 from tests.commands import command
@@ -28,10 +35,10 @@ def opened(trained, chromium, monkeypatch, tmp_path):
     """The page of at most 8 pixels a side, and its fields as Python has them."""
     monkeypatch.chdir(trained)
     monkeypatch.setattr(fields, "SIDE", 8)
-    shown = fields.shown(Store.open(create=False))
+    groups = fields.groups(Store.open(create=False), nullcontext)
     chromium.set_window_size(1300, 1200)  # a whole panel
-    chromium.get(page.write([], [], tmp_path, {}, fields=shown).as_uri())
-    return chromium, [shallowexp.field(one.run_id) for one in shown]
+    chromium.get(page.write([], [], tmp_path, {}, fields=groups).as_uri())
+    return chromium, [shallowexp.field(one.run_id) for group in groups for one in group.shown]
 
 
 def said(browser, number: int) -> tuple[str, str]:
@@ -92,11 +99,50 @@ def test_a_click_keeps_a_pixel_and_the_arrow_keys_choose_its_neighbours(opened):
 def test_a_field_with_a_damaged_file_is_named_and_the_others_are_shown(name, content, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     store = Store.open(create=False)
-    before = fields.shown(store)
-    (file,) = trained.rglob(f"{before[0].run_id}/artifacts/{name}")
+    symmetry, edge = fields.groups(store, nullcontext)
+    (file,) = trained.rglob(f"{symmetry.shown[0].run_id}/artifacts/{name}")
     moved = file.rename(file.with_suffix(".moved"))
     if content is not None:
         file.write_bytes(content)
-    assert [one.name for one in fields.shown(store)] == [before[1].name]
-    assert before[0].name in capsys.readouterr().out
+    assert [group.shown for group in fields.groups(store, nullcontext) if group.shown] == [edge.shown]
+    assert symmetry.shown[0].name in capsys.readouterr().out
     moved.replace(file)
+
+
+def test_what_fields_say_over_seeds_is_in_the_page_and_in_the_table(workplace):
+    small = ("-m", "+field=symmetry", "field.width=9", "field.height=9", "train.steps=60", "seed=1,2,3")
+    assert command("shallowexp", *small, cwd=workplace).returncode == 0
+    report = command("shallowexp-report", cwd=workplace)
+    assert report.returncode == 0 and "fields/symmetry: " in report.stdout, report.stderr
+    (group,) = fields.groups(Store.open(create=False), nullcontext)
+    assert {atom.n for atom in group.atoms} == {3} and len(group.shown) == 1
+    table = pd.read_csv("report/claims.csv")
+    assert [*table["text"]] == [atom.text for atom in group.atoms] and {*table["experiment"]} == {"fields/symmetry"}
+    assert group.claim.sentence in Path("report/index.html").read_text()
+    named = command("shallowexp-report", "symmetry", cwd=workplace)
+    assert named.returncode == 1 and "no runs of these sweeps" in named.stderr
+
+
+OWN = '''"""Mine."""
+
+def atoms(fields, zooms):
+    yield len(fields)
+'''
+
+
+def test_a_file_of_fields_with_a_mistake_in_it_is_named_and_the_pictures_are_shown(workplace):
+    for path, text in (
+        ("conf/field/mine.yaml", (CONF / "field" / "symmetry.yaml").read_text()),
+        ("experiments/fields/mine.py", OWN),
+    ):
+        (workplace / path).parent.mkdir(parents=True)
+        (workplace / path).write_text(text)
+    small = ("+field=mine", "field.width=9", "field.height=9", "train.steps=20")
+    assert command("shallowexp", *small, cwd=workplace).returncode == 0
+    report = command("shallowexp-report", cwd=workplace)
+    assert (
+        report.returncode == 1
+        and "mine.py" in report.stdout
+        and "atoms(fields, zooms), line 3, yields int" in report.stdout
+    )
+    assert "9 × 9 pixels" in Path("report/index.html").read_text()
