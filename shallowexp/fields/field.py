@@ -147,11 +147,13 @@ def differences(fields: Sequence[Field]) -> list[str]:
     return [key for key in keys if len({field.params.get(key) for field in fields}) > 1]
 
 
-def without_its_own(keys: Sequence[str]) -> list[str]:
-    """Without those of a choice that is among them."""
-    return [key for key in keys if "." not in key or key.partition(".")[0] not in keys]
+def without_what_follows(keys: Sequence[str]) -> list[str]:
+    """Without those of a choice that is among them, and the data's seed where it follows the network's."""
+    own = {key for key in keys if "." in key and key.partition(".")[0] in keys}
+    return [key for key in keys if key not in own and not (key == "data.seed" and "seed" in keys)]
 
 
 def named(field: Field, keys: Sequence[str]) -> str:
-    """By its values of these keys."""
-    return ", ".join(field.params[key] for key in keys if key in field.params)
+    """By its values of these keys: "relu, seed 3"."""
+    values = {key: field.params[key] for key in keys if key in field.params}
+    return ", ".join(v if v.isidentifier() else f"{key.rpartition('.')[2]} {v}" for key, v in values.items())

@@ -1,4 +1,4 @@
-"""Fields as pictures, one panel beside the other, on one scale of colors.
+"""Fields as pictures, one panel beside the other, in rows, on one scale of colors.
 
 What diverged is drawn by the step at which it did, in colors of its own. Dashed lines mark the chapter's and the course's values.
 """
@@ -20,7 +20,7 @@ from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
 from shallowexp.claims import figures
 from shallowexp.claims.figures import styled
-from shallowexp.fields.field import PLACE, Field, differences, named, without_its_own
+from shallowexp.fields.field import PLACE, Field, differences, named, without_what_follows
 
 LABELS = {
     "train/loss": "training loss",
@@ -42,14 +42,20 @@ MARKS = {
     "train.learning_rate": (1.2, "the course's 1.2"),
 }  # key -> its value there
 PANEL, DPI = 3.3, 160  # inches, and their dots
+ROW = 4  # panels beside each other
 
 
 @styled
 def draw(fields: Sequence[Field]) -> Figure:
     """A panel for each field, named by what differs between them, of the measure that the first one shows."""
     side = max(PANEL, max(max(field.x.count, field.y.count) for field in fields) / DPI)
-    figure, show = Figure(figsize=(side * len(fields) + 1.7, side + 0.7)), fields[0].show
-    panels = figure.subplots(1, len(fields), squeeze=False)[0]
+    columns, show = min(len(fields), ROW), fields[0].show
+    rows = -(-len(fields) // columns)
+    figure = Figure(figsize=(side * columns + 1.7, (side + 0.7) * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    panels = grid.ravel()[: len(fields)]
+    for unused in grid.ravel()[len(fields) :]:
+        unused.remove()
     shown, diverged = zip(*(_layers(field, show) for field in fields), strict=True)
     for values, name, colors in ((shown, show, "viridis"), (diverged, STEPS, "Reds")):
         norm = _norm(values, name, fields[0].zero_loss)
@@ -61,7 +67,7 @@ def draw(fields: Sequence[Field]) -> Figure:
     for ax, field in zip(panels, fields, strict=True):
         _axes(ax, field, named=ax is panels[0])
         ax.set_title(_title(field, fields))
-        if field.y == fields[0].y and ax is not panels[0]:
+        if field.y == fields[0].y and ax not in grid[:, 0]:
             ax.set(ylabel=None, yticklabels=[])
     return figure
 
@@ -124,7 +130,7 @@ def _name(ax: Axes, upright: bool, key: str) -> None:
 
 def _title(field: Field, fields: Sequence[Field]) -> str:
     """What tells the fields apart; of one alone, what it is of."""
-    return named(field, without_its_own(differences(fields)) or ("data", "activation"))
+    return named(field, without_what_follows(differences(fields)) or ("data", "activation"))
 
 
 def save(fields: Sequence[Field], stem: Path, metadata: Mapping[str, str]) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from shallowexp.claims.claim import Claim, state
 from shallowexp.claims.statement import Atom
-from shallowexp.fields.field import Field, differences, named, without_its_own
+from shallowexp.fields.field import Field, differences, named, without_what_follows
 
 SEEDS = ("seed", "data.seed")
 
@@ -44,7 +44,7 @@ def _scopes(fields: Sequence[Field]) -> dict[str, list[Field]]:
         seeds = found.setdefault(tuple(map(field.params.get, keys)), {})
         seeds.setdefault(tuple(map(field.params.get, SEEDS)), field)
     groups = [[*seeds.values()] for seeds in found.values()]
-    names = [named(group[0], without_its_own(keys)) for group in groups]
+    names = [named(group[0], without_what_follows(keys)) for group in groups]
     unique = len({*names}) == len(names)
     return {name if unique else named(group[0], keys): group for name, group in zip(names, groups, strict=True)}
 

@@ -1,6 +1,7 @@
 """Fields: their pixels are the runs of the same configuration to the bit, in tiles from coarse to fine; what cannot be one is refused."""
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,3 +166,26 @@ def test_a_picture_of_one_value_can_be_drawn(diverged):
     canvas.put(np.arange(6), constant)
     assert figure.png(canvas.field()).startswith(b"\x89PNG")
     assert len(figure.draw([canvas.field()] * 2).axes) == 3
+
+
+def test_panels_are_in_rows_and_named_by_what_tells_them_apart():
+    fields = [
+        replace(
+            Canvas(planned("+field=trainability", "field.width=3", "field.height=2", *words)).field(),
+            show="diverged/step",
+        )
+        for words in (("seed=1",), ("seed=2",), ("activation=relu",), ("activation=leaky_relu", "train.steps=10"), ())
+    ]
+    for field in fields:
+        field.arrays["diverged/step"][:] = 7.0
+    panels = figure.draw(fields).axes[:5]
+    titles = [
+        "tanh, seed 1, steps 200",
+        "tanh, seed 2, steps 200",
+        "relu, seed 0, steps 200",
+        "leaky_relu, seed 0, steps 10",
+    ]
+    assert [panel.get_title(loc="left") for panel in panels[:4]] == titles
+    tops = [panel.get_position().y1 for panel in panels]
+    assert len({round(top, 6) for top in tops[:4]}) == 1 and tops[4] < panels[0].get_position().y0
+    assert panels[4].get_ylabel() and not panels[1].get_ylabel()

@@ -43,7 +43,7 @@ def test_fields_that_only_their_seeds_tell_apart_are_one_scope_and_others_their_
     fields = [field(seed) for seed in range(3)] + [field(seed, params=relu) for seed in range(2)]
     assert counts(tmp_path, fields) == {"tanh": "3 fields, 0 zooms", "relu": "2 fields, 0 zooms"}
     leaky = [field(0, params={"activation": "leaky", "activation.slope": slope}) for slope in ("0.1", "0.2")]
-    assert [*counts(tmp_path, [field(0), *leaky])] == ["tanh", "leaky, 0.1", "leaky, 0.2"]
+    assert [*counts(tmp_path, [field(0), *leaky])] == ["tanh", "leaky, slope 0.1", "leaky, slope 0.2"]
 
 
 def test_a_seed_counts_once_and_fields_of_other_axes_or_losses_not_at_all(tmp_path):
