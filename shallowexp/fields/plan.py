@@ -34,7 +34,7 @@ COARSEST = 32  # every 32nd pixel of both axes is trained first
 TILE, SMALLEST_TILE = 1024, 16  # pixels that are trained and saved together, at the most and at the least
 MOST_ZOOM = 12
 SAMPLED = 12  # pixels of each axis that an estimate looks at
-PIXEL_SECONDS = 5e-4  # beside its training
+PIXEL_SECONDS = 1e-4  # beside its training
 PIXEL_MEMORY, MEMORY = 350, 500e6  # bytes, of a pixel and beside all
 
 
