@@ -55,7 +55,7 @@ def groups(store: Store, mistakes: Callable[[Claim], AbstractContextManager[None
     for tracked in sweeps_and_fields(store):
         if FIELD in tracked.tags and tracked.status == "FINISHED" and (field := _read(tracked, store)):
             found.setdefault(field.choice, []).append((tracked, field))
-    known = find(FIELDS)
+    known = find(FIELDS) if found else {}
     made = []
     for choice, fields in found.items():
         claim, atoms, lacks = known.get(choice), list[Atom](), ""
