@@ -28,7 +28,9 @@ def needed(field: Field, rate: float) -> float:
 def atoms(fields: Sequence[Field], zooms: Sequence[Field]) -> Iterator[Atom]:
     noise = pd.DataFrame([{rate: needed(field, rate) for rate in RATES} for field in fields])
     for slow, fast in zip(RATES, RATES[1:], strict=False):
-        yield atom(effect(noise[fast] - noise[slow]), "below", DECADE, "decades of noise",
+        least = np.log10(fields[0].x.low)
+        both = (noise[fast] <= least) & (noise[slow] <= least)  # less noise was not tried
+        yield atom(effect((noise[fast] - noise[slow]).mask(both)), "below", DECADE, "decades of noise",
                    f"a rate of {fast:g} needs less noise than one of {slow:g}", role="extension")  # fmt: skip
     missing = pd.Series([
         field.where_trained(UNITS)[field.y.nearest(RATES[1]), field.x.nearest(AUDIBLE)] - float(field.params["hidden_size"])

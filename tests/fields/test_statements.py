@@ -8,7 +8,7 @@ import pytest
 from shallowexp import CONF
 from shallowexp.analysis import Lacking
 from shallowexp.claims.claim import FIELDS, Claim, find
-from shallowexp.claims.statement import CONTRADICTED, HOLDS, NO_DIFFERENCE
+from shallowexp.claims.statement import CONTRADICTED, HOLDS, INCONCLUSIVE, NO_DIFFERENCE
 from shallowexp.fields.field import Axis, Field
 from shallowexp.fields.statements import findings
 
@@ -112,6 +112,12 @@ def test_symmetry_compares_how_much_noise_rates_need():
     assert outcomes("symmetry", fields) == [HOLDS, HOLDS, HOLDS]
     fields = [apart(seed, {0.1: -6, 1.2: -6, 12: -4}) for seed in range(5)]
     assert outcomes("symmetry", fields)[1:] == [CONTRADICTED, CONTRADICTED]
+
+
+def test_rates_for_which_the_least_noise_is_enough_are_not_compared():
+    fields = [apart(seed, {0.1: -6, 1.2: -16, 12: -16}) for seed in range(5)]
+    atoms, _ = findings(find(FIELDS)["symmetry"], fields)
+    assert [(atom.outcome(), atom.n, atom.lost) for atom in atoms[:2]] == [(HOLDS, 5, 0), (INCONCLUSIVE, 0, 5)]
 
 
 @pytest.mark.parametrize(
