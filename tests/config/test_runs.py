@@ -234,6 +234,22 @@ def test_fingerprint_is_the_same_in_another_process():
     assert other.stdout.strip() == run("seed=5").fingerprint
 
 
+def test_a_file_that_has_changed_since_the_last_planning_is_read_again(tmp_path):
+    file, more = tmp_path / "points.csv", "x,label\n" + "1,a\n2,b\n" * 9
+
+    def fingerprint(text):
+        file.write_text(text)
+        return run("data=csv", f"data.path={file}", "data.target=label").fingerprint
+
+    first, grown, shrunk, again = map(fingerprint, (more[:-4], more, more[:-8], more[:-4]))
+    assert len({first, grown, shrunk}) == 3
+    assert again == first
+    for path in (file, "\0"):  # the second is no path at all
+        assert not sources.forget_changed(str(path))
+    file.unlink()
+    assert [sources.forget_changed(str(file)) for _ in range(2)] == [True, False]
+
+
 def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     source = "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"
@@ -244,6 +260,9 @@ def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
     assert a.job.engine == "numpy"
     assert a.fingerprint != b.fingerprint
     assert a.fingerprint != replace(a, job=replace(a.job, seed=1)).fingerprint
+    (tmp_path / "mine_a.py").write_text("")  # no longer what was imported
+    sources._sources.cache_clear()
+    assert replace(a).fingerprint == a.fingerprint
 
 
 def test_a_choice_that_is_in_no_file_is_refused_because_nothing_would_tell_its_runs_apart(monkeypatch):
