@@ -75,8 +75,22 @@ def lock() -> dict[str, str]:
 
 
 @cache
+@cache
 def machine() -> str:
-    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    """All that a result may depend on, beside the code and the BLAS: the processor's type as LLVM names it, for which the kernel is compiled."""
+    try:
+        from llvmlite.binding import get_host_cpu_name as processor
+    except ImportError:
+        processor = platform.processor
+    named = ", ".join(f"{name} {found}" for name, found in versions().items())
+    return f"{platform.system()} {platform.machine()} {processor()}, {named}"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of what a result may depend on, in this process."""
+    packages = {name: version(name) if _installed(name) else "none" for name in ("NumPy", "Numba")}
+    return {"Python": platform.python_version(), **packages, "shallowexp": __version__}
 
 
 @cache
@@ -95,7 +109,7 @@ def about() -> dict[str, str]:
     """What a report was made with, a line each; dates and durations are those of its runs."""
     names = ("numpy", "numba", "scipy", "pandas", "matplotlib", "hydra-core", "mlflow")
     versions = ", ".join(f"{name} {version(name)}" for name in names if _installed(name))
-    cores = f"{machine()}, {os.cpu_count()} cores"
+    cores = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} cores"
     return {
         "Code": f"shallowexp {__version__}, commit {commit() or 'unknown'}",
         "Libraries": versions,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shallowexp import provenance
+from shallowexp.claims.statement import enumerate_names
 from shallowexp.config.composition import Workers
 from shallowexp.config.fingerprint import beneath
 from shallowexp.errors import RunDamaged, RunsFailed
@@ -41,6 +42,7 @@ LAST = (
     "saturation/fraction",
 )  # of METRICS: their last values
 COLUMNS = [METRICS.index(name) for name in LAST]
+HOSTS = 20  # that are named
 LOOK, RARELY = 20.0, 20  # seconds between pictures while it is trained, and times as long as one takes: both at least
 
 
@@ -59,7 +61,7 @@ class Canvas:
         self.plan, shape = plan, (plan.y.count, plan.x.count)
         self.trained = np.zeros(shape, bool)
         self.arrays = {name: np.full(shape, np.nan) for name in plan.measures}
-        self.made: dict[str, str] = {}  # on what, as tags
+        self.made: dict[str, set[str]] = {}  # on what: a tag's values
 
     def tile(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {name: array.flat[pixels] for name, array in self.arrays.items()}
@@ -85,7 +87,8 @@ class Canvas:
     def tags(self) -> dict[str, str]:
         diverged = int(np.isfinite(self.arrays["diverged/step"]).sum())
         counts = {"pixels": self.plan.size, "trained": int(self.trained.sum()), "diverged": diverged}
-        return self.made | {f"shallowexp.{name}": str(n) for name, n in counts.items()}
+        made = {tag: enumerate_names(sorted(values), HOSTS) for tag, values in self.made.items()}
+        return made | {f"shallowexp.{name}": str(n) for name, n in counts.items()}
 
     def __str__(self) -> str:
         return f"{self.trained.sum():,} of {self.plan.size:,} pixels trained"
@@ -150,7 +153,8 @@ def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
         for batch, made in pool.train(networks(plan, plan.tiles[number], number) for number in left):
             places, values = trained(plan, batch, made)
             canvas.put(places, values)
-            canvas.made |= made.tags
+            for tag, value in made.tags.items():
+                canvas.made.setdefault(tag, set()).add(value)
             pixels = plan.tiles[batch[0].tile]
             if canvas.trained.flat[pixels].all():  # workers may give it in parts
                 run.log_artifacts({_path(batch[0].tile): npz(**canvas.tile(pixels))})

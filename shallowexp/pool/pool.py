@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -19,17 +20,22 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pkgutil import resolve_name
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from shallowexp import __version__
 from shallowexp.config.composition import Workers
+from shallowexp.config.validate import require
 from shallowexp.errors import ConfigError, PoolError
-from shallowexp.pool.worker import Trained, now, order, train_order, trained, versions
+from shallowexp.pool.worker import Trained, now, order, train_order, trained, unlike
+from shallowexp.provenance import versions
 from shallowexp.training.job import Failure, Job
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 AHEAD = 2  # batches in flight for each that is being trained, so that no worker waits for this process
 PATIENCE = 10.0  # seconds without a result after which a pool without workers is reported
@@ -59,6 +65,8 @@ class Pool(Protocol):
 @contextmanager
 def opened(workers: Workers) -> Iterator[Pool]:
     """Raises ConfigError for what cannot be a pool, and PoolError where there is no scheduler."""
+    for name, value in (("scheduler", workers.scheduler), ("executor", workers.executor)):
+        require(f"hydra.launcher.{name}", value, value != "", "an address or a name, or null for none")
     if workers.scheduler and workers.executor:
         raise ConfigError("hydra.launcher.scheduler and hydra.launcher.executor are two ways: choose one")
     if workers.scheduler:
@@ -96,6 +104,7 @@ class Elsewhere:
     open: Callable[[], Executor]
     slots: Callable[[], int]
     threads: int  # for each batch
+    prepare: Callable[[Job], None] = lambda _: None  # what is done with the first job before it is trained
     died: type[Exception] = BrokenExecutor  # what comes of a batch whose worker died
     flying: dict["Future[Trained]", list[Any]] = field(default_factory=dict)
 
@@ -104,7 +113,9 @@ class Elsewhere:
 
     def train(self, batches: Iterable[list[T]]) -> Iterator[tuple[list[T], Trained]]:
         suspects: list[list[T]] = []
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            if not number:
+                self.prepare(batch[0].job)
             self._submit(batch)
             while len(self.flying) >= AHEAD * max(self.slots(), 1):
                 yield from self._ended(suspects)
@@ -176,15 +187,30 @@ def _named(dotted: str, slots: int, threads: int) -> Elsewhere:
     return pool
 
 
+def _compare(client: "Client", workers: list[str], pool: Elsewhere) -> None:
+    """Raises PoolError where one of these workers cannot train, or not the same."""
+    name = f"{train_order.__module__}:{train_order.__name__}"
+    found = client.run(resolve_name, name, workers=workers, on_error="return")
+    for worker, answer in found.items():
+        if isinstance(answer, ImportError):
+            raise pool._fault(f"has a worker without shallowexp {__version__} and what it needs ({worker}): {answer}")
+    for worker, answer in client.run(versions, workers=workers).items():
+        if differ := unlike(versions(), answer):
+            raise pool._fault(f"has a worker ({worker}) with {differ}")
+
+
 @contextmanager
 def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
     """Its TLS settings, timeouts and the like are Dask's own configuration."""
     try:
         from distributed import Client, KilledWorker, Security
         from distributed.comm.core import connect
+        from distributed.versions import VersionMismatchWarning
     except ImportError as error:
         raise ConfigError(f"hydra.launcher.scheduler needs `pip install 'shallowexp[cluster]'`: {error}") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of what it reports PoolError is made
+    for logger in ("distributed", "distributed.client"):  # of what they report PoolError is made
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # those that matter are compared here
     name = f"hydra.launcher.scheduler={address}"
 
     async def reach() -> None:
@@ -200,20 +226,26 @@ def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
     asked: set[str] = set()
 
     def slots() -> int:
-        """Of all workers, each of which is asked once whether it has the package: without it a batch would end its connection."""
+        """Of all workers, each of which is asked once what it has: what it cannot import would end its connection."""
         try:
             there = client.nthreads()
-            new = [*there.keys() - asked]
-            found = client.run(resolve_name, "shallowexp:__version__", workers=new, on_error="return") if new else {}
+            if new := [*there.keys() - asked]:
+                _compare(client, new, pool)
         except OSError:
             raise pool._fault("was lost") from None
-        if bare := [worker for worker, answer in found.items() if isinstance(answer, ImportError)]:
-            raise pool._fault(f"has workers without shallowexp: install {__version__} there ({', '.join(bare)})")
         asked.update(new)
         return sum(there.values())
 
+    def prepare(job: Job) -> None:
+        """The kernel is compiled by one worker of each host, before the others need it."""
+        hosts = {info["host"]: worker for worker, info in client.scheduler_info(-1)["workers"].items()}
+        if job.engine == "compiled":
+            first = order([replace(job, steps=1, log_steps=(1,), weights=False)], 1)
+            with suppress(OSError):  # a fault comes again with its batch
+                client.run(train_order, versions(), first, workers=[*hosts.values()], on_error="ignore")
+
     with client:
-        pool = Elsewhere(name, partial(client.get_executor, pure=False), slots, threads, KilledWorker)
+        pool = Elsewhere(name, partial(client.get_executor, pure=False), slots, threads, prepare, KilledWorker)
         try:
             yield pool
         finally:

@@ -9,14 +9,12 @@ import pickle
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from platform import python_version
 from typing import NamedTuple
 
-from shallowexp import __version__, provenance
+from shallowexp import provenance
 from shallowexp.config.fingerprint import fingerprint, forget_changed
 from shallowexp.errors import PoolError
+from shallowexp.provenance import versions
 from shallowexp.training.engines import train
 from shallowexp.training.job import Failure, Job, Result
 
@@ -44,10 +42,14 @@ def order(jobs: Sequence[Job], threads: int | None) -> bytes:
 def train_order(expected: Mapping[str, str], ordered: bytes) -> Trained:
     """`trained` on a worker. Raises PoolError where it has not the versions, the code and the data of the process that asks, or no room."""
     me = f"has a worker (process {os.getpid()} on {socket.gethostname()})"
-    unlike = [f"{name} {found}, not {expected[name]}" for name, found in versions().items() if found != expected[name]]
-    if unlike:
-        raise PoolError(f"{me} with {'; '.join(unlike)}: install the same versions there")
-    jobs, fingerprints, threads = pickle.loads(ordered)
+    if differ := unlike(expected, versions()):
+        raise PoolError(f"{me} with {differ}")
+    try:
+        jobs, fingerprints, threads = pickle.loads(ordered)
+    except ImportError as error:
+        raise PoolError(
+            f"{me} that cannot import what a batch is made of: {error}; PYTHONPATH there has to name its folder"
+        ) from None
     for job, wanted in zip(jobs, fingerprints, strict=True):
         forget_changed(str(getattr(job.data, "path", "")))
         if (found := fingerprint(job)) != wanted:
@@ -57,31 +59,13 @@ def train_order(expected: Mapping[str, str], ordered: bytes) -> Trained:
         made = trained(jobs, threads)
     except OSError as error:  # of a disk that is full where the compiled kernel is kept, say
         raise PoolError(f"{me} that cannot train: {error}") from None
-    return made._replace(tags=made.tags | {"shallowexp.worker": f"{socket.gethostname()}, {_processor()}"})
+    return made._replace(tags=made.tags | {"shallowexp.worker": socket.gethostname()})
 
 
-@cache
-def versions() -> dict[str, str]:
-    """Of what a result may depend on, in this process."""
-    packages = {name: _version(name.lower()) for name in ("NumPy", "Numba")}
-    return {"Python": python_version(), **packages, "shallowexp": __version__}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
-@cache
-def _processor() -> str:
-    """Its type as LLVM names it: what the compiled kernel is compiled for."""
-    try:
-        from llvmlite.binding import get_host_cpu_name
-    except ImportError:
-        return "unknown processor"
-    return str(get_host_cpu_name())
+def unlike(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Which versions differ, and what to do; nothing where none does."""
+    differ = [f"{name} {version}, not {expected[name]}" for name, version in found.items() if version != expected[name]]
+    return f"{'; '.join(differ)}: install the same versions there" if differ else ""
 
 
 def now() -> int:

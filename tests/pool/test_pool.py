@@ -3,12 +3,15 @@
 import errno
 import os
 import pickle
+import sys
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 
+from shallowexp import provenance
 from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import ConfigError, PoolError
@@ -129,8 +132,8 @@ def test_any_other_end_of_a_batch_is_one_message(pool, error, said):
 
 @pytest.mark.parametrize("name", ["Python", "NumPy", "Numba", "shallowexp"])
 def test_a_worker_with_another_version_refuses_and_names_both(name):
-    theirs = worker.versions() | {name: "0.0"}
-    with pytest.raises(PoolError, match=rf"{name} {worker.versions()[name]}, not 0.0: install the same") as error:
+    theirs = provenance.versions() | {name: "0.0"}
+    with pytest.raises(PoolError, match=rf"{name} {provenance.versions()[name]}, not 0.0: install the same") as error:
         worker.train_order(theirs, b"not even looked at")
     assert str(os.getpid()) in str(error.value)
 
@@ -141,7 +144,7 @@ def test_a_worker_that_has_no_room_is_named(monkeypatch):
 
     monkeypatch.setattr(worker, "trained", full)
     with pytest.raises(PoolError, match=rf"has a worker \(process {os.getpid()} .*that cannot train: .*No space left"):
-        worker.train_order(worker.versions(), worker.order([run.job for run in runs(1)], 1))
+        worker.train_order(provenance.versions(), worker.order([run.job for run in runs(1)], 1))
 
 
 def test_a_worker_with_other_data_refuses_and_says_what_is_wrong_there(tmp_path):
@@ -149,10 +152,10 @@ def test_a_worker_with_other_data_refuses_and_says_what_is_wrong_there(tmp_path)
     path.write_text("a,b,y\n" + "1,2,0\n3,4,1\n" * 20)
     (run,) = runs(1, data="csv", **{"data.path": str(path), "data.target": "y"})
     ordered = worker.order([run.job], 1)
-    assert worker.train_order(worker.versions(), ordered).results[0].steps[-1] == 5
+    assert worker.train_order(provenance.versions(), ordered).results[0].steps[-1] == 5
     path.unlink()
     with pytest.raises(PoolError, match="points.csv"):
-        worker.train_order(worker.versions(), ordered)
+        worker.train_order(provenance.versions(), ordered)
 
 
 @pytest.mark.parametrize(
@@ -178,3 +181,19 @@ def test_a_batch_for_workers_is_ten_seconds_work_or_less_so_that_all_get_some():
     assert {len(batch) for batch in batches(runs(40), slots=5)} <= {1, 2, 3}
     assert sum(len(batch) for batch in batches(runs(40), slots=0)) == 40
     assert max(map(len, batches(runs(1) * 6000, slots=1))) <= cutting.POOL_RUNS
+
+
+def test_a_worker_that_has_not_a_users_module_says_which_and_where(tmp_path, monkeypatch):
+    (tmp_path / "mine_alone.py").write_text("class Mine: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ordered = pickle.dumps(([import_module("mine_alone").Mine()], [""], 1))
+    monkeypatch.delitem(sys.modules, "mine_alone")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
+    with pytest.raises(PoolError, match=r"has a worker .*: No module named 'mine_alone'; PYTHONPATH there"):
+        worker.train_order(provenance.versions(), ordered)
+
+
+@pytest.mark.parametrize("name", ["scheduler", "executor"])
+def test_an_empty_address_is_refused_rather_than_taken_for_none(name):
+    with pytest.raises(ConfigError, match=f"hydra.launcher.{name}=.*or null for none"), opened(Workers(**{name: ""})):
+        pass
