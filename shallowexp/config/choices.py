@@ -52,7 +52,7 @@ def choice(group: str, node: str) -> Any:
         raise ConfigError(unknown(f"{group}.{error.full_key}", [field.name for field in fields(target)])) from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if target.__module__.startswith("shallowexp.") and isinstance(error, ValueError):
             raise ConfigError(str(error)) from None
         raise ConfigError(f"{target.__name__} cannot be made: {type(error).__name__}: {error}") from error
@@ -82,6 +82,8 @@ def _target(group: str, dotted: str) -> type[Any]:
         search_here()
     try:
         target: type[Any] = resolve_name(dotted)  # as is checked below
+    except SystemExit:
+        raise ConfigError(f"{group}._target_={dotted} cannot be imported: its module ends Python") from None
     except Exception as error:
         raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}") from None
     fits = isinstance(target, type) and is_dataclass(target) and issubclass(target, kind)
@@ -96,6 +98,8 @@ def check_derivative(g: Activation) -> None:
     """
     name, Z, h = f"activation {type(g).__name__}", np.linspace(-4, 4, 82).reshape(2, 41) + 0.003, 1e-5
     A, slope = _values(name, "()", g, Z), _values(name, ".derivative", g.derivative, Z)
+    for what, function in (("()", g), (".derivative", g.derivative)):
+        _values(name, what, function, Z[:1, :7])  # of other sizes, too
     left, right = (A - _values(name, "()", g, Z - h)) / h, (_values(name, "()", g, Z + h) - A) / h
     smooth = np.abs(right - left) < 1e-2 * (1 + np.abs(slope))
     wrong = smooth & (np.abs((left + right) / 2 - slope) > 1e-3 * (1 + np.abs(slope)))
@@ -118,10 +122,13 @@ CHECKS: dict[str, Callable[[Any], None]] = {"activation": check_derivative, "opt
 
 
 def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:
+    given = Z.copy()
     try:
-        values = function(Z)
-    except Exception as error:
+        values = function(given)
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{name}{what} raises {type(error).__name__}: {error}") from error
+    if not np.array_equal(given, Z):
+        raise ConfigError(f"{name}{what} changes the array that it is given: it must make a new one")
     if np.shape(values) != Z.shape or np.asarray(values).dtype.kind != "f" or not np.isfinite(values).all():
         shape, dtype = np.shape(values), np.asarray(values).dtype
         raise ConfigError(

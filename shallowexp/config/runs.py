@@ -201,7 +201,7 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
         log_steps=_log_steps(listed, log["every"], log["points"], train["steps"]),
         dtype=train["dtype"],
     )
-    _require_memory(job)
+    _require_memory(job, log["weights"] != "none")
     _check_batch_size(job, names["data"])
     engine = resolve_engine(job, train["engine"])
     params = _params(c | {"train": train | {"engine": engine}}, names)
@@ -226,12 +226,14 @@ def _require_nothing_more(output: Mapping[str, Any]) -> None:
         raise ConfigError(unknown(f"output.{key}", []))
 
 
-def _require_memory(job: Job) -> None:
-    """Before anything of that size is made: Z1, A1 and their gradients, for training and test samples."""
+def _require_memory(job: Job, kept: bool) -> None:
+    """Before anything of that size is made: Z1, A1 and their gradients, for training and test samples; the weights of each logged step."""
     samples = getattr(job.data, "samples", 0) or (0 if job.data.fault() else job.data.load().X.shape[1])
-    needed, there = 4 * 2 * 8 * samples * job.hidden_size, _memory()
+    steps = len(job.log_steps) if kept else 0
+    needed, there = 8 * job.hidden_size * max(4 * 2 * samples, 4 * steps), _memory()  # four weights a unit at the least
     if needed > there:
         asked = f"hidden_size={job.hidden_size} on {samples:,} samples"
+        asked += f", whose weights are kept at {steps:,} steps (log.weights)" if 4 * steps > 8 * samples else ""
         raise ConfigError(
             f"{asked} needs about {needed / 1e9:,.0f} GB of memory; this machine has {there / 1e9:,.0f} GB"
         )

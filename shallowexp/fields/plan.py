@@ -161,7 +161,12 @@ def _axis(name: str, node: Mapping[str, Any], count: int, numbers: Mapping[str, 
     choose(f"field.{name}.scale", node["scale"], ("linear", "log"))
     require(f"field.{name}.low", low, low < high, f"a number below field.{name}.high={high}")
     require(f"field.{name}.low", low, low > 0 or node["scale"] == "linear", "a number above 0 on a log scale")
-    return Axis(key, low, high, node["scale"], count, numbers[key] is int)
+    axis = Axis(key, low, high, node["scale"], count, numbers[key] is int)
+    with np.errstate(all="ignore"):
+        edges = axis.edges
+        drawn = np.isfinite(edges).all() and (np.diff(edges) > 0).all() and (edges[0] > 0 or axis.scale == "linear")
+    require(f"field.{name}.high", high, bool(drawn), f"with low={low} an axis whose ends are numbers that can be drawn")
+    return axis
 
 
 def _checked(field: DictConfig) -> dict[str, Any]:

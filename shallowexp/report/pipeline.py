@@ -70,7 +70,7 @@ class Failed(dict[str, str]):
             yield
         except (Interrupted, TrackingError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.add(claim.name, _where(error, claim))
 
     def add(self, name: str, error: str) -> None:
@@ -123,7 +123,7 @@ def _make(
     return made
 
 
-def _where(error: Exception, claim: Claim) -> str:
+def _where(error: BaseException, claim: Claim) -> str:
     """The error, with the line of the claim's own file that led to it."""
     if isinstance(error, UserError):
         return str(error)

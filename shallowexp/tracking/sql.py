@@ -152,6 +152,9 @@ def _create_file(url: "URL") -> None:
     path = Path(url.database or "")
     if _holds_something(path) or str(path).startswith("file:"):
         return
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise TrackingError(f"{path} is no regular file: a SQLite store needs one, in MLFLOW_TRACKING_URI")
     lock = sha256(str(path.absolute()).encode()).hexdigest()[:16]
     with locked(f"-{lock}"):
         new = path.with_name(f".{path.name}.new")

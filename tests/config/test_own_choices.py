@@ -1,5 +1,6 @@
 """A user's own data sets, activations and initial weights: what cannot be trained on is refused before it trains."""
 
+import sys
 from dataclasses import dataclass
 from itertools import count
 
@@ -161,6 +162,21 @@ def test_a_right_derivative_passes(right):
     check_derivative(right)
 
 
+class Ends(Tanh):
+    def __call__(self, Z):
+        sys.exit(0)
+
+
+class InPlace(Tanh):
+    def __call__(self, Z):
+        return np.tanh(Z, out=Z)
+
+
+class OnlyTwoRows(Tanh):
+    def __call__(self, Z):
+        return super().__call__(Z) * (1 if len(Z) == 2 else 1j)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -175,11 +191,21 @@ def test_a_right_derivative_passes(right):
         (Whole, r"gives int64 \(2, 41\)"),
         (Undefined, "it must give finite real numbers"),
         (Raises, "Raises.derivative raises KeyError: 'slope'"),
+        (Ends, r"Ends\(\) raises SystemExit: 0"),
+        (InPlace, r"InPlace\(\) changes the array that it is given"),
+        (OnlyTwoRows, r"OnlyTwoRows\(\) of an array \(1, 7\) gives complex128"),
     ],
 )
 def test_a_wrong_activation_is_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         check_derivative(wrong())
+
+
+def test_a_module_that_ends_python_is_refused(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)")
+    with pytest.raises(ConfigError, match="activation._target_=ends.Mine cannot be imported: its module ends Python"):
+        run("activation._target_=ends.Mine")
 
 
 def test_a_users_own_activation_is_checked_when_it_is_chosen(tmp_path, monkeypatch):

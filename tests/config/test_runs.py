@@ -303,6 +303,7 @@ REFUSED = {
     "log.points=1000000000": "log.points=1000000000 is not possible",
     "data.samples=1000000000": "hidden_size=4 on 1,000,000,000 samples needs about 256 GB of memory; this machine has",
     "hidden_size=100000000": "hidden_size=100000000 on 400 samples needs about 2,560 GB of memory",
+    "hidden_size=100000 log.points=100000 train.steps=1000000000": r"kept at 63,897 steps \(log.weights\) needs about 204 GB of memory",
     "output=softmax": "choices: auto, sigmoid, sigmoid_squared",
     "data.positive_rate=1": "data.positive_rate=1",
     "data.samples=1": "data.samples=1",

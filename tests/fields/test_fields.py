@@ -122,6 +122,8 @@ def test_its_fingerprint_is_that_of_its_pixels_and_of_what_is_kept_of_them():
         (["field.y.key=seed", "data.seed='1${seed}'", "field.y.scale=linear"], "field.y.key=seed: other keys follow from it"),
         (["field.x.low=200"], r"field.x.low=200.0 is not possible; allowed: a number below field.x.high=100.0"),
         (["field.x.low=100"], "field.x.low=100.0 is not possible"),
+        (["field.x.high=1e308"], r"field.x.high=1e\+308 is not possible; .* ends are numbers that can be drawn"),
+        (["field.x.low=1e-323", "field.width=2"], "field.x.high=100.0 is not possible; .* that can be drawn"),
         (["field.x.low=0"], "field.x.low=0.0 is not possible; allowed: a number above 0 on a log scale"),
         (["field.x.low=-1"], "a number above 0 on a log scale"),
         (["field.x.high=inf"], "field.x.high=inf is not possible; allowed: a finite number"),

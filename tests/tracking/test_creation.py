@@ -73,6 +73,23 @@ def test_an_empty_file_becomes_a_store(tmp_path):
     assert Store.open(f"sqlite:///{tmp_path}/mlflow.db").experiments() == []
 
 
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_link_stays_one_and_the_store_is_made_where_it_leads(tmp_path, empty):
+    real, link = tmp_path / "elsewhere.db", tmp_path / "mlflow.db"
+    link.symlink_to(real)
+    if empty:
+        real.touch()
+    assert Store.open(f"sqlite:///{link}").experiments() == []
+    assert link.is_symlink() and real.stat().st_size > 0
+
+
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "mlflow.db")
+    with pytest.raises(TrackingError, match=r"mlflow.db is no regular file: a SQLite store needs one"):
+        Store.open(f"sqlite:///{tmp_path}/mlflow.db")
+    assert (tmp_path / "mlflow.db").is_fifo()
+
+
 @pytest.mark.parametrize("lost", ["DROP TABLE trace_info", ""], ids=["a table is missing", "no table is missing"])
 def test_half_a_store_is_recognised_and_stays_as_it_is(tmp_path, empty_store, lost):
     """As MLflow's own making leaves it when it is killed between two migrations."""
