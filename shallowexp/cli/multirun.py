@@ -36,8 +36,8 @@ class OneParent(Callback):
     """hydra.callbacks.one_parent: before jobs that train for themselves are launched, their sweep is planned and its parent run opened."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        launcher = config.hydra.launcher._target_
-        if launcher == BATCHED:
+        launcher = OmegaConf.select(config.hydra, "launcher._target_")
+        if launcher in (BATCHED, None):  # without one Hydra makes none, and says so
             return
         os.environ[FIXED] = ",".join(fixed_keys(config))
         with one_message():  # of what a callback raises Hydra only warns

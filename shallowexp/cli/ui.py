@@ -5,6 +5,9 @@ import argparse
 from shallowexp import __version__
 from shallowexp.cli.completion import completed
 from shallowexp.cli.messages import one_message
+from shallowexp.config.validate import require
+
+MOST_PORT = 2**16 - 1
 
 
 def main() -> None:
@@ -18,6 +21,10 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=__version__)
     with one_message():
         arguments = completed(parser, sweep=["latest"]).parse_args()
+        port = arguments.port
+        require(
+            "--port", port, port is None or 0 <= port <= MOST_PORT, f"0 to {MOST_PORT}; without it a free one is taken"
+        )
         from shallowexp.report.browsing import browse
 
-        browse(arguments.sweep, arguments.port, not arguments.no_browser)
+        browse(arguments.sweep, port, not arguments.no_browser)

@@ -19,6 +19,7 @@ from shallowexp.errors import UserError, nearest
 
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 DEFAULTS = "defaults_list.py"  # of Hydra, which trips over choices such as [1,2]
+PLUGINS = {"launcher": "batched", "sweeper": "union"}  # what Hydra makes before any job: ours
 MANY = 100  # values that a message writes out
 MISTYPED = (
     r"Value '(.*)' of type '\w+' (?:could not be converted to|is incompatible with type hint) '?(?:Optional\[)?(\w+)"
@@ -54,9 +55,17 @@ def explain(error: Exception) -> tuple[str | None, int]:
     raised = Path(extract_tb(error.__traceback__)[-1].filename) if error.__traceback__ else Path()
     if "Config group override must be" in str(error) or (isinstance(error, TypeError) and raised.name == DEFAULTS):
         return f"a group's choice is a name, as in activation=tanh ({str(error).split('. ')[-1]})", 1
+    if (plugin := _plugin(error)) and not isinstance(error, UserError):
+        return f"hydra.{plugin} cannot be made: {error}; choose one, as in hydra/{plugin}={PLUGINS[plugin]}", 1
     if isinstance(error, ValueError) and "hydra" in raised.parts:
         return str(error), 1  # of flags, say, that do not go together
     return (str(error), error.status) if isinstance(error, UserError) else (None, 1)
+
+
+def _plugin(error: Exception) -> str | None:
+    """Which of Hydra's plugins was about to be made."""
+    called = {frame.name for frame in extract_tb(error.__traceback__)}
+    return next((plugin for plugin in PLUGINS if f"instantiate_{plugin}" in called), None)
 
 
 def _unreadable(override: str, cause: object) -> str:

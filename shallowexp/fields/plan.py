@@ -171,6 +171,9 @@ def _axis(name: str, node: Mapping[str, Any], count: int, numbers: Mapping[str, 
 
 def _checked(field: DictConfig) -> dict[str, Any]:
     """The node of the configuration, its keys and types checked."""
+    for name in ("x", "y"):
+        axis = field.get(name, {})
+        require(f"field.{name}", axis, isinstance(axis, Mapping), f"its own keys, as in field.{name}.key=init.scale")
     try:
         typed = OmegaConf.merge({"field": OmegaConf.structured(FieldSchema)}, {"field": field})
     except ConfigKeyError as error:

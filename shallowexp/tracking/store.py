@@ -71,7 +71,10 @@ class Store:
             if not create and not sql.exists(uri):
                 raise no_store(uri)
             sql.create_tables(uri)
-            client = mlflow.MlflowClient(uri)
+            try:
+                client = mlflow.MlflowClient(uri)
+            except ValueError as error:  # of an address that is none
+                raise TrackingError(f"MLflow store {uri}: {error}. Is MLFLOW_TRACKING_URI right?") from None
             client.search_experiments(max_results=1)  # is it there, and may we in
             return cls(uri, client, sql.sql_backend(uri) or ClientBackend(client, uri))
 

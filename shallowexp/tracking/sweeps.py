@@ -102,7 +102,11 @@ def find(store: Store, reference: str, fields: bool = False) -> TrackedSweep:
     matching = [sweep for sweep in there if re.match("[0-9a-f]{4}", reference) and sweep.run_id.startswith(reference)]
     if len(matching) == 1:
         return matching[0]
-    names = ["latest", *dict.fromkeys(sweep.experiment for sweep in there), *(sweep.name for sweep in there)]
+    names = [
+        *["latest"][: len(there)],
+        *dict.fromkeys(sweep.experiment for sweep in there),
+        *(sweep.name for sweep in there),
+    ]
     listed = "".join(f"\n  {sweep}" for sweep in there[:SHOWN]) or " none: launch one with shallowexp -m"
     raise TrackingError(
         f"there is no sweep {reference!r}{nearest(reference, names)} in {store.uri}; sweeps there, newest first:{listed}"

@@ -119,6 +119,8 @@ def test_what_cannot_be_deleted_is_named(twice, arguments, words):
 
 def test_a_store_without_sweeps_says_so(workplace):
     assert "no sweeps in sqlite" in command("shallowexp-runs", cwd=workplace).stdout
+    refused = command("shallowexp-report", "--sweep", "latest", cwd=workplace).stderr
+    assert "newest first: none: launch one with shallowexp -m" in refused and "did you mean" not in refused
     shutil.rmtree(workplace / "mlruns", ignore_errors=True)
     (workplace / "mlflow.db").unlink()
     assert "There is no MLflow store" in command("shallowexp-runs", cwd=workplace).stderr

@@ -234,6 +234,11 @@ def test_a_server_that_stops_midway_is_named(server):
 
 
 @pytest.mark.usefixtures("impatient")
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(TrackingError, match=r"http://\[::1: Invalid IPv6 URL. Is MLFLOW_TRACKING_URI right?"):
+        Store.open("http://[::1")
+
+
 def test_a_refused_login_is_named():
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self):
