@@ -42,6 +42,7 @@ class Scenario:
     name: str
     words: tuple[str, ...]
     before: tuple[tuple[str, ...], ...] = ()
+    after: tuple[str, ...] = ()  # a command whose files are compared, too
     store: bool = True  # there is one, if only an empty one
 
     def prepare(self, folder: Path, server: ForkServer, empty_store: Path) -> None:
@@ -63,7 +64,11 @@ FIELD = Scenario(
     "a field of three tiles",
     ("shallowexp", "+field=trainability", "field.width=7", "field.height=6", "train.steps=20", "train.engine=numpy"),
 )
-LARGE = Scenario("a sweep of 300 runs", ("shallowexp", "-m", "seed=range(300)", *SMALL, "log.model=none"))
+LARGE = Scenario(
+    "a sweep of 300 runs",
+    ("shallowexp", "-m", "+experiment=brand_new", "seed=range(150)"),
+    after=("shallowexp-report", "brand_new"),
+)
 SCENARIOS = (FRESH, SMALL_SWEEP, BEST, SINGLE, REPORT, TRAINING, FIELD)
 
 
@@ -115,10 +120,17 @@ class Torture:
         self.start, self.folder = place / "start", place / "tried"  # stores hold their folder's path: it stays the same
         scenario.prepare(self.folder, server, empty_store)
         self.folder.rename(self.start)
-        with self.copied() as folder:
+        with self.copied():
             done, self.events = self.dying(0, "")
             assert done.returncode == 0, done.stderr
-            self.whole = state(folder)
+            self.whole = self.state()
+
+    def state(self) -> dict[str, Any]:
+        """That of the folder, with what the command afterwards makes."""
+        if self.scenario.after:
+            done = self.server.command(*self.scenario.after, cwd=self.folder)
+            assert done.returncode == 0, done.stderr
+        return state(self.folder)
 
     @contextmanager
     def copied(self) -> Iterator[Path]:
@@ -151,7 +163,7 @@ class Torture:
             again = self.dying(0, "")[0]
             if again.returncode:
                 return [*faults, f"the same command ends with {again.returncode}: {again.stderr[-500:]}"]
-            now = state(folder)
+            now = self.state()
             faults += [f"{LOST}: {run}" for run in sorted(before - finished(folder))]
             faults += [f"{TWICE}: {run}" for run in sorted({run for run in now["runs"] if now["runs"].count(run) > 1})]
             return faults + [
