@@ -84,7 +84,8 @@ class Claim:
 def find(folder: str = "") -> dict[str, Claim]:
     """Every experiment, by name, in the chapter's order; of two with one name the package's own. In a `folder`: of fields."""
     folders = dict.fromkeys([Path.cwd() / "experiments" / folder, EXPERIMENTS / folder])
-    found = {path.stem: Claim(path.stem, path) for folder in folders for path in folder.glob("[!_]*.py")}
+    files = (path for folder in folders for path in folder.glob("[!_]*.py") if path.is_file())
+    found = {path.stem: Claim(path.stem, path) for path in files}
     return dict(sorted(found.items(), key=lambda item: (item[1].section, item[0])))
 
 

@@ -4,7 +4,7 @@ The schema of a choice is that dataclass, so a user's own activation or data set
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
@@ -113,12 +113,24 @@ def check_derivative(g: Activation) -> None:
 def check_direction(optimizer: Optimizer) -> None:
     """Raises ConfigError where the direction of the first or the second update does not keep the shape and kind of dW."""
     name, dW = f"optimizer {type(optimizer).__name__}", np.linspace(-1, 1, 6).reshape(2, 3)
+    counted = isinstance(optimizer.memories, int) and optimizer.memories >= 0
+    require(f"{type(optimizer).__name__}.memories", optimizer.memories, counted, "a whole number from 0 on")
     memory = (np.zeros_like(dW),) * optimizer.memories
     _values(name, "()", lambda dW: optimizer(dW, memory, 1)[0], dW)
     _values(name, "()", lambda dW: optimizer(dW, optimizer(dW, memory, 1)[1], 2)[0], dW)
 
 
-CHECKS: dict[str, Callable[[Any], None]] = {"activation": check_derivative, "optimizer": check_direction}
+def check_tasks(output: outputs.Output) -> None:
+    """Raises ConfigError where its tasks are no names of tasks."""
+    named = isinstance(output.tasks, Collection) and all(task in TASKS for task in output.tasks)
+    require(f"{type(output).__name__}.tasks", output.tasks, named, f"a tuple of {', '.join(TASKS)}")
+
+
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "activation": check_derivative,
+    "output": check_tasks,
+    "optimizer": check_direction,
+}
 
 
 def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], Z: np.ndarray) -> np.ndarray:

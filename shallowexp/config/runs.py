@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from hashlib import sha256
 from itertools import chain, islice
+from stat import S_ISDIR, S_ISREG
 from typing import Any, cast
 
 import numpy as np
@@ -240,12 +241,16 @@ def _require_memory(job: Job, kept: bool) -> None:
 
 
 def _require_readable(data: Plain) -> None:
-    """Before a table is read that would take all memory; how a data set of the user's own reads its file is not known."""
+    """Before a table is read that would take all memory, or wait; how a data set of the user's own reads its file is not known."""
+    if data["_target_"] != TABLE:
+        return
     with suppress(OSError, ValueError):
-        size = os.stat(str(data["path"])).st_size
-        if data["_target_"] == TABLE and TABLE_BYTES * size > _memory():
+        found = os.stat(str(data["path"]))
+        lasts = S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)
+        require("data.path", data["path"], lasts, "a regular file, which is read again and again")
+        if TABLE_BYTES * found.st_size > _memory():
             raise ConfigError(
-                f"data.path={data['path']} needs about {TABLE_BYTES * size / 1e9:,.0f} GB of memory; "
+                f"data.path={data['path']} needs about {TABLE_BYTES * found.st_size / 1e9:,.0f} GB of memory; "
                 f"this machine has {_memory() / 1e9:,.0f} GB"
             )
 

@@ -116,4 +116,5 @@ def code() -> str:
     ]
     versions = [f"{name}=={version(name)}".encode() for name in LIBRARIES]
     blas = provenance.blas().encode()
-    return sha256(b"".join([*versions, blas] + [path.read_bytes() for path in sorted(set(files))])).hexdigest()
+    contents = [path.read_bytes() for path in sorted(set(files)) if path.is_file()]
+    return sha256(b"".join([*versions, blas, *contents])).hexdigest()

@@ -15,6 +15,7 @@ import pandas as pd
 from shallowexp import provenance
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run
+from shallowexp.config.validate import require
 from shallowexp.errors import RunsFailed, TrackingError, shown
 from shallowexp.models.models import Best, log_models
 from shallowexp.pool.pool import Pool, opened
@@ -27,6 +28,7 @@ from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.job import Failure, Result
 
 HIGHER = ("accuracy", "r2")  # what is better the higher it is
+MOST_LETTERS = 256  # of an experiment's name, in MLflow's databases
 PENDING = 4  # batches that may wait for the writer
 
 
@@ -80,7 +82,10 @@ class ExperimentTracker:
 
     @classmethod
     def open(cls, experiment: str, store: Store | None = None, fail_fast: bool = False) -> "ExperimentTracker":
-        """Raises TrackingError where the store cannot be used."""
+        """Raises TrackingError where the store cannot be used, and ConfigError for no name."""
+        named = len(experiment) <= MOST_LETTERS and experiment.isprintable() and experiment.strip("'\" ") != ""
+        letters = f"at most {MOST_LETTERS} printable characters, not quotes and blanks alone"
+        require("name", repr(experiment), named, letters)
         store = store or Store.open()
         return cls(store, experiment, store.experiment(experiment, pages.experiment_tags(experiment)), fail_fast)
 

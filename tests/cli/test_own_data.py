@@ -57,6 +57,13 @@ def test_a_csv_file_needs_no_code(workplace):
     assert wrong.stderr == "shallowexp: data.target=lable is not a column of points.csv: did you mean label?\n"
 
 
+def test_what_can_be_read_only_once_is_no_table(workplace):
+    (workplace / "points.csv").symlink_to("/dev/null")  # a pipe would be waited for
+    wrong = command("shallowexp", "data=csv", "data.path=points.csv", "data.target=label", cwd=workplace)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("shallowexp: data.path=points.csv is not possible; allowed: a regular file")
+
+
 @pytest.mark.parametrize("arguments", [("data=mine",), ("-m", "data=mine", "seed=range(3)")], ids=["run", "sweep"])
 def test_a_file_that_is_gone_is_one_message_before_anything_is_written(arguments, own):
     (own / "mlflow.db").unlink()

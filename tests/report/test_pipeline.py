@@ -43,6 +43,14 @@ def told(done: subprocess.CompletedProcess) -> str:
     return done.stderr
 
 
+def test_folders_are_no_code(workplace):
+    plans.code.cache_clear()
+    before = plans.code()
+    (workplace / "folder.py").mkdir()
+    plans.code.cache_clear()
+    assert plans.code() == before
+
+
 def test_runs_that_cannot_decide_a_claim_are_drawn_and_say_so(workplace):
     add_experiment(workplace)
     for steps in (20, 10):
