@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
@@ -130,6 +130,19 @@ def cell_params(table: pd.DataFrame, given: Iterable[str] = (), pooled: Iterable
             chosen.append(name)
             found.append(name)
     return found
+
+
+def confounded(table: pd.DataFrame, cells: Collection[str]) -> list[str]:
+    """Further columns that vary with these cells, though no value of one cell is there in several of them: so nothing says that they follow.
+
+    As the learning rate, where one sweep has gd with 1.2 and another adam with 0.01; what is a choice's own, as init.scale is, follows from it.
+    """
+    told, kept = _count(table, [*cells]), {*POOLED, *cells}
+    names = [name for name in map(str, table) if "." in name and not {name, name.partition(".")[0]} & kept]
+    return [
+        name for name in names if _count(table, [name]) > 1
+        and not any(_count(table, [key, name]) == _count(table, [key]) < told for key in cells)
+    ]  # fmt: skip
 
 
 def _count(table: pd.DataFrame, names: list[str]) -> int:

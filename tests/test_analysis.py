@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shallowexp.analysis import Lacking, Runs
+from shallowexp.analysis import Lacking, Runs, cell_params, confounded
 
 LOSS = "train/loss"
 
@@ -60,3 +60,26 @@ def test_several_runs_of_one_pair_and_none_at_all_are_named():
         runs().compare(LOSS, "activation", "tanh", "relu")
     with pytest.raises(Lacking, match="no runs that differ only in activation"):
         runs().where(activation="tanh").compare(LOSS, "activation", "tanh", "relu", ("init.scale", "seed")).groups()
+
+
+@pytest.mark.parametrize(
+    ("rows", "cells", "also"),
+    [
+        ([("gd", 1.2, 400), ("adam", 0.01, 32)], ["optimizer"], ["train.learning_rate", "train.batch_size"]),
+        (
+            [("gd", 1.2, 400), ("gd", 1.2, 32), ("adam", 0.01, 400), ("adam", 0.01, 32)],
+            ["optimizer", "train.batch_size"],
+            [],
+        ),
+        ([("gd", 0.1, 400), ("gd", 0.2, 400), ("gd", 0.3, 400)], ["train.learning_rate"], []),
+        ([("gd", 0.11, 32), ("gd", 0.27, 33), ("gd", 0.35, 35)], ["train.learning_rate"], ["train.batch_size"]),
+    ],
+)
+def test_what_varies_with_the_cells_is_told_unless_it_follows_from_one_of_them(rows, cells, also):
+    table = pd.DataFrame(rows, columns=["optimizer", "train.learning_rate", "train.batch_size"])
+    assert cell_params(table) == cells and confounded(table, cells) == also
+
+
+def test_what_is_a_choices_own_follows_from_it():
+    table = pd.DataFrame({"init": ["zero", "random"], "init.scale": [np.nan, 0.01], "seed": [0, 1]})
+    assert cell_params(table) == ["init"] and confounded(table, ["init"]) == []

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from shallowexp.analysis import POOLED, Runs, cell_params
+from shallowexp.analysis import POOLED, Runs, cell_params, confounded
 from shallowexp.claims.figures import legend, styled, styles_of
 from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
@@ -29,6 +29,13 @@ APART = 30  # times the smallest: from here on a scale is logarithmic
 
 class TooManyPanels(UserError):
     """More than one figure can show."""
+
+    def __init__(self, facets: Sequence[str], most: int):
+        self.facets = facets
+        super().__init__(
+            f"one figure cannot show all of {', '.join(facets)}: more than {most} panels. Choose with where.<key>=<value>, "
+            f"give one of them by=, or take medians over it with pool={facets[-1]}"
+        )
 
 
 class Choice(NamedTuple):
@@ -65,10 +72,7 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     )
     panels = list(islice(_panels(runs, facets), most + 1))
     if len(panels) > most:
-        raise TooManyPanels(
-            f"one figure cannot show all of {', '.join(facets)}: more than {most} panels. Choose with where.<key>=<value>, "
-            f"give one of them by=, or take medians over it with pool={facets[-1]}"
-        )
+        raise TooManyPanels(facets, most)
     page = _paged(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
     colors = _colors([part for _, part in panels], choice) if kind == "heat" else None
     for number, (values, part) in enumerate(panels):
@@ -78,7 +82,12 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     cut = _scale_axes(page, runs, choice, kind) if kind != "heat" else ""
     if by:
         legend(max(page.axes.values(), key=lambda ax: len(ax.get_legend_handles_labels()[0])), title=by)
-    told = _caption(runs, kind, choice, {*used, by, *facets}) + cut
+    also = confounded(runs.table[runs.params], [name for name in (*used, *facets, by) if name])
+    told = (
+        _caption(runs, kind, choice, {*used, by, *facets})
+        + (f" With them varies {', '.join(also)}." if also else "")
+        + cut
+    )
     left_out = f" {len(absent)} runs without {choice.x} are left out." if len(absent) else ""
     page.figure.suptitle(told + left_out, fontsize=7, color="0.35", x=0.01, ha="left")
     return page
@@ -289,4 +298,7 @@ def _caption(runs: Runs, kind: str, choice: Choice, used: set[str]) -> str:
     else:
         point = "One run each"
     lost = f"; {diverged} diverged{LOST.get(kind, '')}"
+    point = (
+        f"{_measure(choice, kind)}: {point[0].lower()}{point[1:]}" if kind == "heat" else point
+    )  # it has no axis of its own
     return f"{point}. {len(runs.table)} runs{lost if diverged else ''}."

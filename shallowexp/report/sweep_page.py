@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from shallowexp import provenance
-from shallowexp.analysis import POOLED, Lacking, Runs, cell_params
+from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded
 from shallowexp.claims import figures
 from shallowexp.claims.page import PANEL, Page
 from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
@@ -80,7 +80,7 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
 
 def draw(runs: Runs) -> Iterator[Figure]:
     """What there is to see, by what varied."""
-    cells = cell_params(runs.table[runs.params])
+    cells = _cells(runs)
     numeric = [
         name for name in cells if pd.api.types.is_numeric_dtype(runs.table[name]) and runs.table[name].nunique() > 2
     ]
@@ -97,7 +97,7 @@ def draw(runs: Runs) -> Iterator[Figure]:
         if name in runs.table and runs.table[name].round(3).nunique() > 1:
             asked.append((name, title, Choice(y=name)))
     for name, title, choice in asked:
-        yield _attempt(name, title, partial(_fitting, runs, choice, cells))
+        yield _attempt(name, title, partial(_fitting, runs, choice))
     planes = _attempt(
         "planes", "Boundary and hidden units of the best cells whose weights were kept", partial(_planes, runs, cells)
     )
@@ -120,14 +120,13 @@ def _file(name: str) -> str:
     return name.replace("/", "-")
 
 
-def _fitting(runs: Runs, choice: Choice, cells: Sequence[str]) -> Page:
+def _fitting(runs: Runs, choice: Choice) -> Page:
     """With medians over what has most values, until one figure can show the rest; the figure names what it pools."""
-    left = [name for name in cells if name not in (choice.x, choice.y, *choice.pool)]
     try:
         return plot(runs, choice, most=PANELS)
-    except TooManyPanels:
-        largest = max(left, key=lambda name: runs.table[name].nunique(dropna=False))
-        return _fitting(runs, choice._replace(pool=[*choice.pool, largest]), cells)
+    except TooManyPanels as many:
+        largest = max(many.facets, key=lambda name: runs.table[name].nunique(dropna=False))
+        return _fitting(runs, choice._replace(pool=[*choice.pool, largest]))
 
 
 def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
@@ -157,8 +156,15 @@ def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
     return page
 
 
+def _cells(runs: Runs) -> list[str]:
+    """What varies, and is not known to follow from the rest."""
+    params = runs.table[runs.params]
+    cells = cell_params(params)
+    return [*cells, *confounded(params, cells)]
+
+
 def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path) -> str:
-    cells = cell_params(runs.table[runs.params])
+    cells = _cells(runs)
     ranked = ranked_cells(as_words(runs, cells).table, cells, [name for name in SHOWN if name in runs.table])
     lost = ranked.loc[ranked["diverged"] > 0, [*cells, "runs", "diverged"]]
     varied = runs.varied()

@@ -12,7 +12,7 @@ from shallowexp.report.reading import digest
 from shallowexp.report.terminal import say
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.store import Store
-from shallowexp.tracking.sweeps import TrackedSweep
+from shallowexp.tracking.sweeps import LOSS, TrackedSweep
 
 DRAWN = (".pdf", ".svg", ".png")
 
@@ -44,7 +44,7 @@ def draw(references: Sequence[str], choice: Choice, output: Path, width: float =
         raise UserError(f"-o {output}: a name that ends in {', '.join(DRAWN)} or .csv is needed")
     if not output.parent.is_dir():
         raise UserError(f"-o {output}: there is no folder {output.parent}")
-    found, runs = read(references, metrics=[choice.y, choice.z])
+    found, runs = read(references, metrics=[choice.y, choice.z or LOSS])
     page = plot(runs, choice, width)
     try:
         if output.suffix == ".csv":

@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from shallowexp.analysis import Runs
 from shallowexp.claims.plots import Choice, plot
 from shallowexp.errors import UserError
+from shallowexp.report.sweep_page import draw
 
 LOSS = "train/loss"
 KEYS = {"activation": ("tanh", "relu"), "init.scale": (0.01, 0.1, 1.0), "hidden_size": (2, 4), "seed": range(5)}
@@ -60,6 +61,23 @@ def test_what_goes_with_the_seed_is_no_seed():
     )
     runs = runs.label(init=lambda f: np.where(f["seed"] < 3, "zero", "random"))
     assert titles(plot(runs, Choice(by="activation"))) == {"init random", "init zero"}
+
+
+def test_a_search_has_its_figures_and_names_what_varies_together():
+    """Each trial has values of its own."""
+    runs = swept(
+        **{"activation": ("tanh",), "init.scale": np.linspace(0.1, 1, 30).round(3), "hidden_size": (4,), "seed": (0,)}
+    )
+    runs = runs.label(**{"train.learning_rate": lambda frame: 10 * frame["init.scale"] + 1})
+    drawn = {figure.name: figure for figure in draw(runs)}
+    assert not any(figure.fault for figure in drawn.values())
+    assert {"loss", "final-init.scale", "final-train.learning_rate", "map-init.scale-train.learning_rate"} <= {*drawn}
+    assert "init.scale (30), train.learning_rate (30)" in caption(drawn["loss"].page)
+    assert "With them varies train.learning_rate." in caption(plot(runs, Choice(x="init.scale")))
+
+
+def test_a_heat_map_says_what_it_shows():
+    assert caption(plot(swept(), Choice(x="init.scale", y="hidden_size", kind="heat"))).startswith("train/loss: median over")
 
 
 def test_what_is_pooled_is_named():

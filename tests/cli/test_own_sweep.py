@@ -89,7 +89,7 @@ def test_its_page_is_among_its_artifacts_when_asked(swept, folder):
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".csv"])
 def test_a_figure_is_one_file_that_says_where_it_comes_from(swept, folder, suffix):
-    asked = ["kind=heat", "x=init.scale", "y=activation", "z=train/loss", "-o", f"map{suffix}"]
+    asked = ["kind=heat", "x=init.scale", "y=activation", "-o", f"map{suffix}"]  # of the training loss
     made = command("shallowexp-plot", *asked, cwd=folder)
     assert made.returncode == 0, made.stderr
     assert [path.name for path in folder.glob("map.*")] == [f"map{suffix}"]
