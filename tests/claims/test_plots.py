@@ -77,7 +77,9 @@ def test_a_search_has_its_figures_and_names_what_varies_together():
 
 
 def test_a_heat_map_says_what_it_shows():
-    assert caption(plot(swept(), Choice(x="init.scale", y="hidden_size", kind="heat"))).startswith("train/loss: median over")
+    assert caption(plot(swept(), Choice(x="init.scale", y="hidden_size", kind="heat"))).startswith(
+        "train/loss: median over"
+    )
 
 
 def test_what_is_pooled_is_named():
