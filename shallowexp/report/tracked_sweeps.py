@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.table import Column, Table
 
+from shallowexp.claims.statement import enumerate_names
 from shallowexp.errors import UserError
 from shallowexp.report.terminal import console, say, words
 from shallowexp.tracking import sweeps
@@ -45,6 +46,8 @@ def delete(reference: str, sure: bool, shared: bool) -> None:
         )
     runs = len(sweeps.ended_children(store, sweep))
     own = f" with {runs} runs and their artifacts" if sweep.kind == "sweep" else " with its artifacts"
+    if others := [other.name for other in sweeps.sharing(store, sweep)]:
+        own += f", some of them also of {enumerate_names(others)}"
     if not sure and _answer(f"delete {sweep.kind} {sweep}{own}? [y/N] ") != "y":
         raise UserError("nothing was deleted")
     sweeps.delete(store, sweep)

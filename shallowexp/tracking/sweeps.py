@@ -4,6 +4,7 @@ import io
 import re
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -154,6 +155,16 @@ def ended_children(store: Store, sweep: TrackedSweep) -> list["Run"]:
     with explained(store.uri):
         require_ended(store.client, sweep.run_id)
     return children(store, sweep)
+
+
+def sharing(store: Store, sweep: TrackedSweep) -> list[TrackedSweep]:
+    """The sweeps that reuse runs of this one."""
+    own, found = {run.info.run_id for run in children(store, sweep)}, []
+    for other in sweeps(store):
+        if other.experiment_id == sweep.experiment_id and other.run_id != sweep.run_id:
+            with suppress(TrackingError):  # its table is gone
+                found += [other] if own & {*run_ids(store, other).values()} else []
+    return found
 
 
 def delete(store: Store, sweep: TrackedSweep) -> None:

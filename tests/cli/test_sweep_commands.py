@@ -46,7 +46,7 @@ def test_sweeps_are_listed_and_one_is_deleted_with_its_own_runs_and_artifacts(tw
 
     folders = {path.parent for path in twice.glob("mlruns/*/*/artifacts")}
     done = command("shallowexp-runs", "delete", newest, "--yes", cwd=twice)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "also of" not in done.stdout, done.stderr
     assert seeds(twice) == ["1", "2"]  # seed 1 is the other sweep's
     gone = folders - {path.parent for path in twice.glob("mlruns/*/*/artifacts")}
     assert any(path.name.startswith(newest) for path in gone) and not any(p.name.startswith(oldest) for p in gone)
@@ -56,7 +56,11 @@ def test_sweeps_are_listed_and_one_is_deleted_with_its_own_runs_and_artifacts(tw
 
 def test_a_sweep_that_lost_a_reused_run_with_another_shows_those_that_are_left(twice):
     newest, oldest = sweeps.sweeps(Store.open())
-    assert command("shallowexp-runs", "delete", oldest.name, "--yes", cwd=twice).returncode == 0
+    deleted = command("shallowexp-runs", "delete", oldest.name, "--yes", cwd=twice)
+    assert (
+        deleted.returncode == 0
+        and f"with 2 runs and their artifacts, some of them also of {newest.name};" in deleted.stdout
+    )
     found = shallowexp.runs(sweep=newest.name)
     assert [*found.table["seed"]] == [3] and {*found.histories["seed"]} == {3}
     assert command("shallowexp-report", "--sweep", "latest", cwd=twice).returncode == 0
