@@ -89,6 +89,8 @@ def tell(tracked: "ExperimentTracker", runs: Sequence[Run], summary: "SweepSumma
     print(f"{summary}. {tracked}")
     if summary.parent and summary.results:
         print(cells.best_cell(runs, summary.results, summary.parent))
+    elif not summary.parent and (before := tracked.finished(runs)):
+        print(cells.seen(before))
     if summary.failures:
         raise RunsFailed(summary.failures.values())
 

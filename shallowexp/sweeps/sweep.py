@@ -23,6 +23,7 @@ from shallowexp.sweeps import pages, view
 from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.ending import POLL, concluded, outwait, say
 from shallowexp.sweeps.progress import Progress, compilation_told
+from shallowexp.tracking.fields import finished
 from shallowexp.tracking.parents import Busy, Sweep
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.job import Failure, Result
@@ -143,6 +144,10 @@ class ExperimentTracker:
     def left_open(self, fingerprints: Iterable[str]) -> bool:
         """Whether a sweep of these runs was interrupted, be it after its last run."""
         return self.store.left_open(self.experiment_id, digest(fingerprints))
+
+    def finished(self, runs: Sequence[Run]) -> str | None:
+        """The run id of the newest FINISHED sweep of these runs."""
+        return finished(self.store, self.experiment_id, digest(run.fingerprint for run in runs))
 
     def worth(self, trials: Sequence[Sequence[Run]], metric: str) -> list[float]:
         """Of each trial the mean of a metric's last values over its runs; one that diverged or failed makes it the worst there is."""

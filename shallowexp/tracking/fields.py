@@ -15,7 +15,7 @@ ARRAYS, PICTURE, TILES = "field.npz", "field.png", "tiles"  # artifacts
 
 
 def finished(store: Store, experiment_id: str, digest: str) -> str | None:
-    """The run id of the newest FINISHED field with this digest."""
+    """The run id of the newest FINISHED field, or sweep, with this digest."""
     return _newest(store, experiment_id, f"attributes.status = 'FINISHED' AND tags.`{DIGEST}` = '{digest}'")
 
 

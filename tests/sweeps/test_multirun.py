@@ -77,6 +77,7 @@ def test_jobs_of_other_launchers_join_one_parent_that_the_same_command_completes
     ):  # the batched launcher's sweep is the same one, to the weights that are kept
         done = command(*again, cwd=workplace)
         assert "2 runs: 2 already there, 0 trained." in done.stdout
+        assert f"see it: shallowexp-report --sweep {parent[:8]}" in done.stdout
     assert [vars(run.info) for run in runs(workplace, "")] == before
 
 
