@@ -145,6 +145,11 @@ def confounded(table: pd.DataFrame, cells: Collection[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def undefined(name: str) -> str:
+    """What a run without a value of this param has: null, or a dash where the param is a choice's own, which others lack."""
+    return "null" if name.startswith("train.") else "–"
+
+
 def _count(table: pd.DataFrame, names: list[str]) -> int:
     return len(table[names].drop_duplicates()) if names else 1
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from shallowexp.analysis import POOLED, Runs, cell_params, confounded
+from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
 from shallowexp.claims.figures import legend, styled, styles_of
 from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
@@ -100,9 +100,9 @@ def _without_axes(runs: Runs, choice: Choice, kind: str) -> pd.Index:
 
 
 def as_words(runs: Runs, names: Sequence[str]) -> Runs:
-    """With words in the params in which some run has no value, and a dash where it has none."""
+    """With words in the params in which some run has no value: null, or a dash where its choice has no such key."""
     undefined = [name for name in names if runs.table[name].isna().any()]
-    return runs.label(**{name: lambda frame, name=name: filled(frame[name]) for name in undefined})
+    return runs.label(**{name: lambda frame, name=name: _filled(frame, name) for name in undefined})
 
 
 def narrowed(runs: Runs, where: Mapping[str, Any]) -> Runs:
@@ -188,9 +188,9 @@ def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[dict[str, Any],
         yield values, runs.where(values)
 
 
-def filled(column: pd.Series) -> pd.Series:
-    """As words, with a dash where a value is undefined."""
-    return column.map(lambda value: "–" if pd.isna(value) else format_value(value))
+def _filled(frame: pd.DataFrame, name: str) -> pd.Series:
+    absent = undefined(name)
+    return frame[name].map(lambda value: absent if pd.isna(value) else format_value(value))
 
 
 def _paged(panels: int, apart: int, width: float) -> Page:

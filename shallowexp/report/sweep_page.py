@@ -1,17 +1,17 @@
 """A sweep's own page: figures chosen by what varied, its best cells, what diverged, and a table of its runs. No verdict is invented."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from os import environ
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from shallowexp import provenance
-from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded
+from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded, undefined
 from shallowexp.claims import figures
 from shallowexp.claims.page import PANEL, Page
 from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
@@ -174,7 +174,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
     return environment().get_template("sweep.html.j2").render(
         sweeps=found,
         counts=_counts(found, runs),
-        varied={name: [cell(v) for v in values if not pd.isna(v)] for name, values in varied.items() if name in told},
+        varied={name: _values(name, values) for name, values in varied.items() if name in told},
         figures=drawn,
         picture=lambda name: picture(folder / f"{name}.png", SCREEN),
         drawing=partial(drawing, folder),
@@ -189,6 +189,11 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         about=provenance.about(),
         **script("sweep.js", "curves.js"),
     )  # fmt: skip
+
+
+def _values(name: str, values: Iterable[Any]) -> list[str]:
+    words = [undefined(name) if pd.isna(value) else cell(value) for value in values]
+    return [word for word in words if word != "–"]
 
 
 def _counts(found: Sequence[TrackedSweep], runs: Runs) -> dict[str, int]:

@@ -34,7 +34,8 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
         return drawn
     cells = cell_params(runs)
     best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
-    words = " ".join(f"{name}={best[name]}" for name in cells if best[name]) or "the one there is"
+    told = {name: best[name] or analysis.undefined(name) for name in cells}
+    words = " ".join(f"{name}={value}" for name, value in told.items() if value != "–") or "the one there is"
     seeds = int(best["runs"] - best["diverged"])
     if not seeds:
         return f"no best cell: every run diverged\n{drawn}"

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import Runs
-from shallowexp.claims.plots import Choice, plot
+from shallowexp.claims.plots import Choice, as_words, plot
 from shallowexp.errors import UserError
 from shallowexp.report.sweep_page import draw
 
@@ -80,6 +80,13 @@ def test_a_heat_map_says_what_it_shows():
     assert caption(plot(swept(), Choice(x="init.scale", y="hidden_size", kind="heat"))).startswith(
         "train/loss: median over"
     )
+
+
+def test_a_key_without_a_value_is_null_and_one_that_the_choice_lacks_a_dash():
+    runs = swept(**{"activation": ("tanh",), "init": ("zero", "random"), "train.batch_size": (16.0, np.nan)})
+    runs = runs.label(**{"init.gain": lambda frame: np.where(frame["init"] == "zero", np.nan, 2.0)})
+    found = as_words(runs, ["train.batch_size", "init.gain"]).table
+    assert {*found["train.batch_size"]} == {"16", "null"} and {*found["init.gain"]} == {"2", "–"}
 
 
 def test_what_is_pooled_is_named():

@@ -21,3 +21,12 @@ def test_the_best_cell_counts_those_of_its_runs_that_diverged():
     assert said == "best cell: init.scale=1 · train/loss 0.3 [0.3, 0.3] over 2 runs, 1 more diverged"
     lost = {run.fingerprint: RunResult("", ended[2]) for run in runs}
     assert cells.best_cell(runs, lost, "0123456789").startswith("no best cell: every run diverged\nsee it: ")
+
+
+def test_a_cell_without_a_value_is_null_and_one_whose_choice_has_no_such_key_says_nothing():
+    runs = plan((job.values, job.choices) for job in compose_sweep(["train.batch_size=32,null", "init=random,zero"])[1])
+    losses = {(32, "random"): 0.5, (None, "random"): 0.3, (32, "zero"): 0.4, (None, "zero"): 0.2}
+    keys = [(run.job.batch_size, run.params["init"]) for run in runs]
+    results = {run.fingerprint: RunResult("", {"train/loss": losses[key]}) for run, key in zip(runs, keys, strict=True)}
+    said = cells.best_cell(runs, results, "0123456789").splitlines()[0]
+    assert said == "best cell: init=zero train.batch_size=null · train/loss 0.2 over 1 runs"
