@@ -126,9 +126,15 @@ class Trained:
         named: np.ndarray = found if self.classes is None else self.classes[found]
         return named
 
-    def _repr_html_(self) -> str:
+    def __str__(self) -> str:
         ended = f"diverged at step {self.diverged_at}" if self.diverged_at is not None else "finished"
-        return f"<p>{escape(self.run.name)}: {ended}</p>{self.history.tail(3).to_html()}"
+        return f"{self.run.name}: {ended}"
+
+    def __repr__(self) -> str:
+        return f"{self}\n{self.history.tail(3)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>{self.history.tail(3).to_html()}"
 
 
 def train(*overrides: str, data: Any = None, experiment: str | None = None, **choices: Any) -> Trained:

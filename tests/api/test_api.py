@@ -41,6 +41,7 @@ def test_a_network_is_the_one_that_the_command_trains(workplace):
         trained.history["train/loss"], tracked[1].set_index("step")["train/loss"], check_exact=True
     )
     assert "relu" in trained._repr_html_() and "train/loss" in trained._repr_html_()
+    assert repr(trained).startswith("relu · random") and len(repr(trained)) < 1000
 
 
 def test_a_network_that_is_stored_is_trained_once(workplace, monkeypatch):
