@@ -8,6 +8,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, get_type_hints
 
+from shallowexp import CONF
 from shallowexp.config import schema
 from shallowexp.errors import ConfigError, nearest
 from shallowexp.training.engines import ENGINES
@@ -157,7 +158,10 @@ def unknown(key: str, known: Sequence[str]) -> str:
     where = (
         f" of the {node} that was chosen" if "." not in node and node not in ("", "train", "log", "objective") else ""
     )
-    return f"{key} is not a key{where}{nearest(name, known)}; keys there: {', '.join(known) or 'none'}"
+    files = sorted((CONF / node).glob("*.yaml")) if where else []
+    others = [path.stem for path in files if re.search(rf"^{re.escape(name)}:", path.read_text(encoding="utf-8"), re.M)]
+    having = f"; it belongs to {node}={', '.join(others)}" if others else ""
+    return f"{key} is not a key{where}{nearest(name, known)}; keys there: {', '.join(known) or 'none'}{having}"
 
 
 def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

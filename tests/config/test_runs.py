@@ -304,6 +304,7 @@ REFUSED = {
     "data.samples=1000000000": "hidden_size=4 on 1,000,000,000 samples needs about 256 GB of memory; this machine has",
     "hidden_size=100000000": "hidden_size=100000000 on 400 samples needs about 2,560 GB of memory",
     "hidden_size=100000 log.points=100000 train.steps=1000000000": r"kept at 63,897 steps \(log.weights\) needs about 204 GB of memory",
+    "init=he +init.scale=2": "init.scale is not a key of the init that was chosen.*; it belongs to init=constant, duplicate, random",
     "output=softmax": "choices: auto, sigmoid, sigmoid_squared",
     "data.positive_rate=1": "data.positive_rate=1",
     "data.samples=1": "data.samples=1",
