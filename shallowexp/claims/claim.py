@@ -66,7 +66,7 @@ class Claim:
         found = re.search(r"^Section: (.+)$", self.docstring, re.MULTILINE)
         return found[1].strip() if found else ""
 
-    def load(self, functions: Sequence[str] = ("figure", "atoms")) -> "Experiment":
+    def load(self, functions: Sequence[str] = ("figure(runs)", "atoms(runs)")) -> "Experiment":
         """Run the file. Raises what it raises, and AttributeError where a function is missing."""
         if self.path.parent not in (EXPERIMENTS, EXPERIMENTS / FIELDS):
             search_here()
@@ -76,7 +76,7 @@ class Claim:
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         for function in functions:
-            if not callable(getattr(module, function, None)):
+            if not callable(getattr(module, function.partition("(")[0], None)):
                 raise AttributeError(f"{self.path} has no function {function}")
         return cast("Experiment", module)
 

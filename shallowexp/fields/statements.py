@@ -22,7 +22,7 @@ def findings(claim: Claim, fields: Sequence[Field]) -> tuple[list[Atom], str]:
 
     Raises what the claim's own code raises.
     """
-    module, atoms, lacks = claim.load(["atoms"]), [], []
+    module, atoms, lacks = claim.load(["atoms(fields, zooms)"]), [], []
     wholes = [field for field in fields if not field.window]
     alike = [field for field in wholes if _same(field, wholes[0])]
     for scope, group in _scopes(alike).items():

@@ -49,7 +49,7 @@ def test_an_experiment_may_import_what_lies_beside_it(tmp_path, monkeypatch, pac
 @pytest.mark.parametrize("missing", ["figure", "atoms"])
 def test_an_experiment_has_both_functions(tmp_path, missing):
     found = claim(tmp_path, WHOLE.replace("from beside import FACTOR", "").replace(missing, "other"))
-    with pytest.raises(AttributeError, match=rf"mine.py has no function {missing}"):
+    with pytest.raises(AttributeError, match=rf"mine.py has no function {missing}\(runs\)"):
         found.load()
     with pytest.raises(ImportError, match="mine.txt is no Python file"):
         claim(tmp_path, WHOLE, "mine.txt").load()
