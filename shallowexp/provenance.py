@@ -75,7 +75,6 @@ def lock() -> dict[str, str]:
 
 
 @cache
-@cache
 def machine() -> str:
     """All that a result may depend on, beside the code and the BLAS: the processor's type as LLVM names it, for which the kernel is compiled."""
     try:

@@ -27,11 +27,9 @@ def slopes(fields: Sequence[Field], scale: float) -> pd.Series:
     """Decades of movement a decade of units, of each seed."""
     wide = fields[0].y.values >= FEW
     decades = moved(fields, scale).loc[:, wide].dropna()
-    return (
-        pd.Series(np.polyfit(np.log10(fields[0].y.values[wide]), decades.T, 1)[0])
-        if len(decades)
-        else pd.Series(dtype=float)
-    )
+    if decades.empty:
+        return pd.Series(dtype=float)
+    return pd.Series(np.polyfit(np.log10(fields[0].y.values[wide]), decades.T, 1)[0])
 
 
 def atoms(fields: Sequence[Field], zooms: Sequence[Field]) -> Iterator[Atom]:

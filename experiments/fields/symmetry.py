@@ -5,6 +5,7 @@ should need less noise; where it is too large units saturate before they part.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,8 @@ def needed(field: Field, rate: float) -> float:
 
 def atoms(fields: Sequence[Field], zooms: Sequence[Field]) -> Iterator[Atom]:
     noise = pd.DataFrame([{rate: needed(field, rate) for rate in RATES} for field in fields])
-    for slow, fast in zip(RATES, RATES[1:], strict=False):
-        least = np.log10(fields[0].x.low)
+    least = np.log10(fields[0].x.low)
+    for slow, fast in pairwise(RATES):
         both = (noise[fast] <= least) & (noise[slow] <= least)  # less noise was not tried
         yield atom(effect((noise[fast] - noise[slow]).mask(both)), "below", DECADE, "decades of noise",
                    f"a rate of {fast:g} needs less noise than one of {slow:g}", role="extension")  # fmt: skip

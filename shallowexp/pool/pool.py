@@ -238,7 +238,7 @@ def _dask(address: str, threads: int) -> Iterator[Elsewhere]:
 
     def prepare(job: Job) -> None:
         """The kernel is compiled by one worker of each host, before the others need it."""
-        hosts = {info["host"]: worker for worker, info in client.scheduler_info(-1)["workers"].items()}
+        hosts = {worker.rpartition(":")[0]: worker for worker in client.nthreads()}
         if job.engine == "compiled":
             first = order([replace(job, steps=1, log_steps=(1,), weights=False)], 1)
             with suppress(OSError):  # a fault comes again with its batch

@@ -20,7 +20,11 @@ from tests.servers import free_port
 from tests.tracking.test_lost_stores import finished, sweeps
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning:mlflow")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning:mlflow",
+    "ignore:Mismatched versions",  # as one test has them
+)
 DEADLY = ("init._target_=tests.pool.cluster.Deadly", "train.steps=20", "log.points=3", "train.engine=numpy")
 
 
