@@ -20,7 +20,8 @@ READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
 class Table(Real):
     """The file at `path`, a row a sample: the column `target` is learned from all others, which have to be numbers.
 
-    With categorical=onehot a column of text becomes one of 0 and 1 for each of its values. The task is found from the target: text,
+    With categorical=onehot a column of text becomes one of 0 and 1 for each of its values; one that is numbers but for a few rows,
+    or whose values hardly repeat, is refused all the same. The task is found from the target: text,
     truth values and up to 20 whole numbers are classes, in sorted order; else it is a regression, whose target is divided by its
     standard deviation.
     """
@@ -52,8 +53,7 @@ class Table(Real):
         if X.empty:
             raise ValueError(f"data.path={self.path} has no column beside the target: one to learn from is needed")
         for name in X.select_dtypes(exclude=["number", "bool"]):
-            if self.categorical == "refuse":
-                raise ValueError(self._text(X[name]))
+            self._check_text(X[name])
         X = pd.get_dummies(X).astype(float)
         return X.to_numpy(), y.to_numpy(float) if self.task == "regression" else np.unique(y, return_inverse=True)[1]
 
@@ -107,18 +107,28 @@ class Table(Real):
             return "regression"
         return "binary" if classes == 2 else "multiclass"
 
-    def _text(self, column: "pd.Series") -> str:
-        """Where a column is not a number, and what to do."""
+    def _check_text(self, column: "pd.Series") -> None:
+        """Raise ValueError unless its values are to be categories, and can be."""
         import pandas as pd
 
-        row = int(np.flatnonzero(pd.to_numeric(column, errors="coerce").isna())[0]) if len(column) else 0
-        where = (
-            f"data.path={self.path} has {str(column.iloc[row])!r}, no number, in row {row + 1} of column {column.name}"
-        )
+        different = column.nunique()
+        if self.categorical == "refuse":
+            raise ValueError(f"{self._text(column)}: mend it, leave the column out, or set data.categorical=onehot")
+        if 2 * pd.to_numeric(column, errors="coerce").count() > len(column):
+            raise ValueError(f"{self._text(column)}, but numbers in most others: mend it or leave the column out")
+        if different > max(FEW, len(column) // 2):
+            raise ValueError(
+                f"data.path={self.path} has {different} different values in the {len(column)} rows of column {column.name}:"
+                " too many for categories, leave the column out"
+            )
+
+    def _text(self, column: "pd.Series") -> str:
+        """Where a column is not a number."""
+        import pandas as pd
+
+        row = int(np.argmax(pd.to_numeric(column, errors="coerce").isna())) if len(column) else 0
         return (
-            where
-            if column.name == self.target
-            else f"{where}: mend it, leave the column out, or set data.categorical=onehot"
+            f"data.path={self.path} has {str(column.iloc[row])!r}, no number, in row {row + 1} of column {column.name}"
         )
 
 

@@ -49,6 +49,19 @@ def test_text_becomes_columns_of_0_and_1(table):
     np.testing.assert_array_equal(drawn.X[2:].sum(axis=0), 1)
 
 
+@pytest.mark.parametrize(("rows", "values"), [(60, 30), (30, 20)])
+def test_categories_are_text_whose_values_repeat(table, rows, values):
+    names = [f"n{row % values}" for row in range(rows)]
+    drawn = table(lambda frame: frame[["label"]][:rows].assign(name=names, label=["no", "yes"] * (rows // 2))).load()
+    assert len(drawn.X) == values
+
+
+def test_numbers_written_as_text_are_no_numbers(table, frame, tmp_path):
+    frame.assign(a=frame["a"].astype(str)).to_parquet(tmp_path / "text.parquet")
+    with pytest.raises(ValueError, match="', no number, in row 1 of column a: mend it"):
+        Table(str(tmp_path / "text.parquet"), "label").load()
+
+
 def test_a_parquet_file_is_the_same_data(table, frame, tmp_path):
     frame.to_parquet(tmp_path / "points.parquet")
     other = Table(str(tmp_path / "points.parquet"), "label", categorical="onehot")
@@ -97,6 +110,10 @@ def test_what_is_wrong_is_named(table, change, fields, message):
     ("change", "fields", "message"),
     [
         (lambda frame: frame, {"categorical": "refuse"}, "'red', no number, in row 1 of column color: mend it, .*onehot"),
+        (lambda frame: frame.assign(a=frame["a"].astype(str).mask(frame.index == 4, "?")), {},
+         r"'\?', no number, in row 5 of column a, but numbers in most others: mend it"),
+        (lambda frame: frame.assign(name=[f"n{row // 2}" if row < 58 else f"m{row}" for row in range(60)]), {},
+         "31 different values in the 60 rows of column name: too many for categories"),
         (lambda frame: frame[["label"]], {}, "has no column beside the target"),
         (lambda frame: frame.assign(label=["one", *["two"] * 59]), {}, "leaves no usable split"),
     ],
