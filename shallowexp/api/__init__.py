@@ -25,7 +25,7 @@ from shallowexp.config import runs as planning
 from shallowexp.config.composition import Workers, compose_one, compose_sweep
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import EXPERIMENT, Run
-from shallowexp.errors import ConfigError, RunsFailed
+from shallowexp.errors import ConfigError, RunsFailed, nearest
 from shallowexp.fields.field import Field as Field
 from shallowexp.network.data import Dataset
 from shallowexp.network.diagnostics import metric_names
@@ -36,6 +36,7 @@ from shallowexp.training.engines import train as train_jobs
 from shallowexp.training.job import Failure, Result
 
 PATHS = ("data.path", "data.target")  # whose text may hold commas
+SEVERAL = re.compile(r",|^range\(")  # of the command line
 
 
 def runs(
@@ -206,13 +207,14 @@ def _table(X: Any, y: Any, path: Path) -> dict[str, str]:
 
 
 def sweep(
-    params: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    params: Mapping[str, Any] | Iterable[Mapping[str, Any]] = (),
     *overrides: str,
     experiment: str = EXPERIMENT,
     threads: int | None = None,
     scheduler: str | None = None,
     executor: str | None = None,
     workers: int | None = None,
+    **choices: Any,  # as `train` takes them: answered, not taken
 ) -> Runs:
     """Launch a multirun: `sweep({"activation": ["tanh", "relu"], "seed": range(10)}, "train.steps=1000")`.
 
@@ -222,9 +224,12 @@ def sweep(
     """
     from shallowexp.sweeps.sweep import ExperimentTracker
 
-    asked = [params] if isinstance(params, Mapping) else [*params]
-    if not asked or not all(isinstance(mapping, Mapping) for mapping in asked):
-        raise ConfigError('what to sweep is a mapping, {"activation": ["tanh", "relu"]}, or a list of them')
+    asked = [params] if isinstance(params, Mapping) else _listed(params)
+    if choices or not asked or not all(isinstance(mapping, Mapping) for mapping in asked):
+        values = {**params, **choices} if isinstance(params, Mapping) else choices
+        call = _as_mapping([word for word in (*asked, *overrides) if isinstance(word, str)], values)
+        hint = "".join(nearest(key, ("experiment", "threads", "scheduler", "executor", "workers")) for key in choices)
+        raise ConfigError(f"what to sweep is a mapping, or a list of them: {call}{hint}")
     for mapping in asked:
         for key, values in mapping.items():
             _require_list(key, values)
@@ -247,11 +252,29 @@ def _listed(values: Any) -> list[Any]:
     return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
+def _as_mapping(words: Iterable[str], choices: Mapping[str, Any]) -> str:
+    """The call that was meant by the command line's words, or by choices as `train` takes them."""
+    swept, fixed = {key: repr(values) for key, values in choices.items()}, ""
+    for word in words:
+        key, _, text = word.partition("=")
+        if SEVERAL.search(text):
+            swept[key] = _several(text)
+        else:
+            fixed += f", {word!r}"
+    mapping = ", ".join(f"{key!r}: {values}" for key, values in swept.items())
+    return f"sweep({{{mapping}}}{fixed})" if swept else "sweep({'activation': ['tanh', 'relu']})"
+
+
 def _require_list(key: str, values: Any) -> None:
     """Not the command line's text for several values."""
-    if isinstance(values, str) and key not in PATHS and re.search(r",|^range\(", values):
-        written = values if values.startswith("range(") else values.split(",")
-        raise ConfigError(f"{key}={values!r} is one text: several values are a list or a range, {{{key!r}: {written}}}")
+    if isinstance(values, str) and key not in PATHS and SEVERAL.search(values):
+        written = f"{{{key!r}: {_several(values)}}}"
+        raise ConfigError(f"{key}={values!r} is one text: several values are a list or a range, {written}")
+
+
+def _several(text: str) -> str:
+    """The command line's text for several values, in Python."""
+    return text if text.startswith("range(") else repr(text.split(","))
 
 
 def _words(choices: Mapping[str, Any]) -> list[str]:
