@@ -112,6 +112,13 @@ def test_data_of_ones_own_is_trained_on_and_predicted_in_its_own_units(task):
     assert outputs.shape == (7, 3 if task == "multiclass" else 1)
 
 
+def test_a_frame_s_names_and_index_are_nothing_that_is_learned():
+    X, y = np.random.RandomState(1).randn(40, 2), [0, 1] * 20
+    frame = pd.DataFrame(X, columns=["target", "target"], index=range(40, 80))
+    by_name = shallowexp.train(*SMALL, data=(frame, pd.Series(y, index=frame.index)))
+    pd.testing.assert_frame_equal(by_name.history, shallowexp.train(*SMALL, data=(X, y)).history, check_exact=True)
+
+
 def test_a_sweep_from_python_is_the_command_s_and_trains_nothing_twice(workplace):
     found = shallowexp.sweep({"activation": ["tanh", "relu"], "seed": range(2)}, *SMALL)
     assert len(found.table) == 4
@@ -150,7 +157,14 @@ def test_a_figure_shows_itself(workplace):
         (lambda: shallowexp.train(hidden=3), ConfigError, "hidden_size is meant"),
         (lambda: shallowexp.train("train.lr=1"), ConfigError, "train.lr is not a key"),
         (lambda: shallowexp.train(data=(np.ones((3, 2)), [0, 1])), ConfigError, "X has 3 rows and y 2 values"),
-        (lambda: shallowexp.train(data=([[1.0], [np.nan]], [0, 1])), ConfigError, "no value in row 2 of column x1"),
+        (lambda: shallowexp.train(data=([[1.0], [np.nan]], [0, 1])), ConfigError, r"^data: X\[1, 0\] is nan: .* which 1 of 2"),
+        (lambda: shallowexp.train(data=([[1.0, 2], [3, np.inf]], [0, 1])), ConfigError, r"^data: X\[1, 1\] is inf"),
+        (lambda: shallowexp.train(data=(pd.DataFrame({"a": [1, 2], "b": [1, "x"]}), [0, 1])), ConfigError, r"X\[1, 'b'\] is 'x': .*onehot"),
+        (lambda: shallowexp.train("data.categorical=onehot", data=(pd.DataFrame({"b": ["x", None]}), [0, 1])), ConfigError, r"^data: X\[1, 'b'\]"),
+        (lambda: shallowexp.train(data=(np.ones((3, 1)), [0, np.nan, 1])), ConfigError, r"^data: y\[1\] is nan"),
+        (lambda: shallowexp.train(data=(np.eye(2), np.array(["a", 1], object))), ConfigError, r"^data: y\[1\] is 1: all finite"),
+        (lambda: shallowexp.train(data=(np.ones((2, 0)), [0, 1])), ConfigError, r"^data: X has shape \(2, 0\)"),
+        (lambda: shallowexp.train("data.task=regression", data=(np.eye(2), ["a", "b"])), ConfigError, "^data has 'a', no number, .* column y"),
         (lambda: shallowexp.train(data=(np.ones((4, 2)), [0, 1, 0, 1]), experiment="x"), ConfigError, "arrays cannot be stored"),
         (lambda: shallowexp.train(data=np.ones((3, 2))), ConfigError, r"data is the name of a set or \(X, y\)"),
         (lambda: shallowexp.train(data=(np.ones((3, 2)), 3)), ConfigError, r"data is the name of a set or \(X, y\)"),
