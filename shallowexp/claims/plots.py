@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from math import ceil
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
-from shallowexp.claims.figures import legend, styled, styles_of
-from shallowexp.claims.page import COLUMN, COLUMNS, PANEL, Colors, Page, color_scale
+from shallowexp.claims.figures import styled, styles_of
+from shallowexp.claims.page import COLUMN, COLUMNS, LETTERS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
 from shallowexp.errors import UserError, nearest
 
 KINDS = ("curves", "final", "dots", "heat")
 WIDTHS = {"page": 11.0, "paper": COLUMN, "wide": COLUMNS, "slides": 6.7}  # inches; of slides half of 13.3
 LINES, PANELS = 8, 12  # that a reader tells apart
+CAPTION, LINE = 16, 0.17  # letters of the caption on an inch; inches of a line of it or of the legend
 LOST = {"heat": ", hatched where most did", "final": ", crosses where all did"}
 FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
@@ -73,24 +75,40 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     panels = list(islice(_panels(runs, facets), most + 1))
     if len(panels) > most:
         raise TooManyPanels(facets, most)
-    page = _paged(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
+    columns = _columns(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
+    page = _paged(len(panels), columns, width)
     colors = _colors([part for _, part in panels], choice) if kind == "heat" else None
     for number, (values, part) in enumerate(panels):
         page.facets[str(number)] = values
         _draw(page, str(number), part, kind, choice, by, colors)
-        page[str(number)].set_title(", ".join(f"{name} {format_value(value)}" for name, value in values.items()))
+        title = ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
+        page[str(number)].set_title(fill(title, int(LETTERS * width / columns)))
     cut = _scale_axes(page, runs, choice, kind) if kind != "heat" else ""
-    if by:
-        legend(max(page.axes.values(), key=lambda ax: len(ax.get_legend_handles_labels()[0])), title=by)
-    also = confounded(runs.table[runs.params], [name for name in (*used, *facets, by) if name])
+    also = confounded(runs.table[runs.params], [name for name in (*used, *facets, by, *choice.pool) if name])
     told = (
         _caption(runs, kind, choice, {*used, by, *facets})
         + (f" With them varies {', '.join(also)}." if also else "")
         + cut
     )
     left_out = f" {len(absent)} runs without {choice.x} are left out." if len(absent) else ""
-    page.figure.suptitle(told + left_out, fontsize=7, color="0.35", x=0.01, ha="left")
+    caption = fill(told + left_out, int(CAPTION * width))
+    page.figure.suptitle(caption, fontsize=7, color="0.35", x=0.01, ha="left")
+    lines = caption.count("\n") + (_legend(page, by) if by else 0)
+    page.figure.set_size_inches(width, page.figure.get_figheight() + LINE * lines)
     return page
+
+
+def _legend(page: Page, title: str) -> int:
+    """One for all panels, below them, where it hides nothing; returns how many lines it takes."""
+    handles, labels = max(
+        (ax.get_legend_handles_labels() for ax in page.axes.values()), key=lambda found: len(found[0])
+    )
+    if not labels:
+        return 0
+    entry = 0.6 + max(map(len, labels)) / LETTERS  # inches
+    columns = max(1, min(len(labels), int(page.figure.get_figwidth() / entry)))
+    page.figure.legend(handles, labels, title=title, ncols=columns, loc="outside lower center")
+    return 1 + ceil(len(labels) / columns)
 
 
 def _without_axes(runs: Runs, choice: Choice, kind: str) -> pd.Index:
@@ -193,10 +211,13 @@ def _filled(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name].map(lambda value: absent if pd.isna(value) else format_value(value))
 
 
-def _paged(panels: int, apart: int, width: float) -> Page:
-    """Panels in rows: of `apart` each, the values of the last facet, where that fits."""
+def _columns(panels: int, apart: int, width: float) -> int:
+    """Of panels in rows: `apart`, the values of the last facet, where these fit."""
     most = max(1, int(width // PANEL[0]))
-    columns = apart if 1 < apart <= most and panels % apart == 0 else min(panels, most)
+    return apart if 1 < apart <= most and panels % apart == 0 else min(panels, most)
+
+
+def _paged(panels: int, columns: int, width: float) -> Page:
     names = [str(i) if i < panels else "." for i in range(ceil(panels / columns) * columns)]
     mosaic = [names[i : i + columns] for i in range(0, len(names), columns)]
     height = PANEL[1] * max(1.0, min(1.4, width / columns / PANEL[0] / 1.3))

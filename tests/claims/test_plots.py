@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import Runs
-from shallowexp.claims.plots import Choice, as_words, plot
+from shallowexp.claims.plots import WIDTHS, Choice, as_words, plot
 from shallowexp.errors import UserError
 from shallowexp.report.sweep_page import draw
 
@@ -54,6 +54,31 @@ def test_no_point_pools_over_what_was_swept(choice):
     assert set(counts) == {5}
 
 
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(
+    "choice", [Choice(x="init.scale"), Choice(x="init.scale", by="activation", panel="hidden_size")]
+)
+def test_the_legend_lies_below_the_panels_and_the_caption_within_the_figure(choice, width):
+    runs = swept()
+    diverged = np.where(runs.table["seed"] > 3, "diverged", "finished")
+    page = plot(runs._replace(table=runs.table.assign(outcome=diverged)), choice, width)
+    page.figure.draw_without_rendering()
+    (legend,) = page.figure.legends
+    lowest = min(ax.get_tightbbox().y0 for ax in page.axes.values())
+    assert 0 < legend.get_window_extent().y0 < legend.get_window_extent().y1 < lowest
+    assert [text.get_text() for text in legend.get_texts()] == ["tanh", "relu"]
+    (words,) = page.figure.texts
+    assert words.get_window_extent().x1 < page.figure.bbox.x1
+    assert words.get_window_extent().y0 > max(ax.get_tightbbox().y1 for ax in page.axes.values())
+
+
+def test_a_title_fits_its_panel():
+    page = plot(swept(**{"train.learning_rate": (0.1, 10)}), Choice(by="activation"), WIDTHS["paper"])
+    page.figure.draw_without_rendering()
+    for ax in page.axes.values():
+        assert ax._left_title.get_window_extent().x1 < page.figure.bbox.x1
+
+
 def test_what_goes_with_the_seed_is_no_seed():
     """Two sweeps, the second with other seeds and another start: they are not one cell."""
     runs = swept(**{"init.scale": (0.01,), "hidden_size": (2,)}).label(
@@ -93,6 +118,8 @@ def test_what_is_pooled_is_named():
     page = plot(swept(), Choice(pool=["hidden_size"], x="init.scale"))
     assert "hidden_size (2)" in caption(page)
     assert set(page.numbers["runs"]) == {10}
+    twice = caption(plot(swept(), Choice(pool=["init.scale"], x="hidden_size")))
+    assert "init.scale (3)" in twice and "With them varies" not in twice
 
 
 def test_a_large_heat_map_is_read_over_decades():
