@@ -22,11 +22,11 @@ class Drawing(NamedTuple):
 
 
 def drawing(folder: Path, name: str) -> Drawing | None:
-    """Of name.svg, with the numbers of name.csv, a row a point; None where no curve is in it, or it is too large."""
+    """Of name.svg, with the numbers of name.csv, a row a point; None where no curve with points is in it, or it is too large."""
     from shallowexp.claims.figures import CURVE  # which imports matplotlib
 
-    path = folder / f"{name}.svg"
-    if not path.is_file() or path.stat().st_size > LARGEST:
+    path, table = folder / f"{name}.svg", folder / f"{name}.csv"
+    if not path.is_file() or not table.is_file() or path.stat().st_size > LARGEST:
         return None
     try:
         root = ElementTree.parse(path).getroot()
@@ -36,7 +36,7 @@ def drawing(folder: Path, name: str) -> Drawing | None:
     if not names:
         return None
     read: dict[str, Any] = {"dtype": {"curve": str, "panel": str}, "keep_default_na": False, "na_values": [""]}
-    numbers = pd.read_csv(folder / f"{name}.csv", **read)
+    numbers = pd.read_csv(table, **read)
     order = {label: i for i, label in enumerate(numbers["curve"].dropna().unique())}  # the legend's
     names = [found for found in names if _label(found) in order]  # a curve of runs that all diverged has no point
     names.sort(key=lambda found: order[_label(found)])

@@ -43,6 +43,11 @@ class Figure(NamedTuple):
     page: Page | None
     fault: str = ""  # where there is no page
 
+    @property
+    def kinds(self) -> list[str]:
+        """Of its files: numbers where there are any, which boundaries have not."""
+        return [kind for kind in KINDS if self.page and (kind != "csv" or len(self.page.numbers))]
+
 
 def write(references: Sequence[str], output: Path | None, log: bool = False) -> Path:
     """Write <output>/index.html with its figures, their numbers and runs.csv beside it; a folder below report/ is the default.
@@ -66,12 +71,13 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     for figure in drawn:
         if figure.page is not None:
             figures.save(figure.page.figure, folder / figure.name, sweeps.source(runs, figure.title))
-            figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
+            if "csv" in figure.kinds:
+                figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
             saved.append(figure)
     runs.table.to_csv(folder / "runs.csv")
     path = folder / "index.html"
     path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
-    made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in saved for kind in KINDS)]
+    made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in saved for kind in figure.kinds)]
     for sweep in found:
         if log and sweep.run_id:
             store.sweep(sweep.run_id).log_artifacts({f"report/{file.name}": file.read_bytes() for file in made})
@@ -178,7 +184,6 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         figures=drawn,
         picture=lambda name: picture(folder / f"{name}.png", SCREEN),
         drawing=partial(drawing, folder),
-        kinds=KINDS,
         best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),
         more=max(0, len(ranked) - CELLS),
         lost=_words(lost.sort_values("diverged", ascending=False, kind="stable")[:CELLS]),

@@ -53,6 +53,10 @@ def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, fold
         encoding="utf-8"
     )
     assert kinds == {".png", ".svg", ".pdf", ".csv"}
+    links = {*re.findall(r'href="([^"#:]+)"', page)}
+    files = {path.name: path.stat().st_size for path in (folder / made.stdout.split()[1]).parent.iterdir()}
+    assert links == {*files} - {"index.html"} and "planes.csv" not in files  # a boundary has no numbers
+    assert min(files.values()) > 20
 
 
 def refusing_maps() -> None:
