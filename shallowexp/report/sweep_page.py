@@ -70,9 +70,11 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     saved = []
     for figure in drawn:
         if figure.page is not None:
-            figures.save(figure.page.figure, folder / figure.name, sweeps.source(runs, figure.title))
+            figures.save(figure.page.figure, folder / figure.name, sweeps.source(found, runs, figure.title))
+            numbers = folder / f"{figure.name}.csv"
+            numbers.unlink(missing_ok=True)  # an earlier page's
             if "csv" in figure.kinds:
-                figure.page.numbers.to_csv(folder / f"{figure.name}.csv", index=False)
+                figure.page.numbers.to_csv(numbers, index=False)
             saved.append(figure)
     runs.table.to_csv(folder / "runs.csv")
     path = folder / "index.html"
@@ -190,7 +192,7 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         table=_words(rows[columns]),
         links=[_link(run_id, found) for run_id in rows["run_id"]],
         total=len(runs.table),
-        command=provenance.command(),
+        command=sweeps.command(found),
         about=provenance.about(),
         **script("sweep.js", "curves.js"),
     )  # fmt: skip

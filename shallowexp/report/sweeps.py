@@ -1,13 +1,15 @@
 """Any sweep, without a claim: its runs, a figure of them, and where both come from."""
 
-from collections.abc import Collection, Sequence
+import shlex
+import sys
+from argparse import ArgumentParser
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from shallowexp.analysis import Runs
 from shallowexp.claims import figures
 from shallowexp.claims.plots import WIDTHS, Choice, plot
 from shallowexp.errors import UserError
-from shallowexp.provenance import command
 from shallowexp.report.reading import digest
 from shallowexp.report.terminal import say
 from shallowexp.tracking import sweeps
@@ -32,10 +34,19 @@ def read(
     return found, runs
 
 
-def source(runs: Runs, title: str) -> dict[str, str]:
+def command(found: Iterable[TrackedSweep]) -> str:
+    """The command line, by the run ids of its sweeps: the latest is another one tomorrow."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--sweep", action="append")
+    _, others = parser.parse_known_args(sys.argv[1:])
+    names = [word for sweep in found for word in ("--sweep", sweep.name)]
+    return shlex.join([Path(sys.argv[0]).name, *names, *others])
+
+
+def source(found: Iterable[TrackedSweep], runs: Runs, title: str) -> dict[str, str]:
     """A figure's metadata: what it is made from, and by which command."""
     commits = sorted({*runs.table["commit"].dropna()} if "commit" in runs.table else ())
-    return {"Title": title, "Runs": digest(runs.table.index), "Commit": ", ".join(commits), "Command": command()}
+    return {"Title": title, "Runs": digest(runs.table.index), "Commit": ", ".join(commits), "Command": command(found)}
 
 
 def draw(references: Sequence[str], choice: Choice, output: Path, width: float = WIDTHS["page"]) -> None:
@@ -51,7 +62,7 @@ def draw(references: Sequence[str], choice: Choice, output: Path, width: float =
             page.numbers.to_csv(output, index=False)
         else:
             title = f"{choice.z or choice.y} of {', '.join(sweep.name for sweep in found)}"
-            figures.save(page.figure, output.with_suffix(""), source(runs, title), [output.suffix[1:]])
+            figures.save(page.figure, output.with_suffix(""), source(found, runs, title), [output.suffix[1:]])
     except OSError as error:
         raise UserError(f"-o {output} cannot be written: {error.strerror}") from None
     say(f"written: {output}")

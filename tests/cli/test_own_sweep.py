@@ -29,6 +29,10 @@ def swept(folder):
     return done
 
 
+def name_of(swept) -> str:
+    return re.search(r"shallowexp-ui ([0-9a-f]{8})", swept.stdout)[1]
+
+
 def test_a_sweep_ends_with_its_best_cell_and_the_command_that_draws_it(swept, folder):
     runs = pd.read_csv(next(folder.glob("mlruns/*/*/artifacts/runs.csv")))
     means = runs.groupby(["activation", "init.scale"])["train/loss"].mean()
@@ -47,6 +51,7 @@ def test_its_page_trains_nothing_and_has_a_figure_of_all_that_varied(swept, fold
     page = (folder / made.stdout.split()[1]).read_text(encoding="utf-8")
     for word in ("init.scale", "relu", "The last loss against init.scale", "shallowexp -m activation=tanh,relu"):
         assert word in page
+    assert f"<code>shallowexp-report --sweep {name_of(swept)}</code>" in page  # the latest is another one tomorrow
     assert page.count("<tr><td>") == 6 + 12  # cells, runs
     kinds = {path.suffix for path in (folder / made.stdout.split()[1]).parent.glob("loss.*")}
     assert "<!-- init.scale 1 -->" in (folder / made.stdout.split()[1]).with_name("planes.svg").read_text(
@@ -82,8 +87,13 @@ def test_a_figure_that_fails_is_named_on_the_page_which_has_the_others(swept, fo
 
 
 def test_its_page_is_among_its_artifacts_when_asked(swept, folder):
-    made = command("shallowexp-report", "--sweep", "latest", "--output", "talk", "--log", cwd=folder)
+    (folder / "talk").mkdir()
+    (folder / "talk" / "planes.csv").write_text("of an earlier page")
+    made = command("shallowexp-report", "--sweep=latest", "--output", "talk", "--log", cwd=folder)
     assert made.returncode == 0, made.stderr
+    assert not (folder / "talk" / "planes.csv").exists()
+    written = (folder / "talk" / "index.html").read_text(encoding="utf-8")
+    assert f"shallowexp-report --sweep {name_of(swept)} --output talk --log" in written
     kept = next(folder.glob("mlruns/*/*/artifacts/report"))
     assert {path.name for path in kept.iterdir()} == {path.name for path in (folder / "talk").iterdir()}
     assert (kept / "index.html").read_bytes() == (folder / "talk" / "index.html").read_bytes()
@@ -99,7 +109,7 @@ def test_a_figure_is_one_file_that_says_where_it_comes_from(swept, folder, suffi
     assert [path.name for path in folder.glob("map.*")] == [f"map{suffix}"]
     path = folder / f"map{suffix}"
     if suffix == ".png":
-        assert "shallowexp-plot kind=heat" in Image.open(path).text["Command"]
+        assert f"shallowexp-plot --sweep {name_of(swept)} kind=heat" in Image.open(path).text["Command"]
     if suffix == ".csv":
         store = Store.open(f"sqlite:///{folder}/mlflow.db")
         table = store.read("shallowexp", store.finished(store.find("shallowexp"))).table
