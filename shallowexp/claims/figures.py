@@ -56,6 +56,9 @@ CURVE = "curve|"  # how the id of a curve in an SVG begins: curve|panel|name of 
 SMALL = 720  # pixels: what MLflow's pages have room for
 
 
+Styles = Mapping[Any, Mapping[str, Any]]  # color and linestyle of each value, in the order of a legend
+
+
 class Styled(ContextDecorator):
     """`with styled:` and `@styled`, as often as one likes and inside one another: an `rc_context` itself serves once."""
 
@@ -77,7 +80,7 @@ def styles_of(values: Collection[Any]) -> dict[Any, dict[str, Any]]:
     """Colour and line style of each different value, in the order in which a legend should name them."""
     different = set(values)
     known = [name for name in STYLES if name in different]
-    new = sorted(different - set(known))
+    new = sorted(different - set(known), key=_rank)
     styles = {name: dict(zip(("color", "linestyle"), STYLES[name], strict=True)) for name in known}
     for i, value in enumerate(new):
         dark_to_light = matplotlib.colormaps["viridis"](0.85 * i / max(len(new) - 1, 1))
@@ -86,16 +89,34 @@ def styles_of(values: Collection[Any]) -> dict[Any, dict[str, Any]]:
     return styles
 
 
+def _rank(value: Any) -> tuple[bool, Any]:
+    """Numbers first, those that are written as words too."""
+    try:
+        return False, float(value)
+    except (TypeError, ValueError):
+        return True, value
+
+
 def median_and_band(
-    ax: Axes, frame: pd.DataFrame, x: str, y: str, by: str, label: Callable[[Any], str] = str
+    ax: Axes,
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str,
+    label: Callable[[Any], str] = str,
+    styles: Styles | None = None,
 ) -> pd.DataFrame:
     """A line of medians over runs and a band that holds eight of ten, for each value of `by`; returns what is drawn.
 
     A line stops where fewer than half of its runs have a value: the survivors of a divergence do not speak for all.
+    `styles` are what panels have in common; else they are this frame's own.
     """
     require(frame, x, y, by)
     drawn: list[pd.DataFrame] = []
-    for value, style in styles_of(frame[by].unique()).items():
+    there = frame[by].unique()
+    for value, style in (styles or styles_of(there)).items():
+        if value not in there:
+            continue
         groups = frame[frame[by] == value].groupby(x)[y]
         summary = groups.quantile([*BAND, 0.5]).unstack().set_axis(["low", "high", "median"], axis=1)
         summary["runs"] = groups.count()

@@ -24,7 +24,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shallowexp.analysis import Lacking, Runs, require
-from shallowexp.claims.figures import boundary, legend, median_and_band, step_axis, styled, styles_of, unit_lines
+from shallowexp.claims.figures import (
+    Styles,
+    boundary,
+    legend,
+    median_and_band,
+    step_axis,
+    styled,
+    styles_of,
+    unit_lines,
+)
 from shallowexp.claims.replay import Replay
 from shallowexp.claims.statement import Atom, format_value
 
@@ -92,12 +101,22 @@ class Page:
         self._drawn.append(numbers.assign(panel=panel, **self.facets.get(panel, {})))
 
     def curves(
-        self, panel: str, runs: Runs, y: str, by: str, x: str = "step", label: Callable[[Any], str] = format_value
+        self,
+        panel: str,
+        runs: Runs,
+        y: str,
+        by: str,
+        x: str = "step",
+        label: Callable[[Any], str] = format_value,
+        styles: Styles | None = None,
     ) -> None:
-        """Median over runs and the band of eight in ten, for each value of `by`: against steps, or against a param at the end."""
+        """Median over runs and the band of eight in ten, for each value of `by`: against steps, or against a param at the end.
+
+        `styles` are what panels have in common; else they are this panel's own.
+        """
         frame = runs.histories if x == "step" else runs.table
         with styled:
-            self.add(panel, median_and_band(self[panel], frame, x, y, by, label))
+            self.add(panel, median_and_band(self[panel], frame, x, y, by, label, styles))
             if x == "step":
                 step_axis(self[panel])
             else:
@@ -139,14 +158,21 @@ class Page:
         )
 
     def strip(
-        self, panel: str, runs: Runs, y: str, by: str, label: Callable[[Any], str] = format_value, color: str = ""
+        self,
+        panel: str,
+        runs: Runs,
+        y: str,
+        by: str,
+        label: Callable[[Any], str] = format_value,
+        color: str = "",
+        styles: Styles | None = None,
     ) -> None:
         """A dot for each run, side by side within its value of `by`, in the color of its value of `color` (or of `by` itself):
-        what a mean would hide stays visible.
+        what a mean would hide stays visible. `styles`, of `color`, are what panels have in common; else they are this panel's own.
         """
         require(runs.table, y, by, color or by)
         ax, places = self[panel], styles_of(runs.table[by].unique())
-        colors = styles_of(runs.table[color or by])
+        colors = styles or styles_of(runs.table[color or by])
         with styled:
             for j, (shade, style) in enumerate(colors.items()):
                 for i, value in enumerate(places):
@@ -197,7 +223,7 @@ class Page:
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)
             if not pd.api.types.is_numeric_dtype(grid.index):
-                ax.invert_yaxis()  # words are read downwards
+                ax.yaxis.set_inverted(True)  # words are read downwards, in panels that share the axis, too
         self.add(panel, grid.reset_index().melt(y, value_name="value").dropna(subset="value"))
 
     def plane(self, panel: str, run: Replay, step: int, steep: float = 0.0) -> None:

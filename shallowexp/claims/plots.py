@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
-from shallowexp.claims.figures import styled, styles_of
+from shallowexp.claims.figures import Styles, styled, styles_of
 from shallowexp.claims.page import COLUMN, COLUMNS, LETTERS, PANEL, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
 from shallowexp.errors import UserError, nearest
@@ -77,10 +77,16 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
         raise TooManyPanels(facets, most)
     columns = _columns(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
     page = _paged(len(panels), columns, width)
-    colors = _colors([part for _, part in panels], choice) if kind == "heat" else None
+    styles = styles_of(runs.table[by].unique()) if by else {}
+    parts = [part for _, part in panels]
+    cells = _cells(parts, choice) if kind == "heat" else []
+    colors = _colors(cells, choice) if cells else None
     for number, (values, part) in enumerate(panels):
         page.facets[str(number)] = values
-        _draw(page, str(number), part, kind, choice, by, colors)
+        if kind == "heat":
+            page.heat(str(number), cells[number], choice.x, choice.y, _measure(choice, kind), "{:.3g}", colors)
+        else:
+            _draw(page, str(number), part, kind, choice, by, styles)
         title = ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
         page[str(number)].set_title(fill(title, int(LETTERS * width / columns)))
     cut = _scale_axes(page, runs, choice, kind) if kind != "heat" else ""
@@ -93,21 +99,22 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     left_out = f" {len(absent)} runs without {choice.x} are left out." if len(absent) else ""
     caption = fill(told + left_out, int(CAPTION * width))
     page.figure.suptitle(caption, fontsize=7, color="0.35", x=0.01, ha="left")
-    lines = caption.count("\n") + (_legend(page, by) if by else 0)
+    lines = caption.count("\n") + (_legend(page, by, styles) if by else 0)
     page.figure.set_size_inches(width, page.figure.get_figheight() + LINE * lines)
     return page
 
 
-def _legend(page: Page, title: str) -> int:
+def _legend(page: Page, title: str, styles: Styles) -> int:
     """One for all panels, below them, where it hides nothing; returns how many lines it takes."""
-    handles, labels = max(
-        (ax.get_legend_handles_labels() for ax in page.axes.values()), key=lambda found: len(found[0])
-    )
+    drawn = {
+        word: handle for ax in page.axes.values() for handle, word in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    labels = [word for word in map(format_value, styles) if word in drawn]
     if not labels:
         return 0
     entry = 0.6 + max(map(len, labels)) / LETTERS  # inches
     columns = max(1, min(len(labels), int(page.figure.get_figwidth() / entry)))
-    page.figure.legend(handles, labels, title=title, ncols=columns, loc="outside lower center")
+    page.figure.legend([drawn[word] for word in labels], labels, title=title, ncols=columns, loc="outside lower center")
     return 1 + ceil(len(labels) / columns)
 
 
@@ -201,9 +208,14 @@ def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[dict[str, Any],
     if not facets:
         yield {}, runs
         return
-    for row in runs.table[list(facets)].drop_duplicates().sort_values(list(facets)).itertuples(index=False):
+    for row in runs.table[list(facets)].drop_duplicates().sort_values(list(facets), key=_rank).itertuples(index=False):
         values = dict(zip(facets, row, strict=True))
         yield values, runs.where(values)
+
+
+def _rank(values: pd.Series) -> pd.Series:
+    """Where each stands in a legend."""
+    return values.map({value: i for i, value in enumerate(styles_of(values.unique()))})
 
 
 def _filled(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -224,30 +236,27 @@ def _paged(panels: int, columns: int, width: float) -> Page:
     return Page(mosaic, (width, len(mosaic) * height + 0.25), sharey=True)
 
 
-def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str, colors: Colors | None) -> None:
-    measure, x = _measure(choice, kind), choice.x
-    if kind == "heat":
-        page.heat(panel, _cells(runs, choice), x, choice.y, measure, "{:.3g}", colors)
-        return
+def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str, styles: Styles) -> None:
+    measure, x = choice.y, choice.x
     runs = runs._replace(table=runs.table.assign(**{measure: _ended(runs.table, measure)}))
     if kind == "dots":
-        page.strip(panel, runs, measure, x, color=by)
+        page.strip(panel, runs, measure, x, color=by, styles=styles)
         page[panel].tick_params(axis="x", labelrotation=30 if runs.table[x].nunique() > 4 else 0)
         page[panel].set_xlabel(x)
     else:
-        page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x)
+        page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x, styles=styles)
         page[panel].set_ylabel(measure)
     if kind == "final":
-        _mark_diverged(page[panel], runs.table, measure, x, by)
+        _mark_diverged(page[panel], runs.table, measure, x, by, styles)
     if drawn := page[panel].get_legend():
         drawn.remove()  # one is enough for all panels
     if kind != "curves" and runs.table[measure].isna().all():
         page[panel].text(0.5, 0.5, "all runs diverged", ha="center", va="center", transform=page[panel].transAxes)
 
 
-def _mark_diverged(ax: Axes, table: pd.DataFrame, measure: str, x: str, by: str) -> None:
+def _mark_diverged(ax: Axes, table: pd.DataFrame, measure: str, x: str, by: str, styles: Styles) -> None:
     """A cross at the upper edge where no run has a value, each color on a line of its own."""
-    for row, (value, style) in enumerate(styles_of(table[by].unique()).items() if by else [(None, {"color": "black"})]):
+    for row, (value, style) in enumerate((styles or {None: {"color": "black"}}).items()):
         ended = (table[table[by] == value] if by else table).groupby(x)[measure].count()
         lost = ended.index[ended == 0]
         ax.plot(
@@ -280,17 +289,21 @@ def _ended(table: pd.DataFrame, measure: str) -> pd.Series:
     return table[measure].where(table["outcome"] == "finished")
 
 
-def _cells(runs: Runs, choice: Choice) -> pd.DataFrame:
-    """A row for each pair of the axes' values: the median of its finished runs, undefined where most have diverged."""
-    measure = _measure(choice, "heat")
-    table = runs.table.assign(**{measure: _ended(runs.table, measure)})
-    cells = table.groupby([choice.x, choice.y])[measure]
-    return cells.median().where(cells.count() * 2 >= cells.size()).reset_index()
+def _cells(parts: Sequence[Runs], choice: Choice) -> list[pd.DataFrame]:
+    """Of each panel a row for each pair of the axes' values: the median of its finished runs, undefined where most have diverged.
+
+    Axes are the same for all: in the order of a legend, with what only other panels have.
+    """
+    measure, axes = _measure(choice, "heat"), [choice.x, choice.y]
+    tables = [part.table.assign(**{measure: _ended(part.table, measure)}) for part in parts]
+    pairs = pd.MultiIndex.from_product([styles_of(pd.concat(tables)[name]) for name in axes], names=axes)
+    cells = [table.groupby(axes)[measure] for table in tables]
+    return [of.median().where(of.count() * 2 >= of.size()).reindex(pairs).reset_index() for of in cells]
 
 
-def _colors(parts: Sequence[Runs], choice: Choice) -> Colors:
+def _colors(cells: Sequence[pd.DataFrame], choice: Choice) -> Colors:
     """The same for all panels."""
-    values = pd.concat([_cells(part, choice)[_measure(choice, "heat")] for part in parts])
+    values = pd.concat(cells)[_measure(choice, "heat")]
     values = values.clip(upper=_top(values))
     return LogNorm(values.min(), values.max()) if _spread(values) else color_scale(values.to_numpy(float))
 

@@ -79,6 +79,62 @@ def test_a_title_fits_its_panel():
         assert ax._left_title.get_window_extent().x1 < page.figure.bbox.x1
 
 
+def uneven() -> Runs:
+    """Another activation and other scales where hidden_size is 2 than where it is 4."""
+    runs = swept(activation=("tanh", "relu", "sigmoid"), **{"init.scale": (0.01, 0.1, 1.0, 10.0)})
+    small = runs.table["init.scale"].isin((0.1, 10)) & (runs.table["activation"] != "sigmoid")
+    there = np.where(runs.table["hidden_size"] == 2, small, runs.table["activation"] != "relu")
+    chosen = runs.table[there]
+    return runs._replace(table=chosen, histories=runs.histories[runs.histories["fingerprint"].isin(chosen.index)])
+
+
+@pytest.mark.parametrize("choice", [Choice(), Choice(x="activation")])
+def test_a_value_looks_the_same_in_all_panels_as_in_the_legend(choice):
+    page = plot(uneven(), choice._replace(by="init.scale", panel="hidden_size"))
+    (legend,) = page.figure.legends
+    styles = dict(zip(("0.01", "0.1", "1", "10"), legend.get_lines(), strict=True))
+    assert [text.get_text() for text in legend.get_texts()] == [*styles]
+    for ax in page.axes.values():
+        for handle, word in zip(*ax.get_legend_handles_labels(), strict=True):
+            named = styles[word]
+            assert (handle.get_color(), handle.get_linestyle()) == (named.get_color(), named.get_linestyle())
+
+
+def test_a_cross_has_the_color_of_the_legend_in_a_panel_that_lacks_others():
+    runs = uneven()
+    lost = runs.table["init.scale"] == 1
+    runs = runs._replace(table=runs.table.assign(outcome=np.where(lost, "diverged", "finished")))
+    page = plot(runs, Choice(x="init.scale", by="hidden_size", panel="activation"))
+    _, four = page.figure.legends[0].get_lines()
+    crosses = [line for line in page["0"].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [(line.get_xdata().tolist(), line.get_color()) for line in crosses] == [([1.0], four.get_color())]
+
+
+def test_panels_come_in_the_order_of_a_legend():
+    runs = uneven()
+    found = plot(runs, Choice(panel="activation", x="init.scale", by="hidden_size")).axes.values()
+    assert [ax.get_title(loc="left") for ax in found] == [f"activation {name}" for name in ("sigmoid", "tanh", "relu")]
+    missing = runs.table.assign(**{"init.scale": runs.table["init.scale"].replace({0.01: np.nan, 0.1: 2})})
+    found = plot(runs._replace(table=missing), Choice(panel="init.scale", x="hidden_size")).axes.values()
+    assert [ax.get_title(loc="left") for ax in found] == [f"init.scale {value}" for value in ("1", "2", "10", "–")]
+
+
+@pytest.mark.parametrize("width", [WIDTHS["paper"], WIDTHS["page"]])
+def test_heat_maps_have_the_same_axes_whose_labels_are_true_where_panels_lack_values(width):
+    runs = uneven()
+    page = plot(runs, Choice(kind="heat", x="init.scale", y="activation", panel="hidden_size"), width)
+    page.figure.draw_without_rendering()
+    finished = runs.table.groupby(["hidden_size", "activation", "init.scale"])[LOSS].median()
+    for panel, size in (("0", 2), ("1", 4)):
+        ax = page[panel]
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0.01", "0.1", "1", "10"]
+        rows = [label.get_text() for label in page["0"].get_yticklabels()]
+        assert rows == ["sigmoid", "tanh", "relu"] and ax.yaxis_inverted()
+        shown = np.ma.filled(ax.collections[0].get_array(), np.nan)
+        expected = finished[size].unstack().reindex(index=rows, columns=[0.01, 0.1, 1, 10])
+        np.testing.assert_array_equal(shown, expected)
+
+
 def test_what_goes_with_the_seed_is_no_seed():
     """Two sweeps, the second with other seeds and another start: they are not one cell."""
     runs = swept(**{"init.scale": (0.01,), "hidden_size": (2,)}).label(
