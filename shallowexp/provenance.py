@@ -38,6 +38,14 @@ def command() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
+def program() -> str:
+    """The script or the notebook that calls."""
+    name = Path(sys.argv[0]).name
+    if name == "ipykernel_launcher.py":
+        name = Path(os.environ.get("JPY_SESSION_NAME", "notebook")).name  # as Jupyter's server names it to its kernels
+    return "Python" if name in ("", "-c") else name
+
+
 def tags() -> dict[str, str]:
     """What every tracked run carries."""
     known = {"mlflow.source.git.commit": made} if (made := commit()) else {}

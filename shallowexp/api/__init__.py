@@ -39,6 +39,7 @@ from shallowexp.training.job import Failure, Result
 
 PATHS = ("data.path", "data.target")  # whose text may hold commas
 SEVERAL = re.compile(r",|^range\(")  # of the command line
+SHOWN = 10  # values of a key in what a list of sweeps says
 
 
 def runs(
@@ -263,19 +264,30 @@ def sweep(
     for mapping in asked:
         for key, values in mapping.items():
             _require_list(key, values)
-    swept = [{key: ",".join(map(_value, _listed(values))) for key, values in mapping.items()} for mapping in asked]
+    swept = [{key: [*map(_value, _listed(values))] for key, values in mapping.items()} for mapping in asked]
     with _one_message():
-        tree, composed = compose_sweep(overrides, swept)
+        products = [{key: ",".join(values) for key, values in mapping.items()} for mapping in swept]
+        tree, composed = compose_sweep(overrides, products)
         config = composed[0].config
         _refuse(config, "sweep")
         planned = planning.plan_jobs(composed)
-    tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast)
+    tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast, command=_command(swept, overrides))
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
     launcher = Workers(threads, scheduler, executor, workers)
     summary = tracker.sweep(planned, tracker.missing(planned, config.fresh), launcher, files, config.fresh)
     if summary.failures:
         raise RunsFailed(summary.failures.values())
     return tracker.store.read(experiment, [run.fingerprint for run in planned])
+
+
+def _command(asked: Iterable[Mapping[str, Sequence[str]]], overrides: Iterable[str]) -> str:
+    """The program, and what it sweeps in the words of the command line, long lists shortened."""
+    products = [" ".join(f"{key}={_short(values)}" for key, values in mapping.items()) for mapping in asked]
+    return " ".join([f"{provenance.program()}:", " | ".join(products), *overrides])
+
+
+def _short(values: Sequence[str]) -> str:
+    return ",".join(values if len(values) <= SHOWN else [*values[:3], "…", values[-1]])
 
 
 def _listed(values: Any) -> list[Any]:

@@ -13,7 +13,6 @@ from textwrap import indent
 from shallowexp.claims.claim import Claim, find
 from shallowexp.claims.palette import color
 from shallowexp.config.runs import Run
-from shallowexp.provenance import command
 from shallowexp.sweeps import view
 from shallowexp.sweeps.cells import LOSS, varied
 from shallowexp.tracking.store import RunResult
@@ -60,14 +59,14 @@ def diverged(run: Run, step: int) -> str:
 the tag `outcome` is `diverged`, and the metric `diverged/step` is {step}."""
 
 
-def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: str) -> str:
+def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: str, command: str) -> str:
     """What was swept, how the runs ended, where to see them, and the command."""
     rows = [f"| `{name}` | {_listed(values)} |" for name, values in varied(runs).items() if len(values) > 1]
     table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
     place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={view.OVERVIEW}&compareRunsMode=CHART&workflowType=machine_learning"
     link = f"[Charts]({place}) · " if view.saved_views() else ""
-    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n{indent(command(), '    ')}"
+    return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n{indent(command, '    ')}"
 
 
 def table(runs: Sequence[Run], results: Mapping[str, RunResult], failures: Container[str]) -> str:

@@ -80,15 +80,19 @@ class ExperimentTracker:
     experiment: str
     experiment_id: str
     fail_fast: bool = False  # the first run that fails ends its sweep
+    command: str = ""  # what asks for its sweeps
 
     @classmethod
-    def open(cls, experiment: str, store: Store | None = None, fail_fast: bool = False) -> "ExperimentTracker":
+    def open(
+        cls, experiment: str, store: Store | None = None, fail_fast: bool = False, command: str = ""
+    ) -> "ExperimentTracker":
         """Raises TrackingError where the store cannot be used, and ConfigError for no name."""
         named = len(experiment) <= MOST_LETTERS and experiment.isprintable() and experiment.strip("'\" ") != ""
         letters = f"at most {MOST_LETTERS} printable characters, not quotes and blanks alone"
         require("name", repr(experiment), named, letters)
         store = store or Store.open()
-        return cls(store, experiment, store.experiment(experiment, pages.experiment_tags(experiment)), fail_fast)
+        experiment_id = store.experiment(experiment, pages.experiment_tags(experiment))
+        return cls(store, experiment, experiment_id, fail_fast, command or provenance.command())
 
     def missing(self, runs: Sequence[Run], fresh: bool = False) -> list[Run]:
         """The runs that are not FINISHED there yet (with `fresh`, all)."""
@@ -186,11 +190,11 @@ class ExperimentTracker:
     def _open(
         self, runs: Sequence[Run], missing: Sequence[Run], summary: SweepSummary, fresh: bool, name: str, key: str
     ) -> Sweep | None:
-        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": provenance.command()}
+        tags = provenance.tags() | provenance.lock() | {"shallowexp.command": self.command}
         planned = [run.fingerprint for run in runs]
         while missing or self.store.left_open(self.experiment_id, key):
             counts = {"to train": len(missing), "already there": len(runs) - len(missing)}
-            note = pages.sweep_note(runs, counts, self.experiment_id)
+            note = pages.sweep_note(runs, counts, self.experiment_id, self.command)
             self.store.experiment(self.experiment, view.tags(self.experiment, runs))
             try:
                 parent = self.store.open_sweep(self.experiment_id, key, name, tags, note, planned)
@@ -206,7 +210,7 @@ class ExperimentTracker:
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
         summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])
         status = "FAILED" if status == "FINISHED" and summary.failures else status
-        note = pages.sweep_note(runs, summary.counts(), self.experiment_id)
+        note = pages.sweep_note(runs, summary.counts(), self.experiment_id, self.command)
         try:
             parent.log_artifacts({"runs.csv": pages.table(runs, summary.results, summary.failures).encode()})
         except TrackingError:

@@ -12,10 +12,11 @@ from urllib.request import urlopen
 import pytest
 
 import shallowexp
+from shallowexp import provenance
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.parents import _started
 from shallowexp.tracking.store import Store
-from tests.commands import PATIENCE, command, start
+from tests.commands import PATIENCE, command, process, start
 
 SMALL = ("train.steps=5", "log.points=2", "hidden_size=2")
 
@@ -52,6 +53,39 @@ def test_sweeps_are_listed_and_one_is_deleted_with_its_own_runs_and_artifacts(tw
     assert any(path.name.startswith(newest) for path in gone) and not any(p.name.startswith(oldest) for p in gone)
     again = command("shallowexp", "-m", "seed=1,3", *SMALL, cwd=twice)
     assert "1 already there, 1 trained" in again.stdout
+
+
+def test_a_sweep_from_python_is_listed_with_its_file_and_what_it_sweeps(workplace):
+    (workplace / "mine.py").write_text(
+        "import shallowexp\n"
+        "swept = {'init.scale': [0.1, 1], 'seed': (n for n in range(12))}\n"
+        f"shallowexp.sweep([swept, {{'activation': 'relu'}}], *{SMALL})\n"
+    )
+    done = process("python", "mine.py", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    told = "mine.py: init.scale=0.1,1 seed=0,1,2,…,11 | activation=relu train.steps=5 log.points=2 hidden_size=2"
+    (sweep,) = sweeps.sweeps(Store.open())
+    assert sweep.command == told and told in sweep.tags["mlflow.note.content"]
+    listed = command("shallowexp-runs", cwd=workplace, COLUMNS="400").stdout
+    assert told in listed and "│ 25 " in listed
+
+
+@pytest.mark.parametrize(
+    ("argv", "notebook", "name"),
+    [
+        (["/home/me/mine.py"], "/home/me/old.ipynb", "mine.py"),
+        (["-c"], None, "Python"),
+        ([""], None, "Python"),
+        (["/lib/ipykernel_launcher.py", "-f", "kernel.json"], "/home/me/lesson.ipynb", "lesson.ipynb"),
+        (["/lib/ipykernel_launcher.py", "-f", "kernel.json"], None, "notebook"),
+    ],
+)
+def test_what_calls_is_a_script_a_notebook_or_python(monkeypatch, argv, notebook, name):
+    monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    if notebook:
+        monkeypatch.setenv("JPY_SESSION_NAME", notebook)
+    assert provenance.program() == name
 
 
 def test_a_sweep_that_lost_a_reused_run_with_another_shows_those_that_are_left(twice):
