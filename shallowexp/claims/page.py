@@ -196,29 +196,31 @@ class Page:
         form: str = "{:.2f}",
         colors: Colors | None = None,
     ) -> None:
-        """The mean of `z` for each pair of values of `x` and `y`, written into its cell while there are few.
+        """The mean of `z` for each pair of values of `x` and `y`, written into its cell while there are few; never, where `form` is empty.
 
-        A cell without a value is hatched. `colors` is what panels have in common; else they are this panel's own.
+        A cell without a value is hatched. `colors` is what panels have in common; else they are this panel's own, with a bar where
+        nothing is written.
         """
         require(table, x, y, z)
         grid = table.pivot_table(z, y, x, aggfunc="mean", observed=True, sort=False, dropna=False)
         ax, values = self[panel], grid.to_numpy(float)
         with styled:
             ax.patch.set(hatch="///", edgecolor="0.8")
-            colors = colors or color_scale(values)
-            few = max(grid.shape) <= WRITTEN
+            norm = colors or color_scale(values)
+            few = form != "" and max(grid.shape) <= WRITTEN
             edges: dict[str, Any] = {"edgecolors": "white", "linewidth": 1} if few else {"rasterized": True}
-            mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="viridis", norm=colors, **edges)
+            mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="viridis", norm=norm, **edges)
             for (i, j), value in np.ndenumerate(values if few else np.empty((0, 0))):
                 if np.isfinite(value):
                     ax.text(j + 0.5, i + 0.5, form.format(value), ha="center", va="center", fontsize=8,
-                            color="white" if colors(value) < 0.6 else "black")  # fmt: skip
-            if not few:
+                            color="white" if norm(value) < 0.6 else "black")  # fmt: skip
+            if not (few or colors):
                 self.figure.colorbar(mesh, ax=ax, label=z, format="{x:g}")
             for axis, labels in ((ax.xaxis, grid.columns), (ax.yaxis, grid.index)):
-                shown = np.linspace(0, len(labels) - 1, WRITTEN if few else TICKS)
+                whole = few or not pd.api.types.is_numeric_dtype(labels)
+                shown = np.linspace(0, len(labels) - 1, WRITTEN if whole else TICKS)
                 shown = np.unique(shown.round().astype(int))[: len(labels)]
-                named = format_value if few or not pd.api.types.is_numeric_dtype(labels) else "{:.3g}".format
+                named = format_value if whole else "{:.3g}".format
                 axis.set_ticks(shown + 0.5, [named(labels[i]) for i in shown])
             ax.set(xlabel=x, ylabel=y)
             ax.grid(visible=False)

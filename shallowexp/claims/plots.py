@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
 from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
 from shallowexp.claims.figures import Styles, styled, styles_of
-from shallowexp.claims.page import COLUMN, COLUMNS, LETTERS, PANEL, Colors, Page, color_scale
+from shallowexp.claims.page import COLUMN, COLUMNS, LETTERS, PANEL, WRITTEN, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
 from shallowexp.errors import UserError, nearest
 
@@ -23,6 +24,7 @@ KINDS = ("curves", "final", "dots", "heat")
 WIDTHS = {"page": 11.0, "paper": COLUMN, "wide": COLUMNS, "slides": 6.7}  # inches; of slides half of 13.3
 LINES, PANELS = 8, 12  # that a reader tells apart
 CAPTION, LINE = 16, 0.17  # letters of the caption on an inch; inches of a line of it or of the legend
+NUMBER = "{:.3g}"  # in a cell of a heat map
 LOST = {"heat": ", hatched where most did", "final": ", crosses where all did"}
 FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
@@ -78,17 +80,19 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     columns = _columns(len(panels), runs.table[facets[-1]].nunique() if facets else 1, width)
     page = _paged(len(panels), columns, width)
     styles = styles_of(runs.table[by].unique()) if by else {}
-    parts = [part for _, part in panels]
-    cells = _cells(parts, choice) if kind == "heat" else []
-    colors = _colors(cells, choice) if cells else None
     for number, (values, part) in enumerate(panels):
         page.facets[str(number)] = values
-        if kind == "heat":
-            page.heat(str(number), cells[number], choice.x, choice.y, _measure(choice, kind), "{:.3g}", colors)
-        else:
+        if kind != "heat":
             _draw(page, str(number), part, kind, choice, by, styles)
+    if kind == "heat":
+        _heat(page, _cells([part for _, part in panels], choice), choice, width / columns)
+    for number, (values, ax) in enumerate(zip(page.facets.values(), page.axes.values(), strict=True)):
         title = ", ".join(f"{name} {format_value(value)}" for name, value in values.items())
-        page[str(number)].set_title(fill(title, int(LETTERS * width / columns)))
+        ax.set_title(fill(title, int(LETTERS * width / columns)))
+        if number % columns:
+            ax.set_ylabel("")
+        if kind in ("heat", "dots") and not _fit([label.get_text() for label in ax.get_xticklabels()], width / columns):
+            ax.tick_params(axis="x", labelrotation=30)
     cut = _scale_axes(page, runs, choice, kind) if kind != "heat" else ""
     also = confounded(runs.table[runs.params], [name for name in (*used, *facets, by, *choice.pool) if name])
     told = (
@@ -241,7 +245,6 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
     runs = runs._replace(table=runs.table.assign(**{measure: _ended(runs.table, measure)}))
     if kind == "dots":
         page.strip(panel, runs, measure, x, color=by, styles=styles)
-        page[panel].tick_params(axis="x", labelrotation=30 if runs.table[x].nunique() > 4 else 0)
         page[panel].set_xlabel(x)
     else:
         page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x, styles=styles)
@@ -252,6 +255,24 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
         drawn.remove()  # one is enough for all panels
     if kind != "curves" and runs.table[measure].isna().all():
         page[panel].text(0.5, 0.5, "all runs diverged", ha="center", va="center", transform=page[panel].transAxes)
+
+
+def _heat(page: Page, cells: Sequence[pd.DataFrame], choice: Choice, width: float) -> None:
+    """A map in each panel, `width` inches wide: with numbers where they fit into all of them, else with one bar of colors."""
+    measure, colors = _measure(choice, "heat"), _colors(cells, choice)
+    longest = max((NUMBER.format(value) for table in cells for value in table[measure].dropna()), key=len, default="")
+    shape = cells[0][choice.x].nunique(), cells[0][choice.y].nunique()
+    written = max(shape) <= WRITTEN and _fit([longest] * shape[0], width)
+    for panel, table in zip(page.axes, cells, strict=True):
+        page.heat(panel, table, choice.x, choice.y, measure, NUMBER if written else "", colors)
+    if not written:
+        bar = ScalarMappable(colors, "viridis")
+        page.figure.colorbar(bar, ax=[*page.axes.values()], label=measure, format="{x:g}")
+
+
+def _fit(words: Sequence[str], width: float) -> bool:
+    """Whether these words, of 8 points, have room side by side in a panel so wide, its labels at the left excepted."""
+    return len(words) * max(map(len, words), default=0) <= LETTERS * 10 / 8 * (width - 0.75)
 
 
 def _mark_diverged(ax: Axes, table: pd.DataFrame, measure: str, x: str, by: str, styles: Styles) -> None:

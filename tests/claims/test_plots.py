@@ -194,6 +194,30 @@ def test_a_large_heat_map_is_read_over_decades():
     assert not isinstance(page["0"].collections[0].norm, LogNorm)
 
 
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize("scales", [3, 7, 12, 20])
+def test_nothing_in_a_heat_map_overprints(width, scales):
+    """In all panels numbers that fit into their cells, or one bar of colors."""
+    runs = swept(**{"init.scale": tuple(np.geomspace(0.001, 10, scales)), "seed": (0,)}).label(
+        **{LOSS: lambda frame: 0.00123 * (1 + frame["init.scale"]) + (frame["activation"] == "relu")}
+    )
+    page = plot(runs, Choice(x="init.scale", y="hidden_size", z=LOSS, panel="activation"), width)
+    page.figure.draw_without_rendering()
+    panels, bars = [*page.axes.values()], len(page.figure.axes) - len(page.axes)
+    for ax in panels:
+        cell = ax.get_window_extent().width / scales
+        assert all(text.get_window_extent().width < cell for text in ax.texts)
+        ticks = [label.get_window_extent() for label in ax.get_xticklabels()]
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(ticks)) or {
+            label.get_rotation() for label in ax.get_xticklabels()
+        } == {30}
+        assert ax.get_tightbbox().x1 < page.figure.bbox.x1
+    assert [len(ax.texts) for ax in panels] == [0 if bars else 2 * scales] * 2
+    assert bars == 0 if scales == 3 else bars < 2
+    inner = [ax.get_ylabel() for ax in panels if not ax.get_subplotspec().is_first_col()]
+    assert not any(inner) and bool(inner) == (width > WIDTHS["paper"])
+
+
 def test_a_heat_map_holds_the_median_of_each_cell_and_nothing_where_most_runs_diverged():
     runs = swept()
     lost = (runs.table["init.scale"] == 1.0) & (runs.table["seed"] < 3) & (runs.table["hidden_size"] == 4)
