@@ -42,6 +42,7 @@ PANEL = 2.9, 2.6  # inches, at least this wide, and so high
 COLUMN, COLUMNS = 3.5, 7.2  # inches: of a paper
 LETTERS = 11  # of a title on an inch
 DOTS = 40  # of a strip, one above the other
+GROUP = 0.7  # of the way from one value of a strip to the next, which its colors take
 WRITTEN, TICKS = 12, 6  # values of an axis up to which a heat map writes its numbers; ticks of a larger one
 
 
@@ -178,7 +179,9 @@ class Page:
                 for i, value in enumerate(places):
                     chosen = (runs.table[by] == value) & (runs.table[color or by] == shade)
                     values = np.sort(runs.table.loc[chosen, y].dropna().to_numpy(float))
-                    middle, room = (i + (j + 0.5) / len(colors) - 0.5, 1 / len(colors)) if color else (i, 1.0)
+                    middle, room = (
+                        (i + GROUP * ((j + 0.5) / len(colors) - 0.5), GROUP / len(colors)) if color else (i, 1.0)
+                    )
                     x = middle + room * _aside(values, np.ptp(runs.table[y].dropna()) / DOTS)
                     ax.plot(x, values, "o", color=style["color"], markersize=3.5, alpha=0.75,
                             label=label(shade) if color and not i else None)  # fmt: skip

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
 from shallowexp.claims.figures import Styles, styled, styles_of
@@ -245,11 +247,18 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
     runs = runs._replace(table=runs.table.assign(**{measure: _ended(runs.table, measure)}))
     if kind == "dots":
         page.strip(panel, runs, measure, x, color=by, styles=styles)
+        for line in page[panel].lines:
+            line.set(
+                markersize=5, markeredgecolor="white", markeredgewidth=0.5
+            )  # of dots that touch each can be counted
+        page[panel].set_xlim(-0.5, runs.table[x].nunique() - 0.5)  # where all have diverged, too
         page[panel].set_xlabel(x)
     else:
         page.curves(panel, runs if by else runs.label(all=lambda _: "all runs"), measure, by or "all", x, styles=styles)
         page[panel].set_ylabel(measure)
     if kind == "final":
+        for line in page[panel].lines:
+            line.set(marker="o", markersize=4)  # the values that were swept
         _mark_diverged(page[panel], runs.table, measure, x, by, styles)
     if drawn := page[panel].get_legend():
         drawn.remove()  # one is enough for all panels
@@ -291,18 +300,30 @@ def _scale_axes(page: Page, runs: Runs, choice: Choice, kind: str) -> str:
     values = runs.histories[measure] if kind == "curves" else _ended(runs.table, measure)
     values = values[np.isfinite(values)]
     first = page["0"]
-    if kind == "final" and _spread(runs.table[choice.x]):
-        for ax in page.axes.values():
-            ax.set_xlim(runs.table[choice.x].min() / 1.2, runs.table[choice.x].max() * 1.2)
+    swept = runs.table[choice.x] if kind == "final" else pd.Series(dtype=float)
+    for ax in page.axes.values():
+        if _spread(swept):
+            ax.set_xlim(swept.min() / 1.2, swept.max() * 1.2)
             ax.set_xscale("log")
+            _tick(ax.xaxis, swept)
+        elif kind == "final" and (swept % 1 == 0).all():
+            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     top = _top(values) if len(values) else 0.0
     cut = len(values) > 0 and 0 < top < values.max()
     if _spread(values):
         first.set_ylim(values.min() / 1.1, 1.1 * min(values.max(), top or np.inf))
         first.set_yscale("log")
+        _tick(first.yaxis, values)
     elif cut:
         first.set_ylim(values.min(), top)
     return f" Cut off at {top:,.3g}." if cut else ""
+
+
+def _tick(axis: Axis, values: pd.Series) -> None:
+    """A logarithmic axis: plain numbers, and more than powers of ten where these would be two at most."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 100 * values.min() else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _ended(table: pd.DataFrame, measure: str) -> pd.Series:

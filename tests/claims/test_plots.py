@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import LogNorm
+from matplotlib.transforms import Bbox
 
 from shallowexp.analysis import Runs
 from shallowexp.claims.plots import WIDTHS, Choice, as_words, plot
@@ -274,6 +275,49 @@ def test_dots_of_equal_values_stand_side_by_side():
         x = np.unique(line.get_xdata())
         assert len(x) == 20
         assert np.ptp(x) < 0.9  # apart from those of the next activation
+
+
+def ticks(axis) -> dict[str, Bbox]:
+    """The labels that are seen, and where."""
+    low, high = sorted(axis.get_view_interval())
+    places = zip([*axis.get_majorticklocs(), *axis.get_minorticklocs()], axis.get_ticklabels(which="both"), strict=True)
+    return {
+        text.get_text(): text.get_window_extent() for place, text in places if low <= place <= high and text.get_text()
+    }
+
+
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize("scales", [(0.011, 0.05, 0.2, 0.9), (0.2, 0.3, 0.5, 8), (1e-4, 1e-2, 1, 100), (3, 5, 95)])
+def test_logarithmic_axes_have_plain_numbers_that_do_not_overprint(width, scales):
+    runs = swept(**{"init.scale": scales, "hidden_size": (2,)}).label(**{LOSS: lambda frame: 1.3 * frame["init.scale"]})
+    page = plot(runs, Choice(x="init.scale"), width)
+    page.figure.draw_without_rendering()
+    ax = page["0"]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    for axis, start, end in ((ax.xaxis, "x0", "x1"), (ax.yaxis, "y0", "y1")):
+        found = ticks(axis)
+        assert len(found) >= 2 and all(float(word) > 0 for word in found)
+        boxes = sorted(found.values(), key=lambda box: getattr(box, start))
+        assert all(getattr(a, end) < getattr(b, start) for a, b in itertools.pairwise(boxes))
+
+
+def test_the_numbers_that_were_swept_are_marked_and_whole_ones_have_whole_ticks():
+    page = plot(swept(**{"hidden_size": (2, 3, 4), "init.scale": (1.0,)}), Choice(x="hidden_size"))
+    page.figure.draw_without_rendering()
+    assert {
+        (line.get_marker(), *line.get_xdata()) for line in page["0"].lines if line.get_label() in ("tanh", "relu")
+    } == {("o", 2, 3, 4)}
+    assert [*ticks(page["0"].xaxis)] == ["2", "3", "4"]
+
+
+def test_dots_stand_about_their_own_value_also_where_the_others_diverged():
+    runs = swept(**{"hidden_size": (2, 4, 8)})
+    lost = runs.table["init.scale"] == 1.0
+    runs = runs._replace(table=runs.table.assign(outcome=np.where(lost, "diverged", "finished")))
+    page = plot(runs, Choice(x="init.scale", kind="dots", by="hidden_size", panel="activation"))
+    places = np.concatenate([line.get_xdata() for line in page["0"].lines])
+    assert np.abs(places - places.round()).max() < 0.3  # nearer than to those of the next value
+    assert page["0"].get_xlim() == (-0.5, 2.5) and page["0"].get_xticks().tolist() == [0, 1, 2]
 
 
 def test_a_panel_whose_runs_all_diverged_says_so_and_the_others_keep_their_scale():
