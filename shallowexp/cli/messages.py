@@ -33,12 +33,13 @@ def one_message() -> Iterator[None]:
     """Ends the command with one message on stderr, under the traceback if the user has set HYDRA_FULL_ERROR.
 
     A terminal that lacks a character gets `?` for it; a reader that closes the pipe (`| head`) ends the command silently. Where
-    stderr is lost, the command goes on without.
+    stderr or the terminal is lost, the command goes on without.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    with redirect_stdout(sys.stdout or _nowhere()), redirect_stderr(_Heedless(sys.stderr or _nowhere())), _explained():
+    out, err = sys.stdout or _nowhere(), _Heedless(sys.stderr or _nowhere())
+    with redirect_stdout(_Heedless(out) if out.isatty() else out), redirect_stderr(err), _explained():
         _require_folder()
         yield
 
@@ -71,7 +72,7 @@ def _explained() -> Iterator[None]:
 
 
 class _Heedless(TextIOBase):
-    """A stream that may be lost, as stderr is when a terminal is closed: then what is written to it vanishes."""
+    """A stream that may be lost, as both are when a terminal is closed: then what is written to it vanishes."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream

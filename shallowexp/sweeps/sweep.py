@@ -24,7 +24,7 @@ from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.ending import POLL, concluded, outwait, say
 from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.fields import finished
-from shallowexp.tracking.parents import Busy, Sweep
+from shallowexp.tracking.parents import Busy, Sweep, Whole
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.job import Failure, Result
 
@@ -192,20 +192,23 @@ class ExperimentTracker:
     ) -> Sweep | None:
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": self.command}
         planned = [run.fingerprint for run in runs]
-        while missing or self.store.left_open(self.experiment_id, key):
+        while True:
             counts = {"to train": len(missing), "already there": len(runs) - len(missing)}
             note = pages.sweep_note(runs, counts, self.experiment_id, self.command)
             self.store.experiment(self.experiment, view.tags(self.experiment, runs))
             try:
-                parent = self.store.open_sweep(self.experiment_id, key, name, tags, note, planned)
+                parent = self.store.open_sweep(
+                    self.experiment_id, key, name, tags, note, planned, lambda: self.missing(missing, fresh)
+                )
                 summary.parent = parent.run_id
                 return parent
             except Busy as busy:
                 outwait(busy, "sweep")
                 missing = self.missing(missing, fresh)
                 summary.parent = busy.sweep.run_id
-        summary.reused, summary.results = len(runs), self.store.results(self.experiment_id, planned)
-        return None
+            except Whole:
+                summary.reused, summary.results = len(runs), self.store.results(self.experiment_id, planned)
+                return None
 
     def _close(self, parent: Sweep, status: str, runs: Sequence[Run], summary: SweepSummary) -> None:
         summary.results = self.store.results(self.experiment_id, [run.fingerprint for run in runs])

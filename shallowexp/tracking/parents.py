@@ -7,7 +7,7 @@ other sweeps beside it leave them to it.
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,10 @@ class Busy(Exception):
         self.sweep = sweep
 
 
+class Whole(Exception):
+    """Nothing of the sweep is missing any more."""
+
+
 @dataclass(frozen=True)
 class Sweep:
     """A sweep's parent run, RUNNING until it is closed."""
@@ -65,10 +69,12 @@ class Sweep:
         name: str,
         tags: Mapping[str, str],
         planned: Iterable[str] = (),
+        missing: Callable[[], object] = lambda: True,
     ) -> "Sweep":
         """The sweep with this digest: what a dead process or an interrupted one left unfinished, else a new one.
 
-        `planned` are the fingerprints that it is to train. What dead processes of this host left is tidied on the way: runs that
+        `planned` are the fingerprints that it is to train; a new one is made only if something is `missing` while no other
+        process can open one, else Whole is raised. What dead processes of this host left is tidied on the way: runs that
         are RUNNING in the experiment are closed as KILLED, artifacts without a run removed. Raises Busy if another process of
         this host is at this very sweep, and TrackingError if this process or one of another host is.
         """
@@ -82,6 +88,8 @@ class Sweep:
             _refuse_running(uri, same, older)
             stale = [parent for parent in parents if _left_behind(parent)]
             _close_stale(client, experiment_id, stale)
+            if not same and not missing():
+                raise Whole
             ended = {parent.info.run_id for parent in (*stale, *same)}
             backend.remove_orphans(client.get_experiment(experiment_id), ended)
             tags = system_tags() | _owner_tags() | {DIGEST: digest, OPENED: uuid4().hex} | dict(tags)

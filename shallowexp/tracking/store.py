@@ -8,7 +8,7 @@ MLflow is imported late: that alone takes 2 s.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,7 +99,10 @@ class Store:
             )
         for key, value in (tags or {}).items():
             if found.tags.get(key) != value:
-                self.client.set_experiment_tag(found.experiment_id, key, value)
+                try:
+                    self.client.set_experiment_tag(found.experiment_id, key, value)
+                except MlflowException:  # another process may have inserted it meanwhile: now it is there to be changed
+                    self.client.set_experiment_tag(found.experiment_id, key, value)
         return found.experiment_id
 
     @tracked
@@ -155,10 +158,11 @@ class Store:
         tags: Mapping[str, str],
         description: str = "",
         planned: Iterable[str] = (),
+        missing: Callable[[], object] = lambda: True,
     ) -> Sweep:
         """The parent run for the sweep whose fingerprints have this digest: see `Sweep.open`."""
         tags = {"mlflow.note.content": description, **tags}
-        return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags, planned)
+        return Sweep.open(self.uri, self.client, self._backend, experiment_id, digest, name, tags, planned, missing)
 
     @tracked
     def left_open(self, experiment_id: str, digest: str) -> bool:

@@ -1,6 +1,6 @@
 """Hundreds of wrong invocations, as data: each is refused before anything is written, in a message that says what it must.
 
-`make test` composes and checks most of them in this process, `make torture` gives each to the command.
+`make test` composes and checks most of them in this process, `make torture` gives each to the command, and any others, too.
 """
 
 import os
@@ -130,6 +130,23 @@ def test_any_override_is_planned_or_refused_in_a_message(composer, overrides):
     message, status = refusal(composer, overrides) or ("planned", 1)
     assert message, message
     assert (len(message.splitlines()) <= LINES, status) == (True, 1)
+
+
+@pytest.mark.skipif(not WHOLE, reason="only make torture gives them to the command")
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(OVERRIDES, min_size=1, max_size=3, unique=True))
+def test_the_command_plans_and_refuses_the_same(composer, tmp_path_factory, overrides):
+    folder = tmp_path_factory.mktemp("any")
+    fill(folder)
+    words = [*overrides, "++dry_run=true"]
+    message, _ = refusal(composer, words) or ("", 0)
+    if message:
+        assert_refused(folder, ["shallowexp", *words], "")
+    else:
+        before = {*folder.rglob("*")}
+        done = command("shallowexp", *words, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert {path.relative_to(folder).parts[0] for path in {*folder.rglob("*")} - before} <= {"outputs", "mlflow.db"}
 
 
 def refusal(composer, overrides: list[str]) -> tuple[str | None, int] | None:

@@ -169,3 +169,12 @@ def test_what_is_there_is_not_waited_for_though_the_other_sweep_goes_on(workplac
     assert (summary.reused, summary.finished, looks) == (2, len(mine), 2)
     assert "waiting for 2 runs" in capsys.readouterr().err
     assert_each_once(workplace, 3, "shared")
+
+
+def test_what_another_sweep_has_trained_since_one_looked_makes_no_sweep_without_runs(workplace):
+    tracked = ExperimentTracker.open("shared")
+    asked = [to_run(*compose_run({"train.steps": "20", "train.engine": "numpy", "seed": str(n)})) for n in range(2)]
+    first, second = (tracked.sweep(asked, asked, Workers(1)) for _ in range(2))  # both have looked before
+    assert (first.finished, second.finished, second.reused, second.parent) == (2, 0, 2, "")
+    assert len(sweeps(workplace, "shared")) == 1
+    assert_each_once(workplace, 2, "shared")

@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from shallowexp.tracking.store import Store
 from tests.commands import ROOT, ForkServer
 from tests.torture import crashes
-from tests.torture.crashes import LOST, SCENARIOS, TWICE, Deaths, RandomDeaths, Torture
+from tests.torture.crashes import LOST, SCENARIOS, TWICE, AtOnce, Deaths, RandomDeaths, Torture
 from tests.torture.places import Disk, Locked
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -30,6 +30,10 @@ ROWS |= {
     f"{scenario.name}: the clock set back an hour at each write event": (partial(Deaths, "clock"), scenario)
     for scenario in SCENARIOS[1:]
 }
+ROWS["a sweep: HUP at each write event"] = partial(Deaths, "HUP"), crashes.SMALL_SWEEP
+ROWS["a sweep: its terminal closed at each write event"] = partial(Deaths, "terminal"), crashes.SMALL_SWEEP
+for scenario in (crashes.FRESH, crashes.SMALL_SWEEP, crashes.OVERLAPPING):
+    ROWS[f"{scenario.name}: begun at once, in twos and fours"] = AtOnce, scenario
 ROWS["a sweep of 300 runs: three signals at random moments"] = RandomDeaths, crashes.LARGE
 for scenario, step in ((crashes.FRESH, 32), (crashes.SMALL_SWEEP, 8), (crashes.FIELD, 8)):
     ROWS[f"{scenario.name}: disk full, at every {step} KiB"] = partial(Disk, "size", 1024 * step), scenario

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -68,6 +68,11 @@ LARGE = Scenario(
     "a sweep of 300 runs",
     ("shallowexp", "-m", "+experiment=brand_new", "seed=range(150)"),
     after=("shallowexp-report", "brand_new"),
+)
+OVERLAPPING = Scenario(
+    "two sweeps that share half of their runs",
+    SMALL_SWEEP.words,
+    after=("shallowexp", "-m", "seed=range(2,6)", *SMALL, "log.model=none"),
 )
 SCENARIOS = (FRESH, SMALL_SWEEP, BEST, SINGLE, REPORT, TRAINING, FIELD)
 
@@ -142,11 +147,18 @@ class Torture:
 
     def dying(self, at: int, by: str) -> tuple[CompletedProcess, int]:
         """The command, disturbed at event number `at`, and how many events it came to."""
+        with self.begun(self.scenario.words, at, by) as (child, events):
+            out, err = child.communicate()
+            return CompletedProcess(child.args, child.returncode, out, err), events.stat().st_size
+
+    @contextmanager
+    def begun(self, words: Sequence[str], at: int = 0, by: str = "") -> Iterator[tuple[Forked, Path]]:
+        """A command that is to be disturbed, and the file that counts its events."""
         with TemporaryDirectory() as place:
             events = Path(place, "events")
-            where = {"AT": str(at), "BY": by, "EVENTS": str(events)}
-            done = self.server.command("tests.torture.dying:main", *self.scenario.words, cwd=self.folder, **where)
-            return done, events.stat().st_size
+            where = environment(AT=str(at), BY=by, EVENTS=str(events))
+            with Forked(self.server, ("tests.torture.dying:main", *words), self.folder, where) as child:
+                yield child, events
 
     def disturb(self, point: int) -> CompletedProcess:
         """The command, disturbed."""
@@ -172,14 +184,34 @@ class Torture:
 
 
 class Deaths(Torture):
-    """A signal, or the clock jumps, at each write event."""
+    """A signal, the clock jumps, or the terminal is closed, at each write event; the last two end no command."""
 
     def __init__(self, by: str, *context: Any):
         super().__init__(*context)
         self.by, self.points = by, range(1, self.events + 1)
 
     def disturb(self, point: int) -> CompletedProcess:
-        return self.dying(point, self.by)[0]
+        done = self.dying(point, self.by)[0]
+        assert self.by not in ("clock", "terminal") or not done.returncode, done.stderr
+        return done
+
+
+class AtOnce(Torture):
+    """The command twice or four times at once, or beside the one that follows it: all end well."""
+
+    points = range(12)
+
+    def disturb(self, point: int) -> CompletedProcess:
+        rng = random.Random(point)
+        pair = [self.scenario.words, self.scenario.after or self.scenario.words]
+        with ExitStack() as stack:
+            begun = []
+            for words in pair * (1 + point % 2):
+                begun.append(stack.enter_context(self.begun(words))[0])
+                time.sleep(rng.choice((0, rng.uniform(0, 1))))
+            errors = [child.communicate()[1] for child in begun]
+        assert not any(child.returncode for child in begun), errors
+        return CompletedProcess(self.scenario.words, 0, "", max(errors, key=len))
 
 
 class RandomDeaths(Torture):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pkgutil import resolve_name
@@ -39,21 +40,31 @@ def lock() -> None:
     )
 
 
+def terminal() -> Callable[[], None]:
+    """A new one becomes the command's; what closes it. The command stays, as after `nohup`."""
+    ours, its = os.openpty()
+    os.login_tty(its)
+    sys.stdout, sys.stderr = (open(stream.fileno(), "w", closefd=False) for stream in (sys.stdout, sys.stderr))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return partial(os.close, ours)
+
+
 DISTURBANCES = {"clock": clock, "lock": lock} | {
-    name: partial(signal.raise_signal, getattr(signal, f"SIG{name}")) for name in ("KILL", "TERM", "INT")
+    name: partial(signal.raise_signal, getattr(signal, f"SIG{name}")) for name in ("KILL", "TERM", "INT", "HUP")
 }
 
 
 def main() -> None:
     """`$BY` at event number `$AT` of the command that follows; a number that it does not reach leaves it undisturbed."""
     at, by = int(os.environ["AT"]), os.environ["BY"]
+    disturb = terminal() if by == "terminal" else DISTURBANCES.get(by)
     report = os.open(os.environ["EVENTS"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     numbers = count(1)
 
     def written(*_: object) -> None:
         os.write(report, b".")
         if next(numbers) == at:
-            DISTURBANCES[by]()
+            disturb()
 
     def audit(name: str, arguments: tuple) -> None:
         if name in FILES or (name == "open" and arguments[2] & WRITING and arguments[0] != os.devnull):

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -124,6 +125,19 @@ def test_nothing_found_reads_as_nothing(sql_store):
         found = store.read("nothing", ["absent"])
         assert (len(found.table), len(found.histories), len(found.weights)) == (0, 0, 0)
         assert found.table.index.name == "fingerprint"
+
+
+def test_processes_that_set_the_same_tag_at_once_all_end_well(store):
+    experiment, together = store.experiment("tags"), threading.Barrier(4)
+
+    def tag(key: str) -> str:
+        together.wait()
+        return store.experiment("tags", {key: str(threading.get_ident())})
+
+    with ThreadPoolExecutor(4) as pool:
+        for key in "abcdefghij":
+            assert {*pool.map(tag, [key] * 4)} == {experiment}
+    assert sorted(store.client.get_experiment(experiment).tags) == [*"abcdefghij"]
 
 
 def test_a_deleted_or_missing_experiment_is_named(store):
