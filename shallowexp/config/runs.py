@@ -23,7 +23,7 @@ from shallowexp.config import fingerprint
 from shallowexp.config.base import Composed, Plain
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, checked, choose, integers, is_seed, require, unknown, whole
+from shallowexp.config.validate import MOST_SEEDS, MOST_SWEEP_POINTS, checked, choose, integers, is_seed, require, unknown, whole
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.table import Table
@@ -102,10 +102,16 @@ def plan(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept: Seq
 def plan_each(composed: Iterable[tuple[Configuration, Mapping[str, str]]], swept: Sequence[str] = ()) -> list[Run]:
     """A run for each of these pairs.
 
-    Raises ConfigError at the first configuration that cannot be run, and where no run's data can be drawn: if only some cannot,
-    the others are worth training.
+    Raises ConfigError at the first configuration that cannot be run, where they are measured too often for a database, and where
+    no run's data can be drawn: if only some cannot, the others are worth training.
     """
     runs = list(_checked_once(composed, swept))
+    points = sum(len(run.job.log_steps) for run in runs)
+    if points > MOST_SWEEP_POINTS:
+        raise ConfigError(
+            f"the sweep measures its {len(runs):,} runs {points:,} times: at most {MOST_SWEEP_POINTS:,} times are possible, "
+            "with a smaller log.points or in parts"
+        )
     faults = {(run.params["data"], run.job.data.fault()): None for run in runs}
     if faults and all(fault for _, fault in faults):
         raise ConfigError("\n".join(f"data={name} cannot be drawn: {fault}" for name, fault in faults))

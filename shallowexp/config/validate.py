@@ -19,6 +19,7 @@ MOST_SEEDS = 10_000  # that one run becomes
 EXACT = 2**53  # up to here each integer is a float
 MOST_STEPS = 10**15  # below EXACT
 MOST_POINTS = 1_000_000  # at which a run is measured: 250 MB in the database
+MOST_SWEEP_POINTS = 100 * MOST_POINTS  # of all runs of a sweep
 
 RENAMED = {"data.balance": "data.positive_rate"}  # former key: its name now
 MEANT = {  # what other programs call it: its name here
