@@ -23,7 +23,17 @@ from shallowexp.config import fingerprint
 from shallowexp.config.base import Composed, Plain
 from shallowexp.config.choices import OUTPUTS, choice
 from shallowexp.config.fingerprint import GROUPS
-from shallowexp.config.validate import MOST_SEEDS, MOST_SWEEP_POINTS, checked, choose, integers, is_seed, require, unknown, whole
+from shallowexp.config.validate import (
+    MOST_SEEDS,
+    MOST_SWEEP_POINTS,
+    checked,
+    choose,
+    integers,
+    is_seed,
+    require,
+    unknown,
+    whole,
+)
 from shallowexp.errors import ConfigError
 from shallowexp.network.diagnostics import metric_names
 from shallowexp.network.table import Table

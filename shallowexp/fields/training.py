@@ -28,10 +28,9 @@ from shallowexp.sweeps import pages
 from shallowexp.sweeps.ending import concluded, outwait, say
 from shallowexp.sweeps.progress import Progress
 from shallowexp.sweeps.sweep import ExperimentTracker
-from shallowexp.tracking import fields as tracked
 from shallowexp.tracking.artifacts import npz
 from shallowexp.tracking.fields import ARRAYS, PICTURE, TILES
-from shallowexp.tracking.parents import Busy, Sweep
+from shallowexp.tracking.parents import Busy, Sweep, Whole
 from shallowexp.tracking.places import FIELD
 from shallowexp.training.job import Failure, Job, Result
 
@@ -97,9 +96,8 @@ class Canvas:
 def forecast(plan: Plan, tracker: ExperimentTracker, threads: int | None) -> str:
     """The message of a dry run."""
     cores = threads or os.cpu_count() or 1
-    there = tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
-    begun = tracked.begun(tracker.store, tracker.experiment_id, plan.fingerprint)
-    saved = len(plan.tiles) if there else len(begun.paths(TILES)) if begun else 0
+    there, begun = (_newest(plan, tracker, finished) for finished in (True, False))
+    saved = len(plan.tiles) if there else len(tracker.store.sweep(begun).paths(TILES)) if begun else 0
     trained = min(plan.size, sum(map(len, plan.tiles[:saved])))
     seconds = plan.seconds(cores) * (1 - trained / plan.size)
     needed = f"{memory(plan.size) / 1e6:,.0f} MB of memory, at most {storage(plan.size) / 1e6:,.0f} MB on disk"
@@ -116,21 +114,27 @@ def finished(
     Raises Interrupted on Ctrl-C or SIGTERM, RunsFailed where a pixel raises, TrackingError where the store gives up, PoolError
     where the workers do; the tiles that were saved stay.
     """
-    run_id = None if fresh else tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
+    run_id = None if fresh else _newest(plan, tracker)
     there = run_id is not None
     while run_id is None:
         try:
-            run_id = _train(plan, tracker, files, workers)
+            run_id = _train(plan, tracker, files, fresh, workers)
         except Busy as busy:
             outwait(busy, "field")
-            run_id = tracked.finished(tracker.store, tracker.experiment_id, plan.fingerprint)
+        except Whole:  # another process has trained it meanwhile
+            run_id = _newest(plan, tracker)
     return run_id, Field.from_npz(tracker.store.sweep(run_id).arrays(ARRAYS)), there
 
 
-def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], workers: Workers) -> str:
+def _newest(plan: Plan, tracker: ExperimentTracker, finished: bool = True) -> str | None:
+    return tracker.store.newest_sweep(tracker.experiment_id, plan.fingerprint, finished)
+
+
+def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], fresh: bool, workers: Workers) -> str:
     tags = provenance.tags() | provenance.lock() | beneath(plan.run.job) | pages.run_tags(plan.run)
     tags |= {"shallowexp.command": provenance.command(), FIELD: plan.name}
-    run = tracker.store.open_sweep(tracker.experiment_id, plan.fingerprint, f"field · {plan.name}", tags)
+    name, missing = f"field · {plan.name}", lambda: fresh or not _newest(plan, tracker)
+    run = tracker.store.open_sweep(tracker.experiment_id, plan.fingerprint, name, tags, missing=missing)
     canvas = Canvas(plan)
     with concluded(lambda status: run.close(status, canvas.tags()), canvas):
         run.set_tags({pages.NOTE: _note(plan, run.run_id)})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 
@@ -23,7 +24,6 @@ from shallowexp.sweeps import pages, view
 from shallowexp.sweeps.batches import batches, records, train_batch
 from shallowexp.sweeps.ending import POLL, concluded, outwait, say
 from shallowexp.sweeps.progress import Progress, compilation_told
-from shallowexp.tracking.fields import finished
 from shallowexp.tracking.parents import Busy, Sweep, Whole
 from shallowexp.tracking.store import RunResult, Store
 from shallowexp.training.job import Failure, Result
@@ -151,7 +151,7 @@ class ExperimentTracker:
 
     def finished(self, runs: Sequence[Run]) -> str | None:
         """The run id of the newest FINISHED sweep of these runs."""
-        return finished(self.store, self.experiment_id, digest(run.fingerprint for run in runs))
+        return self.store.newest_sweep(self.experiment_id, digest(run.fingerprint for run in runs))
 
     def worth(self, trials: Sequence[Sequence[Run]], metric: str) -> list[float]:
         """Of each trial the mean of a metric's last values over its runs; one that diverged or failed makes it the worst there is."""
@@ -198,7 +198,7 @@ class ExperimentTracker:
             self.store.experiment(self.experiment, view.tags(self.experiment, runs))
             try:
                 parent = self.store.open_sweep(
-                    self.experiment_id, key, name, tags, note, planned, lambda: self.missing(missing, fresh)
+                    self.experiment_id, key, name, tags, note, planned, partial(self.missing, missing, fresh)
                 )
                 summary.parent = parent.run_id
                 return parent

@@ -1,34 +1,13 @@
 """The fields that a store holds: each is one run, whose arrays and picture are artifacts; tiles while it is trained."""
 
 import re
-from typing import cast
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking.client import search
-from shallowexp.tracking.errors import explained
-from shallowexp.tracking.parents import DIGEST, Sweep
 from shallowexp.tracking.places import FIELD
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import SHOWN, TrackedSweep, sweeps_and_fields
 
 ARRAYS, PICTURE, TILES = "field.npz", "field.png", "tiles"  # artifacts
-
-
-def finished(store: Store, experiment_id: str, digest: str) -> str | None:
-    """The run id of the newest FINISHED field, or sweep, with this digest."""
-    return _newest(store, experiment_id, f"attributes.status = 'FINISHED' AND tags.`{DIGEST}` = '{digest}'")
-
-
-def begun(store: Store, experiment_id: str, digest: str) -> Sweep | None:
-    """What is there of a field with this digest that is not FINISHED."""
-    run_id = _newest(store, experiment_id, f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` = '{digest}'")
-    return store.sweep(run_id) if run_id else None
-
-
-def _newest(store: Store, experiment_id: str, condition: str) -> str | None:
-    with explained(store.uri):
-        found = next(search(store.client, experiment_id, condition), None)
-        return cast(str, found.info.run_id) if found else None
 
 
 def find(store: Store, reference: str) -> TrackedSweep:

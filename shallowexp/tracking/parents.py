@@ -185,6 +185,12 @@ def left_open(client: "MlflowClient", experiment_id: str, digest: str) -> bool:
     return not all(_may_live(parent) for parent in search(client, experiment_id, query))
 
 
+def newest(client: "MlflowClient", experiment_id: str, digest: str, finished: bool) -> str | None:
+    """The run id of the newest sweep, or field, with this digest that is FINISHED, or that is not."""
+    query = f"attributes.status {'=' if finished else '!='} 'FINISHED' AND tags.`{DIGEST}` = '{digest}'"
+    return next((str(run.info.run_id) for run in search(client, experiment_id, query)), None)
+
+
 def _refuse_running(uri: str, parents: Sequence["Run"], others: Mapping[str, Sweep]) -> None:
     for parent in parents:
         if _may_live(parent):

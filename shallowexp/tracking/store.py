@@ -18,7 +18,7 @@ from shallowexp.tracking import sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
-from shallowexp.tracking.parents import Sweep, alone, left_open
+from shallowexp.tracking.parents import Sweep, alone, left_open, newest
 from shallowexp.tracking.places import artifact_location, default_uri
 from shallowexp.tracking.records import Backend, Record
 
@@ -168,6 +168,11 @@ class Store:
     def left_open(self, experiment_id: str, digest: str) -> bool:
         """Whether the sweep with this digest was begun, is not FINISHED, and no process is at it."""
         return left_open(self.client, experiment_id, digest)
+
+    @tracked
+    def newest_sweep(self, experiment_id: str, digest: str, finished: bool = True) -> str | None:
+        """The run id of the newest sweep, or field, with this digest that is FINISHED, or that is not."""
+        return newest(self.client, experiment_id, digest, finished)
 
     @tracked
     def sweep(self, run_id: str) -> Sweep:

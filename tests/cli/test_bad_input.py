@@ -133,7 +133,9 @@ def test_any_override_is_planned_or_refused_in_a_message(composer, overrides):
 
 
 @pytest.mark.skipif(not WHOLE, reason="only make torture gives them to the command")
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(OVERRIDES, min_size=1, max_size=3, unique=True))
 def test_the_command_plans_and_refuses_the_same(composer, tmp_path_factory, overrides):
     folder = tmp_path_factory.mktemp("any")

@@ -32,7 +32,7 @@ ROWS |= {
 }
 ROWS["a sweep: HUP at each write event"] = partial(Deaths, "HUP"), crashes.SMALL_SWEEP
 ROWS["a sweep: its terminal closed at each write event"] = partial(Deaths, "terminal"), crashes.SMALL_SWEEP
-for scenario in (crashes.FRESH, crashes.SMALL_SWEEP, crashes.OVERLAPPING):
+for scenario in (crashes.FRESH, crashes.SMALL_SWEEP, crashes.OVERLAPPING, crashes.FIELD):
     ROWS[f"{scenario.name}: begun at once, in twos and fours"] = AtOnce, scenario
 ROWS["a sweep of 300 runs: three signals at random moments"] = RandomDeaths, crashes.LARGE
 for scenario, step in ((crashes.FRESH, 32), (crashes.SMALL_SWEEP, 8), (crashes.FIELD, 8)):

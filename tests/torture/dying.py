@@ -44,7 +44,7 @@ def terminal() -> Callable[[], None]:
     """A new one becomes the command's; what closes it. The command stays, as after `nohup`."""
     ours, its = os.openpty()
     os.login_tty(its)
-    sys.stdout, sys.stderr = (open(stream.fileno(), "w", closefd=False) for stream in (sys.stdout, sys.stderr))
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return partial(os.close, ours)
 
