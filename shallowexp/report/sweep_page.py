@@ -16,13 +16,13 @@ from shallowexp.claims import figures
 from shallowexp.claims.page import PANEL, Page
 from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
 from shallowexp.claims.replay import replay
-from shallowexp.claims.statistics import ranked_cells
 from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
 from shallowexp.report.drawing import drawing
 from shallowexp.report.page import cell, environment, script
 from shallowexp.report.picture import SCREEN, picture
 from shallowexp.report.terminal import say
+from shallowexp.sweeps.cells import ranked
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep
 
@@ -173,8 +173,8 @@ def _cells(runs: Runs) -> list[str]:
 
 def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path) -> str:
     cells = _cells(runs)
-    ranked = ranked_cells(as_words(runs, cells).table, cells, [name for name in SHOWN if name in runs.table])
-    lost = ranked.loc[ranked["diverged"] > 0, [*cells, "runs", "diverged"]]
+    best = ranked(as_words(runs, cells).table, cells, [name for name in SHOWN if name in runs.table])
+    lost = best.loc[best["diverged"] > 0, [*cells, "runs", "diverged"]]
     varied = runs.varied()
     told = [*cells, *(name for name in POOLED if name in varied)]
     columns = [*told, "outcome", *(name for name in SHOWN if name in runs.table)]
@@ -186,8 +186,8 @@ def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], fo
         figures=drawn,
         picture=lambda name: picture(folder / f"{name}.png", SCREEN),
         drawing=partial(drawing, folder),
-        best=_words(ranked[:CELLS].drop(columns="diverged" if not ranked["diverged"].any() else [])),
-        more=max(0, len(ranked) - CELLS),
+        best=_words(best[:CELLS].drop(columns="diverged" if not best["diverged"].any() else [])),
+        more=max(0, len(best) - CELLS),
         lost=_words(lost.sort_values("diverged", ascending=False, kind="stable")[:CELLS]),
         table=_words(rows[columns]),
         links=[_link(run_id, found) for run_id in rows["run_id"]],

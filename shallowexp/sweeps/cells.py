@@ -1,6 +1,7 @@
 """What tells the runs of a sweep apart, and what its end says of them."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from shallowexp.config.runs import Run
 from shallowexp.tracking.store import RunResult
 
 LOSS = "train/loss"
+LIMITS = {"loss": (0.0, inf), "accuracy": (0.0, 1.0), "r2": (-inf, 1.0)}  # what a metric of this name can be
 
 
 def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
@@ -25,6 +27,18 @@ def cell_params(runs: Sequence[Run]) -> list[str]:
     return analysis.cell_params(pd.DataFrame([run.params for run in runs]))
 
 
+def ranked(table: pd.DataFrame, cells: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """As `ranked_cells` has them, with intervals cut at what the first measure can be.
+
+    The mean of a few skewed losses has a t interval that reaches below 0; the true mean does not lie there, so the part that is
+    left holds it as often as the whole.
+    """
+    rows = ranked_cells(table, cells, measures)
+    bounds = ["95% from", "to"]
+    rows[bounds] = rows[bounds].clip(*LIMITS.get(measures[0].rpartition("/")[2], (-inf, inf)))
+    return rows
+
+
 def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str) -> str:
     """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
     ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
@@ -33,7 +47,7 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
     if LOSS not in table:
         return drawn
     cells = cell_params(runs)
-    best = ranked_cells(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
+    best = ranked(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
     told = {name: best[name] or analysis.undefined(name) for name in cells}
     words = " ".join(f"{name}={value}" for name, value in told.items() if value != "–") or "the one there is"
     seeds = int(best["runs"] - best["diverged"])

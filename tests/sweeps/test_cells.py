@@ -1,5 +1,9 @@
 """What tells runs apart, and the best of their cells."""
 
+import numpy as np
+import pandas as pd
+import pytest
+
 from shallowexp.config.composition import compose_experiment, compose_sweep
 from shallowexp.config.runs import plan
 from shallowexp.sweeps import cells
@@ -21,6 +25,23 @@ def test_the_best_cell_counts_those_of_its_runs_that_diverged():
     assert said == "best cell: init.scale=1 · train/loss 0.3 [0.3, 0.3] over 2 runs, 1 more diverged"
     lost = {run.fingerprint: RunResult("", ended[2]) for run in runs}
     assert cells.best_cell(runs, lost, "0123456789").startswith("no best cell: every run diverged\nsee it: ")
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "interval"),
+    [
+        ("train/loss", [0.01, 0.02, 0.3], "[0, "),  # the t interval begins at -0.3
+        ("train/loss", [1.0, 1.1, 1.2], "[0.8516, 1.348]"),
+        ("test/accuracy", [0.5, 0.99, 1.0], ", 1]"),
+        ("test/r2", [-3.0, 0.9, 1.0], ", 1]"),
+        ("symmetry/cosine", [-1.0, 0.0, 1.0], "[-2.484, 2.484]"),
+    ],
+)
+def test_an_interval_ends_where_its_metric_does(metric, values, interval):
+    table = pd.DataFrame({metric: values, "outcome": "finished"})
+    (row,) = cells.ranked(table, [], [metric]).to_dict("records")
+    assert interval in f"[{row['95% from']:.4g}, {row['to']:.4g}]"
+    assert row[f"mean {metric}"] == pytest.approx(np.mean(values))
 
 
 def test_a_cell_without_a_value_is_null_and_one_whose_choice_has_no_such_key_says_nothing():
