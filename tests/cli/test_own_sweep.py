@@ -69,7 +69,7 @@ def refusing_maps() -> None:
     from shallowexp.claims.page import Page
     from shallowexp.cli.report import main
 
-    def fails(*_):
+    def fails(*_, **__):
         raise ZeroDivisionError("no <map>")
 
     Page.heat = Page.curves = fails
