@@ -3,6 +3,15 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from sysconfig import get_path
+from traceback import extract_tb
+
+OTHERS = (
+    "<",
+    str(Path(__file__).parent),
+    *map(get_path, ("stdlib", "purelib", "platlib")),
+)  # files that are not the user's begin so
 
 
 class UserError(Exception):
@@ -55,6 +64,17 @@ def shown(text: str) -> str:
     """As a terminal may show it: without control characters, which it would obey, and without the passwords of addresses."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
     return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+
+
+def told(error: BaseException) -> str:
+    """Its kind, its text and its `place`."""
+    return f"{type(error).__name__}: {error}{place(error)}"
+
+
+def place(error: BaseException) -> str:
+    """ " (file, line)": of the user's own code, which led to it; else nothing."""
+    own = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(OTHERS)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

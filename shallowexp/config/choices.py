@@ -16,7 +16,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from shallowexp import search_here
 from shallowexp.config.validate import integers, require, unknown
-from shallowexp.errors import ConfigError
+from shallowexp.errors import ConfigError, place, told
 from shallowexp.network import outputs
 from shallowexp.network.activations import Activation, LeakyReLU
 from shallowexp.network.data import TASKS, Data
@@ -55,7 +55,7 @@ def choice(group: str, node: str) -> Any:
     except (Exception, SystemExit) as error:
         if target.__module__.startswith("shallowexp.") and isinstance(error, ValueError):
             raise ConfigError(str(error)) from None
-        raise ConfigError(f"{target.__name__} cannot be made: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{target.__name__} cannot be made: {told(error)}") from error
     try:
         hash(built)
     except TypeError as error:
@@ -85,7 +85,7 @@ def _target(group: str, dotted: str) -> type[Any]:
     except SystemExit:
         raise ConfigError(f"{group}._target_={dotted} cannot be imported: its module ends Python") from None
     except Exception as error:
-        raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}") from None
+        raise ConfigError(f"{group}._target_={dotted} cannot be imported: {error}{place(error)}") from None
     fits = isinstance(target, type) and is_dataclass(target) and issubclass(target, kind)
     require(f"{group}._target_", dotted, fits, allowed)
     return target
@@ -138,7 +138,7 @@ def _values(name: str, what: str, function: Callable[[np.ndarray], np.ndarray], 
     try:
         values = function(given)
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"{name}{what} raises {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{name}{what} raises {told(error)}") from error
     if not np.array_equal(given, Z):
         raise ConfigError(f"{name}{what} changes the array that it is given: it must make a new one")
     if np.shape(values) != Z.shape or np.asarray(values).dtype.kind != "f" or not np.isfinite(values).all():

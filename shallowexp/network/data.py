@@ -14,6 +14,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.random import RandomState
 
+from shallowexp.errors import told
+
 TASKS = ("binary", "multiclass", "regression")
 Sample = tuple[np.ndarray, np.ndarray]  # points (m, 2), labels (m,)
 Sampler = Callable[[], Sample]
@@ -65,7 +67,7 @@ def _fault(data: Data) -> str:
     try:
         data.load()
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return told(error)
     return ""
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from shallowexp.errors import told
 from shallowexp.network.activations import Activation
 from shallowexp.network.data import Data, Dataset
 from shallowexp.network.diagnostics import METRICS
@@ -85,4 +86,4 @@ def attempt(function: Callable[[Job], T], job: Job) -> T | Failure:
     try:
         return function(job)
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}")
+        return Failure(told(error))

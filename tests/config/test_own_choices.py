@@ -50,7 +50,7 @@ CHANGES = {
     "return Dataset(X, Y, X[:1], Y, task)": "different numbers of rows",
     "task = 'regression'": "returns task 'regression', while that of its class is 'binary'",
     "np.loadtxt('gone.csv')": "FileNotFoundError: gone.csv not found",
-    "1 / 0": "ZeroDivisionError: division by zero",
+    "1 / 0": r"ZeroDivisionError: division by zero \(\w+\.py, line 15\)$",
 }
 
 
@@ -97,11 +97,11 @@ def test_a_class_that_no_run_can_be_made_of(before, after, message, own):
 def test_what_only_some_cannot_be_drawn_from_is_planned_with_the_others(own):
     name = own(DATA.format(change="if self.size > 20: raise ValueError('too many')"))
     planned = runs([f"data={name}"], [f"data={name}", "data.size=30"], [f"data={name}", "data.size=40"])
-    assert [r.job.data.fault() for r in planned] == ["", "ValueError: too many", "ValueError: too many"]
+    assert [r.job.data.fault() for r in planned] == ["", *2 * [f"ValueError: too many ({name}.py, line 15)"]]
     assert len({r.fingerprint for r in planned}) == 3
     with pytest.raises(ConfigError) as told:
         runs([f"data={name}", "data.size=30"], [f"data={name}", "data.size=40"])
-    assert str(told.value) == f"data={name} cannot be drawn: ValueError: too many"
+    assert str(told.value) == f"data={name} cannot be drawn: ValueError: too many ({name}.py, line 15)"
     assert plan([]) == []
 
 
@@ -190,7 +190,7 @@ class OnlyTwoRows(Tanh):
         (Complex, r"gives complex128 \(2, 41\)"),
         (Whole, r"gives int64 \(2, 41\)"),
         (Undefined, "it must give finite real numbers"),
-        (Raises, "Raises.derivative raises KeyError: 'slope'"),
+        (Raises, r"Raises.derivative raises KeyError: 'slope' \(test_own_choices.py, line \d+\)"),
         (Ends, r"Ends\(\) raises SystemExit: 0"),
         (InPlace, r"InPlace\(\) changes the array that it is given"),
         (OnlyTwoRows, r"OnlyTwoRows\(\) of an array \(1, 7\) gives complex128"),
@@ -206,6 +206,13 @@ def test_a_module_that_ends_python_is_refused(tmp_path, monkeypatch):
     (tmp_path / "ends.py").write_text("raise SystemExit(0)")
     with pytest.raises(ConfigError, match="activation._target_=ends.Mine cannot be imported: its module ends Python"):
         run("activation._target_=ends.Mine")
+
+
+def test_a_module_that_raises_is_named_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "hasty.py").write_text("import numpy\n\n1 / 0")
+    with pytest.raises(ConfigError, match=r"cannot be imported: division by zero \(hasty.py, line 3\)"):
+        run("activation._target_=hasty.Mine")
 
 
 def test_a_users_own_activation_is_checked_when_it_is_chosen(tmp_path, monkeypatch):

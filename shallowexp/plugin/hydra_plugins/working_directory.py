@@ -34,11 +34,11 @@ class OwnConf(file_config_source.FileConfigSource):
         try:
             loaded = super().load_config(config_path)
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigLoadError(f"{self.path}/{config_path} cannot be read: {error}") from None
+            raise ConfigLoadError(f"{self.path}/{config_path}.yaml cannot be read: {error}") from None
         except RecursionError:
-            raise ConfigLoadError(f"{self.path}/{config_path} cannot be read: a node in it holds itself") from None
+            raise ConfigLoadError(f"{self.path}/{config_path}.yaml cannot be read: a node in it holds itself") from None
         if not OmegaConf.is_dict(loaded.config):
-            raise ConfigLoadError(f"{self.path}/{config_path} holds no mapping of keys to values")
+            raise ConfigLoadError(f"{self.path}/{config_path}.yaml holds no mapping of keys to values")
         return loaded
 
 
