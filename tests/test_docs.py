@@ -13,7 +13,7 @@ import pytest
 from shallowexp.claims.claim import find
 from shallowexp.config.composition import Workers
 from shallowexp.config.schema import FieldSchema, LogSchema, ObjectiveSchema, RunSchema, TrainSchema
-from shallowexp.report.chapter import key, render, stability
+from shallowexp.report.chapter import TABLE, field_table, key, read_fields, render, stability
 from shallowexp.report.entries import read
 from shallowexp.report.reading import digest
 from shallowexp.report.registration import hypotheses
@@ -36,6 +36,11 @@ def test_the_chapter_is_what_the_command_makes_of_the_kept_report():
     entries = read(ROOT / "docs", find())
     assert set(entries) == set(find())
     assert render(list(entries.values()), stability()) == (ROOT / "docs" / "chapter.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_fields_is_what_the_command_makes_of_the_kept_one():
+    table = field_table(read_fields(ROOT / "docs" / TABLE))
+    assert len(table) > 2 and "\n".join(["", *table, ""]) in (ROOT / "docs" / "fields.md").read_text(encoding="utf-8")
 
 
 def test_each_atom_of_the_kept_report_was_perturbed():

@@ -1,23 +1,28 @@
-"""`python -m shallowexp.report.chapter [claims.json's folder]`: docs/chapter.md, every statement with its atoms, from a report.
+"""`python -m shallowexp.report.chapter [folder]`: docs/chapter.md, every statement with its atoms, and docs/fields.md's table, from a report.
 
-Without a folder from docs/claims.json, a copy of the last whole report's, which is made with one, as are README's figures. Digits that
-benchmarks/stability.py saw moving are not shown.
+Of a report in `folder` that has experiments claims.json and README's figures are copied to docs/, of one that has fields their rows
+of claims.csv; without a folder these copies are read. Digits that benchmarks/stability.py saw moving are not shown.
 """
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from shallowexp import CONF
-from shallowexp.claims.claim import find
+from shallowexp.claims.claim import FIELDS, find
 from shallowexp.claims.statement import Atom, Judgement, chapter
 from shallowexp.report.entries import CLAIMS, Entry, judge_all, read
 from shallowexp.report.page import interval
 
 DOCS = CONF.parent / "docs"
 IMAGES = ("symmetry.png", "symmetry.gif")  # README's
+TABLE, OF_FIELDS = "fields.csv", f"{FIELDS}/"
 STABILITY = "stability.json"  # experiment -> atom -> how far it moves when the initial weights do, by one part in 1e15
 KINDS = {"d": "definition", "a": "advice"}
 
@@ -81,6 +86,20 @@ def _table(atoms: Sequence[Atom], corrected: Mapping[Atom, str], moved: Mapping[
         yield f"| {' | '.join(map(_plain, words))} |"
 
 
+def field_table(claims: pd.DataFrame) -> list[str]:
+    """The table of docs/fields.md, from a report's claims.csv; the choices in the order in which their fields were trained."""
+    lines = ["| field | what is asked | outcome | effect [95% interval over seeds] |", "| --- | --- | --- | --- |"]
+    for name, rows in reversed([*claims.groupby("experiment", sort=False)]):
+        for row in rows.drop(columns="experiment").to_dict("records"):
+            outcome = row.pop("outcome")
+            values: dict[str, Any] = {key: None if value != value else value for key, value in row.items()}  # NaN
+            found = Atom(**values)
+            effect = interval(found) or f"no interval, {found.lost} of {found.pairs} pairs lost"
+            words = [f"`{name.removeprefix(OF_FIELDS)}`", found.text, outcome, effect]
+            lines.append(f"| {' | '.join(map(_plain, words))} |")
+    return lines
+
+
 def _anchor(number: str) -> str:
     return f"statement-{number}"
 
@@ -91,10 +110,26 @@ def _plain(text: str) -> str:
 
 def main() -> None:
     if sys.argv[1:]:
-        shutil.copy(Path(sys.argv[1]) / CLAIMS, DOCS / CLAIMS)
-        for name in IMAGES:
-            shutil.copy(Path(sys.argv[1]) / name, DOCS / "images" / name)
+        _copy(Path(sys.argv[1]))
     (DOCS / "chapter.md").write_text(render(list(read(DOCS, find()).values()), stability()), encoding="utf-8")
+    page, table = DOCS / "fields.md", field_table(read_fields(DOCS / TABLE))
+    before, after = re.split(rf"{re.escape(table[0])}(?:\n\|.*)*", page.read_text(encoding="utf-8"))
+    page.write_text(before + "\n".join(table) + after, encoding="utf-8")
+
+
+def _copy(report: Path) -> None:
+    if read(report, find()):
+        shutil.copy(report / CLAIMS, DOCS / CLAIMS)
+        for name in IMAGES:
+            shutil.copy(report / name, DOCS / "images" / name)
+    if len(of_fields := read_fields(report / "claims.csv")):
+        of_fields.to_csv(DOCS / TABLE, index=False)
+
+
+def read_fields(path: Path) -> pd.DataFrame:
+    """The rows of fields in a claims.csv."""
+    claims = pd.read_csv(path, keep_default_na=False, na_values=dict.fromkeys(("value", "low", "high"), ""))
+    return claims[claims.experiment.str.startswith(OF_FIELDS)]
 
 
 if __name__ == "__main__":
