@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 SEEDS = ("seed", "data.seed")  # what runs of one cell differ in
+HIGHER = ("accuracy", "r2")  # of metrics: what is better the higher it is
 POOLED = (*SEEDS, "sweep")  # what a cell's runs may differ in: more seeds may come from another sweep
 
 
@@ -117,6 +118,11 @@ class Comparison(NamedTuple):
 
 def _mean(values: pd.Series) -> float:
     return float(values.mean(skipna=False))
+
+
+def direction(metric: str) -> Literal[1, -1]:
+    """Of what is better: 1 where the lower, -1 where the higher value is."""
+    return -1 if metric.endswith(HIGHER) else 1
 
 
 def cell_params(table: pd.DataFrame, given: Iterable[str] = (), pooled: Iterable[str] = ()) -> list[str]:

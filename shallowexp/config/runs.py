@@ -60,6 +60,7 @@ class Run:
     weights: str  # none, first or all
     model: str  # none, best or all
     register: str | None  # the name for the best model
+    objective: str  # the metric by which its sweep's runs are ranked
     swept: Sequence[str] = ()  # the keys that its sweep varies
 
     @property
@@ -222,7 +223,9 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     _check_batch_size(job, names["data"])
     engine = resolve_engine(job, train["engine"])
     params = _params(c | {"train": train | {"engine": engine}}, names)
-    return Run(replace(job, engine=engine), params, log["weights"], log["model"], log["register"])
+    return Run(
+        replace(job, engine=engine), params, log["weights"], log["model"], log["register"], c["objective"]["metric"]
+    )
 
 
 def _plain(config: Configuration) -> Plain:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from shallowexp import provenance
-from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded, undefined
+from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded, direction, undefined
 from shallowexp.claims import figures
 from shallowexp.claims.page import PANEL, Page
 from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
@@ -24,9 +24,8 @@ from shallowexp.report.picture import SCREEN, picture
 from shallowexp.report.terminal import say
 from shallowexp.sweeps.cells import ranked
 from shallowexp.tracking.store import Store
-from shallowexp.tracking.sweeps import TrackedSweep
+from shallowexp.tracking.sweeps import LOSS, TrackedSweep
 
-LOSS = "train/loss"
 SHOWN = (LOSS, "train/accuracy", "test/accuracy", "train/r2", "test/r2")
 MEASURED = {  # what is drawn where it varies: the words for it
     "symmetry/effective_units": "How many hidden units differ",
@@ -66,7 +65,8 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {folder} cannot be made a folder: {error.strerror}") from error
-    drawn = list(draw(runs))
+    objective = _objective(found, runs)
+    drawn = list(draw(runs, objective))
     saved = []
     for figure in drawn:
         if figure.page is not None:
@@ -78,7 +78,7 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
             saved.append(figure)
     runs.table.to_csv(folder / "runs.csv")
     path = folder / "index.html"
-    path.write_text(_page(found, runs, drawn, folder), encoding="utf-8", newline="\n")
+    path.write_text(_page(found, runs, drawn, folder, objective), encoding="utf-8", newline="\n")
     made = [path, folder / "runs.csv", *(folder / f"{figure.name}.{kind}" for figure in saved for kind in figure.kinds)]
     for sweep in found:
         if log and sweep.run_id:
@@ -86,7 +86,13 @@ def write(references: Sequence[str], output: Path | None, log: bool = False) -> 
     return path
 
 
-def draw(runs: Runs) -> Iterator[Figure]:
+def _objective(found: Sequence[TrackedSweep], runs: Runs) -> str:
+    """By what runs are ranked: what these sweeps named, if they name one that is there."""
+    named = {sweep.objective for sweep in found}
+    return named.pop() if len(named) == 1 and named <= {*runs.table} else LOSS
+
+
+def draw(runs: Runs, objective: str = LOSS) -> Iterator[Figure]:
     """What there is to see, by what varied."""
     cells = _cells(runs)
     numeric = [
@@ -106,9 +112,8 @@ def draw(runs: Runs) -> Iterator[Figure]:
             asked.append((name, title, Choice(y=name)))
     for name, title, choice in asked:
         yield _attempt(name, title, partial(_fitting, runs, choice))
-    planes = _attempt(
-        "planes", "Boundary and hidden units of the best cells whose weights were kept", partial(_planes, runs, cells)
-    )
+    title = f"Boundary and hidden units of the best cells by {objective} whose weights were kept"
+    planes = _attempt("planes", title, partial(_planes, runs, cells, objective))
     if planes.page is not None or planes.fault:
         yield planes
 
@@ -137,12 +142,13 @@ def _fitting(runs: Runs, choice: Choice) -> Page:
         return _fitting(runs, choice._replace(pool=[*choice.pool, largest]))
 
 
-def _planes(runs: Runs, cells: Sequence[str]) -> Page | None:
+def _planes(runs: Runs, cells: Sequence[str], objective: str) -> Page | None:
     """One run of each of the best cells, where inputs are points of the plane."""
     runs = as_words(runs, cells)
     kept = runs.table[runs.table.index.isin(set(runs.weights)) & (runs.table["outcome"] == "finished")]
     replays = []
-    for fingerprint in kept.sort_values(LOSS).drop_duplicates(cells or None).index[:PLANES] if len(kept) else ():
+    first = _best_first(kept, objective).drop_duplicates(cells or None).index[:PLANES] if len(kept) else ()
+    for fingerprint in first:
         try:
             found = replay(runs, fingerprint)
         except (Lacking, ImportError, AttributeError):  # of a user's own data or module that is no longer what it was
@@ -171,18 +177,25 @@ def _cells(runs: Runs) -> list[str]:
     return [*cells, *confounded(params, cells)]
 
 
-def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path) -> str:
+def _best_first(table: pd.DataFrame, objective: str) -> pd.DataFrame:
+    return table.sort_values(objective, ascending=direction(objective) == 1)
+
+
+def _page(found: Sequence[TrackedSweep], runs: Runs, drawn: Sequence[Figure], folder: Path, objective: str) -> str:
     cells = _cells(runs)
-    best = ranked(as_words(runs, cells).table, cells, [name for name in SHOWN if name in runs.table])
+    measures = [objective, *(name for name in SHOWN if name in runs.table and name != objective)]
+    best = ranked(as_words(runs, cells).table, cells, measures)
     lost = best.loc[best["diverged"] > 0, [*cells, "runs", "diverged"]]
     varied = runs.varied()
     told = [*cells, *(name for name in POOLED if name in varied)]
-    columns = [*told, "outcome", *(name for name in SHOWN if name in runs.table)]
-    rows = runs.table.sort_values(LOSS)[:ROWS]
+    columns = [*told, "outcome", *measures]
+    rows = _best_first(runs.table, objective)[:ROWS]
     return environment().get_template("sweep.html.j2").render(
         sweeps=found,
         counts=_counts(found, runs),
         varied={name: _values(name, values) for name, values in varied.items() if name in told},
+        objective=objective,
+        highest=direction(objective) == -1,
         figures=drawn,
         picture=lambda name: picture(folder / f"{name}.png", SCREEN),
         drawing=partial(drawing, folder),

@@ -15,14 +15,14 @@ COUNTS = ("reused", "diverged", "failed")
 
 
 def show() -> None:
-    """A row for each: its name for other commands, how its runs ended, its lowest loss, its age and its command."""
+    """A row for each: its name for other commands, how its runs ended, its best run by its objective, its age and its command."""
     store = Store.open(create=False)
-    short = [Column(name, no_wrap=True) for name in ("name", "experiment", "status", "runs", "train/loss", "age")]
+    short = [Column(name, no_wrap=True) for name in ("name", "experiment", "status", "runs", "best", "age")]
     table = Table(*short, Column("command", overflow="fold", min_width=24))
     found = sweeps.sweeps_and_fields(store)
     for sweep in found:
-        best = sweeps.lowest_loss(store, sweep)
-        told = "" if best is None else f"{best:.4g}"
+        best = sweeps.best(store, sweep)
+        told = "" if best is None else f"{sweep.objective} {best:.4g}"
         table.add_row(
             sweep.name, words(sweep.experiment), sweep.status, _counts(sweep), told, _age(sweep), words(sweep.command)
         )

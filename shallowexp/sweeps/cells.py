@@ -6,7 +6,7 @@ from math import inf
 import pandas as pd
 
 from shallowexp import analysis
-from shallowexp.analysis import SEEDS
+from shallowexp.analysis import SEEDS, direction
 from shallowexp.claims.statistics import ranked_cells
 from shallowexp.config.runs import Run
 from shallowexp.tracking.store import RunResult
@@ -28,26 +28,28 @@ def cell_params(runs: Sequence[Run]) -> list[str]:
 
 
 def ranked(table: pd.DataFrame, cells: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    """As `ranked_cells` has them, with intervals cut at what the first measure can be.
+    """As `ranked_cells` has them, but the best mean of the first measure first, and with intervals cut at what that can be.
 
     The mean of a few skewed losses has a t interval that reaches below 0; the true mean does not lie there, so the part that is
     left holds it as often as the whole.
     """
-    rows = ranked_cells(table, cells, measures)
-    bounds = ["95% from", "to"]
-    rows[bounds] = rows[bounds].clip(*LIMITS.get(measures[0].rpartition("/")[2], (-inf, inf)))
+    first, bounds = measures[0], ["95% from", "to"]
+    up = direction(first)
+    rows = ranked_cells(table.assign(**{first: up * table[first]}), cells, measures)
+    rows[f"mean {first}"] *= up
+    rows[bounds] = (up * rows[bounds[::up]].to_numpy()).clip(*LIMITS.get(first.rpartition("/")[2], (-inf, inf)))
     return rows
 
 
 def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str) -> str:
-    """What to say at a sweep's end: the cell with the lowest mean loss, with its interval over seeds, and what draws them all."""
+    """What to say at a sweep's end: the cell with the best mean of its objective, with its interval over seeds, and what draws them all."""
     ended = [(run.params, results[run.fingerprint]) for run in runs if run.fingerprint in results]
     table = pd.DataFrame([{**params, **result.metrics, "outcome": result.outcome} for params, result in ended])
-    drawn = seen(parent)
-    if LOSS not in table:
+    drawn, objective = seen(parent), runs[0].objective
+    if objective not in table:
         return drawn
     cells = cell_params(runs)
-    best = ranked(table.fillna(dict.fromkeys(cells, "")), cells, [LOSS]).iloc[0]
+    best = ranked(table.fillna(dict.fromkeys(cells, "")), cells, [objective]).iloc[0]
     told = {name: best[name] or analysis.undefined(name) for name in cells}
     words = " ".join(f"{name}={value}" for name, value in told.items() if value != "–") or "the one there is"
     seeds = int(best["runs"] - best["diverged"])
@@ -55,7 +57,9 @@ def best_cell(runs: Sequence[Run], results: Mapping[str, RunResult], parent: str
         return f"no best cell: every run diverged\n{drawn}"
     interval = f" [{best['95% from']:.4g}, {best['to']:.4g}]" if seeds > 1 else ""
     lost = f", {best['diverged']} more diverged" if best["diverged"] else ""
-    return f"best cell: {words} · train/loss {best['mean train/loss']:.4g}{interval} over {seeds} runs{lost}\n{drawn}"
+    return (
+        f"best cell: {words} · {objective} {best[f'mean {objective}']:.4g}{interval} over {seeds} runs{lost}\n{drawn}"
+    )
 
 
 def searched(runs: Sequence[Run], best: Run) -> str:

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from shallowexp.analysis import direction
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run, as_planned, once
 from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.models.models import log_models
 from shallowexp.pool.pool import opened
 from shallowexp.sweeps import cells, view
-from shallowexp.sweeps.sweep import HIGHER, ExperimentTracker, SweepSummary
+from shallowexp.sweeps.sweep import ExperimentTracker, SweepSummary
 from shallowexp.tracking.parents import Sweep
 from shallowexp.tracking.records import FINGERPRINT
 from shallowexp.tracking.sweeps import children
@@ -111,8 +112,7 @@ class Study:
 
     def best(self) -> str:
         """What to say at the end."""
-        sign = -1 if self.metric.endswith(HIGHER) else 1
-        worth, best = min(self.trials, key=lambda trial: sign * trial[0])
+        worth, best = min(self.trials, key=lambda trial: direction(self.metric) * trial[0])
         found = cells.searched(self.runs, best[0]) if math.isfinite(worth) else "none has finished"
         seeds = f" over {len(best)} runs" if len(best) > 1 else ""
         return f"best of {len(self.trials)} trials: {found} · {self.metric} {worth:.4g}{seeds}"

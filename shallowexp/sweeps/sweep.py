@@ -14,6 +14,7 @@ from itertools import chain
 import pandas as pd
 
 from shallowexp import provenance
+from shallowexp.analysis import direction
 from shallowexp.config.composition import Workers
 from shallowexp.config.runs import Run
 from shallowexp.config.validate import require
@@ -26,9 +27,9 @@ from shallowexp.sweeps.ending import POLL, concluded, outwait, say
 from shallowexp.sweeps.progress import Progress, compilation_told
 from shallowexp.tracking.parents import Busy, Sweep, Whole
 from shallowexp.tracking.store import RunResult, Store
+from shallowexp.tracking.sweeps import OBJECTIVE
 from shallowexp.training.job import Failure, Result
 
-HIGHER = ("accuracy", "r2")  # what is better the higher it is
 MOST_LETTERS = 256  # of an experiment's name, in MLflow's databases
 PENDING = 4  # batches that may wait for the writer
 
@@ -156,7 +157,7 @@ class ExperimentTracker:
     def worth(self, trials: Sequence[Sequence[Run]], metric: str) -> list[float]:
         """Of each trial the mean of a metric's last values over its runs; one that diverged or failed makes it the worst there is."""
         results = self.store.results(self.experiment_id, [run.fingerprint for trial in trials for run in trial])
-        worst = -math.inf if metric.endswith(HIGHER) else math.inf
+        worst = direction(metric) * math.inf
 
         def of(run: Run) -> float:
             ended = results.get(run.fingerprint)
@@ -191,6 +192,7 @@ class ExperimentTracker:
         self, runs: Sequence[Run], missing: Sequence[Run], summary: SweepSummary, fresh: bool, name: str, key: str
     ) -> Sweep | None:
         tags = provenance.tags() | provenance.lock() | {"shallowexp.command": self.command}
+        tags |= {OBJECTIVE: runs[0].objective}
         planned = [run.fingerprint for run in runs]
         while True:
             counts = {"to train": len(missing), "already there": len(runs) - len(missing)}

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 from zlib import compress
 
-from shallowexp.analysis import SEEDS
+from shallowexp.analysis import SEEDS, direction
 from shallowexp.config.runs import Run
 from shallowexp.sweeps.cells import LOSS, cell_params, varied
 
@@ -32,7 +32,7 @@ def tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
         return {}
     state = _state(runs)
     packed = f"deflate;{b64encode(compress(json.dumps(state, separators=(',', ':')).encode())).decode()}"
-    shown = title(name) if "groupBy" in state else f"{name}: best runs"
+    shown = title(name) if "groupBy" in state else f"{name}: best runs by {runs[0].objective}"
     return {VIEW + OVERVIEW: json.dumps({"name": shown, "createdAt": 0, "state": packed})}
 
 
@@ -51,11 +51,12 @@ def _state(runs: Sequence[Run]) -> dict[str, Any]:
     swept = varied(runs)
     seeds = [name for name in SEEDS if name in swept]
     cells = cell_params(runs)
-    columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in (*CHARTS, *SHOWN)]
+    metrics = dict.fromkeys((*CHARTS, *SHOWN, runs[0].objective))
+    columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in metrics]
     conditions = ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
     numeric = {name: found for name, found in swept.items() if name in cells and all(map(_is_number, found))}
     many = _count(runs, cells) > LOADED or any(len(found) > GROUPS for found in numeric.values())
-    shown = _best_runs(cells, numeric) if many else _cells(cells, seeds)
+    shown = _best_runs(cells, numeric, runs[0].objective) if many else _cells(cells, seeds)
     return {
         "searchFilter": " AND ".join(conditions),
         "selectedColumns": [*columns, "tags.`outcome`"],
@@ -75,15 +76,16 @@ def _cells(cells: Sequence[str], seeds: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _best_runs(cells: Sequence[str], numeric: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _best_runs(cells: Sequence[str], numeric: Mapping[str, Sequence[str]], objective: str) -> dict[str, Any]:
     """Where they lie: MLflow's axes of parameters are linear, so a whole grid of decades would be a heap in a corner."""
     axes = sorted(numeric, key=lambda name: -len(numeric[name]))[:AXES]
-    charts = [_chart("PARALLEL", selectedParams=cells, selectedMetrics=[LOSS], showAllRuns=True)]
+    charts = [_chart("PARALLEL", selectedParams=cells, selectedMetrics=[objective], showAllRuns=True)]
     if len(axes) > 1:
-        charts.append(_chart("CONTOUR", xaxis=_param(axes[0]), yaxis=_param(axes[1]), zaxis=_metric(LOSS)))
-    charts += [_chart("SCATTER", xaxis=_param(name), yaxis=_metric(LOSS)) for name in axes]
-    order = {"orderByKey": f"metrics.`{LOSS}`", "orderByAsc": True, "runsHiddenMode": "SHOWALL"}
-    return order | _section("The best runs", charts)
+        charts.append(_chart("CONTOUR", xaxis=_param(axes[0]), yaxis=_param(axes[1]), zaxis=_metric(objective)))
+    charts += [_chart("SCATTER", xaxis=_param(name), yaxis=_metric(objective)) for name in axes]
+    rising = direction(objective) == 1
+    order = {"orderByKey": f"metrics.`{objective}`", "orderByAsc": rising, "runsHiddenMode": "SHOWALL"}
+    return order | _section(f"The best runs by {objective}", charts)
 
 
 def _section(name: str, charts: Sequence[dict[str, Any]]) -> dict[str, Any]:

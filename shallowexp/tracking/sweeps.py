@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from shallowexp.analysis import Runs
+from shallowexp.analysis import Runs, direction
 from shallowexp.errors import TrackingError, nearest
 from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 LOSS = "train/loss"
+OBJECTIVE = "shallowexp.objective"  # a tag of a sweep: the metric by which its runs are ranked
 TABLE = "runs.csv"  # among a closed sweep's artifacts
 COUNTED, PIXELS = "shallowexp.runs", "shallowexp.pixels"  # tags of a sweep and of a field that were closed
 SHORT = 8  # letters of a run id that tell sweeps apart
@@ -51,6 +52,10 @@ class TrackedSweep:
     @property
     def command(self) -> str:
         return self.tags.get("shallowexp.command", "")
+
+    @property
+    def objective(self) -> str:
+        return self.tags.get(OBJECTIVE, LOSS)
 
     @property
     def kind(self) -> str:
@@ -134,14 +139,16 @@ def _table(store: Store, sweep: TrackedSweep) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(read_artifact(sweep.artifact_uri, store.uri, TABLE)), dtype={"run_id": str})
 
 
-def lowest_loss(store: Store, sweep: TrackedSweep) -> float | None:
-    """The lowest last training loss of its finished runs; None where there is none, or the sweep's table is gone."""
+def best(store: Store, sweep: TrackedSweep) -> float | None:
+    """The best last value of its objective in a finished run; None where there is none, or the sweep's table is gone."""
     try:
         table = _table(store, sweep) if COUNTED in sweep.tags else pd.DataFrame()
     except TrackingError:
         return None
-    losses = table.loc[table["outcome"] == "finished", LOSS].dropna() if LOSS in table else pd.Series(dtype=float)
-    return float(losses.min()) if len(losses) else None
+    if sweep.objective not in table:
+        return None
+    values = table.loc[table["outcome"] == "finished", sweep.objective].dropna()
+    return float(values.min() if direction(sweep.objective) == 1 else values.max()) if len(values) else None
 
 
 def children(store: Store, sweep: TrackedSweep | Sweep) -> list["Run"]:

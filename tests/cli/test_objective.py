@@ -1,6 +1,7 @@
 """What a run is worth to a sweeper that searches: a metric's last value, over several seeds, the worst where it diverged."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,28 @@ def test_what_fails_is_the_worst_there_is_and_the_search_goes_on(searched, workp
     assert searched("data=wine", "data.test_size=0.2,0.99")[1] == math.inf
     failing = ("data=wine", "data.test_size=0.3,0.99", *SMALL)
     assert command("shallowexp", "-m", *failing, cwd=workplace).returncode == 1  # of a sweep that does not search
+
+
+@pytest.mark.parametrize(("metric", "best"), [("test/accuracy", "max"), ("test/loss", "min"), ("train/loss", "min")])
+def test_a_sweep_s_runs_are_ranked_by_the_objective_that_it_named(workplace, metric, best):
+    named = () if metric == "train/loss" else (f"objective.metric={metric}",)
+    words = ("data=moons", "train.learning_rate=0.001,0.3,8", "seed=0,1", "train.steps=200", "log.points=3")
+    done = command("shallowexp", "-m", *words, *named, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    runs = table(workplace)
+    means = runs.groupby("train.learning_rate")[metric].mean()
+    rate, worth = getattr(means, f"idx{best}")(), getattr(means, best)()
+    assert f"best cell: train.learning_rate={rate} · {metric} {worth:.4g} [" in done.stdout
+    listed = command("shallowexp-runs", cwd=workplace, COLUMNS="200").stdout
+    assert f"│ {metric} {getattr(runs[metric], best)():.4g} │" in listed.replace("  ", " ")
+    made = command("shallowexp-report", "--sweep", "latest", "--output", "page", cwd=workplace)
+    assert made.returncode == 0, made.stderr
+    page = (workplace / "page" / "index.html").read_text(encoding="utf-8")
+    cells, rows = (re.split("<tr>", part)[1:] for part in re.findall("(?s)<tbody>(.*?)</tbody>", page))
+    assert f">{rate:g}<" in cells[0] and f">{worth:.4g}<" in cells[0]
+    ranked = runs.sort_values(metric, ascending=best == "min")[metric]
+    assert [re.findall(">([^<>]+)</td>", row)[3] for row in rows] == [f"{value:.4g}" for value in ranked]
+    assert f"mean of the last <code>{metric}</code>" in page and f"best cells by {metric}" in page
 
 
 def test_a_single_run_returns_it_too(workplace):

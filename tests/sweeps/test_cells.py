@@ -44,6 +44,25 @@ def test_an_interval_ends_where_its_metric_does(metric, values, interval):
     assert row[f"mean {metric}"] == pytest.approx(np.mean(values))
 
 
+def test_cells_are_ranked_by_what_is_better_higher_or_lower():
+    table = pd.DataFrame({"cell": list("aabbcc"), "outcome": "finished"})
+    table["test/r2"], table["train/loss"] = [0.1, 0.3, 0.5, 0.9, -2.0, 0.0], [3.0, 3.0, 2.0, 2.0, 1.0, 1.0]
+    by_r2, by_loss = (cells.ranked(table, ["cell"], [name, "train/loss"]) for name in ("test/r2", "train/loss"))
+    assert by_r2["cell"].tolist() == ["b", "a", "c"] and by_loss["cell"].tolist() == ["c", "b", "a"]
+    assert by_r2["mean test/r2"].tolist() == pytest.approx([0.7, 0.2, -1.0])
+    assert (by_r2["95% from"] < by_r2["mean test/r2"]).all() and (by_r2["mean test/r2"] < by_r2["to"]).all()
+    assert by_r2["mean train/loss"].tolist() == [2.0, 3.0, 1.0]
+
+
+def test_a_sweep_ends_with_the_best_cell_by_its_objective():
+    words = ["init.scale=0.1,1", "seed=range(2)", "objective.metric=test/accuracy"]
+    runs = plan((job.values, job.choices) for job in compose_sweep(words)[1])
+    ended = {0.1: {"train/loss": 0.2, "test/accuracy": 0.75}, 1: {"train/loss": 0.3, "test/accuracy": 0.875}}
+    results = {run.fingerprint: RunResult("", ended[float(run.params["init.scale"])]) for run in runs}
+    said = cells.best_cell(runs, results, "0123456789").splitlines()[0]
+    assert said == "best cell: init.scale=1 · test/accuracy 0.875 [0.875, 0.875] over 2 runs"
+
+
 def test_a_cell_without_a_value_is_null_and_one_whose_choice_has_no_such_key_says_nothing():
     runs = plan((job.values, job.choices) for job in compose_sweep(["train.batch_size=32,null", "init=random,zero"])[1])
     losses = {(32, "random"): 0.5, (None, "random"): 0.3, (32, "zero"): 0.4, (None, "zero"): 0.2}

@@ -41,6 +41,20 @@ def test_a_view_is_packed_as_mlflow_reads_it(runs, monkeypatch):
     assert view.tags("symmetry", runs) == {}
 
 
+@pytest.mark.parametrize(("objective", "rising"), [("test/loss", True), ("test/accuracy", False)])
+def test_a_view_of_the_best_runs_ranks_them_by_the_objective_and_says_so(objective, rising):
+    words = [f"train.learning_rate={RATES}", "init.scale=1,10", f"objective.metric={objective}"]
+    runs = plan((job.values, job.choices) for job in compose_sweep(words)[1])
+    state = view._state(runs)
+    assert (state["orderByKey"], state["orderByAsc"]) == (f"metrics.`{objective}`", rising)
+    assert state["orderByKey"] in state["selectedColumns"]
+    parallel, contour, *scatters = state["compareRunCharts"]
+    assert parallel["selectedMetrics"] == [objective] and contour["zaxis"]["key"] == objective
+    assert [chart["yaxis"]["key"] for chart in scatters] == [objective] * 2
+    (packed,) = view.tags("mine", runs).values()
+    assert json.loads(packed)["name"] == f"mine: best runs by {objective}"
+
+
 @pytest.mark.parametrize(
     ("swept", "charts"),
     [
