@@ -13,11 +13,13 @@ from signal import SIGTERM, signal
 from sysconfig import get_path
 from tempfile import TemporaryFile
 from types import FrameType
+from typing import NamedTuple
 from urllib.parse import quote
 from urllib.request import urlopen
 
 from shallowexp.errors import TrackingError
-from shallowexp.sweeps.view import OVERVIEW, saved_views
+from shallowexp.report.terminal import say
+from shallowexp.sweeps import view
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.store import Store
 from shallowexp.tracking.sweeps import TrackedSweep
@@ -32,8 +34,7 @@ def browse(reference: str, port: int | None = None, show: bool = True) -> None:
     Raises TrackingError for a sweep that is not there, and where MLflow's server does not start.
     """
     store = Store.open(create=False)
-    there = sweeps.sweeps(store)
-    page = address(sweeps.find(store, reference), there)
+    page = address(store, sweeps.find(store, reference))
     if store.uri.startswith("http"):
         return _open(f"{store.uri.rstrip('/')}/{page}", show)
     with _server(store.uri, _free(port or 0)) as url:
@@ -44,14 +45,27 @@ def browse(reference: str, port: int | None = None, show: bool = True) -> None:
                 time.sleep(3600)
 
 
-def address(sweep: TrackedSweep, there: list[TrackedSweep]) -> str:
-    """Of a sweep's charts: the saved view where it is the newest of its experiment, else its runs alone."""
-    newest = next((other.run_id for other in there if other.experiment_id == sweep.experiment_id), "")
-    if saved_views() and sweep.run_id in ("", newest):
-        query = f"viewStateShareKey={OVERVIEW}&compareRunsMode=CHART"
+class _Tracked(NamedTuple):
+    params: dict[str, str]
+    objective: str
+
+
+def address(store: Store, sweep: TrackedSweep) -> str:
+    """Of a sweep's charts: of exactly its runs, in a view that is saved now; while it runs, of all in its experiment."""
+    runs: list[_Tracked] = []
+    try:
+        if sweep.run_id and sweep.status != "RUNNING":
+            runs = [_Tracked(params, sweep.objective) for params in sweeps.gather(store, sweep)]
+        if runs:
+            store.experiment(sweep.experiment, view.tags(sweep.experiment, runs, sweep.name))
+    except TrackingError as error:  # of who may only read, or a table that is gone
+        runs = []
+        say(f"all runs of the experiment are shown: {error}", "red")
+    if view.saved_views():
+        query = f"viewStateShareKey={sweep.name if runs else view.OVERVIEW}"
     else:
-        query = f"searchFilter={quote(f'tags.sweep = {sweep.name!r}')}&compareRunsMode=CHART"
-    return f"#/experiments/{sweep.experiment_id}/runs?{query}&workflowType=machine_learning"
+        query = f"searchFilter={quote(view.within(sweep.name) if runs else '')}"
+    return f"#/experiments/{sweep.experiment_id}/runs?{query}&compareRunsMode=CHART&workflowType=machine_learning"
 
 
 def _open(url: str, show: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from typing import Protocol
 
 import pandas as pd
 
@@ -15,14 +16,24 @@ LOSS = "train/loss"
 LIMITS = {"loss": (0.0, inf), "accuracy": (0.0, 1.0), "r2": (-inf, 1.0)}  # what a metric of this name can be
 
 
-def varied(runs: Sequence[Run]) -> dict[str, list[str]]:
+class AnyRun(Protocol):
+    """A run, planned or tracked."""
+
+    @property
+    def params(self) -> Mapping[str, str]: ...
+
+    @property
+    def objective(self) -> str: ...
+
+
+def varied(runs: Sequence[AnyRun]) -> dict[str, list[str]]:
     """The parameters that differ between runs, each with its values in the order of the sweep."""
     names = dict.fromkeys(name for run in runs for name in run.params)
     values = {name: list(dict.fromkeys(run.params.get(name, "") for run in runs)) for name in names}
     return {name: [value for value in found if value] for name, found in values.items() if len(found) > 1}
 
 
-def cell_params(runs: Sequence[Run]) -> list[str]:
+def cell_params(runs: Sequence[AnyRun]) -> list[str]:
     """The fewest varied parameters that tell the cells apart."""
     return analysis.cell_params(pd.DataFrame([run.params for run in runs]))
 

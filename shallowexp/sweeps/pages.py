@@ -65,7 +65,7 @@ def sweep_note(runs: Sequence[Run], counts: Mapping[str, int], experiment_id: st
     table = "\n".join(["| swept | values |", "| --- | --- |", *rows]) if rows else "One configuration."
     outcome = " · ".join(f"{name} {n}" for name, n in counts.items() if n)
     place = f"#/experiments/{experiment_id}/runs?viewStateShareKey={view.OVERVIEW}&compareRunsMode=CHART&workflowType=machine_learning"
-    link = f"[Charts]({place}) · " if view.saved_views() else ""
+    link = f"[Charts of the experiment]({place}) · " if view.saved_views() else ""
     return f"{SWEPT}{link}{outcome}\n\n{table}\n\nCommand:\n\n{indent(command, '    ')}"
 
 

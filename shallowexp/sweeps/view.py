@@ -1,4 +1,4 @@
-"""The view of an experiment's newest sweep that MLflow saves with it: charts of its cells, or of its best runs."""
+"""Views that MLflow saves with an experiment: charts of the cells of a sweep, or of its best runs."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from typing import Any
 from zlib import compress
 
 from shallowexp.analysis import SEEDS, direction
-from shallowexp.config.runs import Run
-from shallowexp.sweeps.cells import LOSS, cell_params, varied
+from shallowexp.sweeps.cells import LOSS, AnyRun, cell_params, varied
+from shallowexp.tracking.sweeps import VIEW
 
-VIEW, OVERVIEW = "mlflow.sharedViewState.", "shallowexp-overview"
+OVERVIEW = "shallowexp-overview"
 VIEWS_SINCE = (3, 15)  # of MLflow
 CHARTS = {LOSS: "log", "symmetry/effective_units": "linear", "saturation/fraction": "linear"}  # y axis
 SHOWN = ("train/accuracy", "train/r2")  # last values, in columns after the charted ones
@@ -23,17 +23,18 @@ AXES = 3  # numeric parameters against which they are drawn
 HELD = ("data", "data.positive_rate", "hidden_size")  # at one value, in this order, while there are more groups
 
 
-def tags(name: str, runs: Sequence[Run]) -> dict[str, str]:
-    """The saved view of an experiment's newest sweep, under one tag; none if this MLflow has no saved views.
+def tags(name: str, runs: Sequence[AnyRun], sweep: str = "") -> dict[str, str]:
+    """The saved view of this sweep's runs, or of all in the experiment as its newest sweep has them, under one tag; none if this
+    MLflow has no saved views.
 
     The form of the state is not documented: it is what the page of MLflow 3.17 writes, and tests open it there.
     """
     if not saved_views():
         return {}
-    state = _state(runs)
+    state = _state(runs, sweep)
     packed = f"deflate;{b64encode(compress(json.dumps(state, separators=(',', ':')).encode())).decode()}"
-    shown = title(name) if "groupBy" in state else f"{name}: best runs by {runs[0].objective}"
-    return {VIEW + OVERVIEW: json.dumps({"name": shown, "createdAt": 0, "state": packed})}
+    shown = title(sweep or name) if "groupBy" in state else f"{sweep or name}: best runs by {runs[0].objective}"
+    return {VIEW + (sweep or OVERVIEW): json.dumps({"name": shown, "createdAt": 0, "state": packed})}
 
 
 def saved_views() -> bool:
@@ -44,7 +45,12 @@ def title(name: str) -> str:
     return f"{name}: cells"
 
 
-def _state(runs: Sequence[Run]) -> dict[str, Any]:
+def within(sweep: str) -> str:
+    """MLflow's filter for the runs that `Store.gather` has named after this sweep."""
+    return f"tags.sweep LIKE '%{sweep}%'"
+
+
+def _state(runs: Sequence[AnyRun], sweep: str = "") -> dict[str, Any]:
     """Children only: cells, the first seed of every one first; or the best runs, where cells are too many to be seen."""
     held = _held(runs)
     runs = _where(runs, held)
@@ -53,7 +59,8 @@ def _state(runs: Sequence[Run]) -> dict[str, Any]:
     cells = cell_params(runs)
     metrics = dict.fromkeys((*CHARTS, *SHOWN, runs[0].objective))
     columns = [f"params.`{name}`" for name in [*cells, *seeds]] + [f"metrics.`{name}`" for name in metrics]
-    conditions = ["params.activation LIKE '%'", *(f"params.`{k}` = '{v}'" for k, v in held.items())]
+    own = within(sweep) if sweep else "params.activation LIKE '%'"
+    conditions = [own, *(f"params.`{k}` = '{v}'" for k, v in held.items())]
     numeric = {name: found for name, found in swept.items() if name in cells and all(map(_is_number, found))}
     many = _count(runs, cells) > LOADED or any(len(found) > GROUPS for found in numeric.values())
     shown = _best_runs(cells, numeric, runs[0].objective) if many else _cells(cells, seeds)
@@ -108,7 +115,7 @@ def _metric(name: str) -> dict[str, str]:
     return {"key": name, "type": "METRIC"}
 
 
-def _held(runs: Sequence[Run]) -> dict[str, str]:
+def _held(runs: Sequence[AnyRun]) -> dict[str, str]:
     """What the view holds fixed so that its cells can be told apart: the most frequent value, the last one of equals."""
     held: dict[str, str] = {}
     for name in HELD:
@@ -118,11 +125,11 @@ def _held(runs: Sequence[Run]) -> dict[str, str]:
     return held
 
 
-def _where(runs: Sequence[Run], held: Mapping[str, str]) -> list[Run]:
+def _where(runs: Sequence[AnyRun], held: Mapping[str, str]) -> list[AnyRun]:
     return [run for run in runs if held.items() <= run.params.items()]
 
 
-def _count(runs: Sequence[Run], names: Sequence[str]) -> int:
+def _count(runs: Sequence[AnyRun], names: Sequence[str]) -> int:
     return len({tuple(run.params.get(name) for name in names) for run in runs})
 
 

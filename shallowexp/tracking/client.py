@@ -5,7 +5,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
@@ -153,6 +153,10 @@ class ClientBackend:
                 return points
         histories = {run_id: self._client.get_metric_history(run_id, key) for run_id in run_ids}
         return [(run_id, key, m.step, m.timestamp, m.value) for run_id, found in histories.items() for m in found]
+
+    def tag(self, key: str, values: Mapping[str, str]) -> None:
+        for run_id, value in values.items():
+            self._client.set_tag(run_id, key, value)
 
     def locked(self) -> AbstractContextManager[None]:
         """A server has no word for it."""

@@ -113,6 +113,9 @@ class Backend(Protocol):
     def frames(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Frames:
         """These runs, all that is known of them; where `metrics` are given, of others maybe only the last point."""
 
+    def tag(self, key: str, values: Mapping[str, str]) -> None:
+        """Set a tag of each of these runs: run id -> value."""
+
     def locked(self) -> AbstractContextManager[None]:
         """One process after the other, on whatever host, where the store can see to that."""
 

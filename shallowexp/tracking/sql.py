@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -285,6 +285,19 @@ class SqlBackend:
                 _read(session, SqlTag, TEXT_COLUMNS, run_ids),
                 pd.concat(points, ignore_index=True),
             )
+
+    def tag(self, key: str, values: Mapping[str, str]) -> None:
+        """All of them or none."""
+        from mlflow.store.tracking.dbmodels.models import SqlTag
+        from sqlalchemy import delete, insert
+
+        run_ids, c = [*values], SqlTag.__table__.c
+        with self._store.ManagedSessionMaker(read_only=False) as session:
+            for i in range(0, len(run_ids), CHUNK):
+                chunk = run_ids[i : i + CHUNK]
+                session.execute(delete(SqlTag.__table__).where(c.key == key, c.run_uuid.in_(chunk)))
+                rows = [{"run_uuid": run_id, "key": key, "value": values[run_id]} for run_id in chunk]
+                session.execute(insert(SqlTag.__table__), rows)
 
     def locked(self) -> AbstractContextManager[None]:
         return _locked(self._store.engine, "sweeps")

@@ -20,7 +20,7 @@ from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
 from shallowexp.tracking.parents import Sweep, alone, left_open, newest
 from shallowexp.tracking.places import artifact_location, default_uri
-from shallowexp.tracking.records import Backend, Record
+from shallowexp.tracking.records import TEXT_COLUMNS, Backend, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -192,3 +192,16 @@ class Store:
     def runs(self, experiment_id: str, run_ids: Sequence[str], metrics: Collection[str] | None = None) -> Runs:
         """These runs of the experiment, each of another fingerprint; of metrics that are not among `metrics`, if given, maybe only the last value."""
         return runs_of(self._backend.frames(experiment_id, run_ids, metrics), self.uri)
+
+    @tracked
+    def gather(self, experiment_id: str, run_ids: Sequence[str], sweep: str) -> list[dict[str, str]]:
+        """The params of these runs, whose tag `sweep` then names this one, too: those that it reused are another's."""
+        frames = self._backend.frames(experiment_id, run_ids, ())
+        tags = frames.tags[frames.tags["key"] == "sweep"].set_index("run_id")["value"]
+        names = tags.reindex(frames.runs["run_id"]).fillna("").to_dict()
+        others = {str(run_id): f"{named} {sweep}".strip() for run_id, named in names.items() if sweep not in named}
+        self._backend.tag("sweep", others)
+        params: dict[str, dict[str, str]] = {run_id: {} for run_id in run_ids}
+        for run_id, key, value in frames.params[TEXT_COLUMNS].itertuples(index=False):
+            params[run_id][key] = value
+        return [found for found in params.values() if found]

@@ -29,6 +29,7 @@ LOSS = "train/loss"
 OBJECTIVE = "shallowexp.objective"  # a tag of a sweep: the metric by which its runs are ranked
 TABLE = "runs.csv"  # among a closed sweep's artifacts
 COUNTED, PIXELS = "shallowexp.runs", "shallowexp.pixels"  # tags of a sweep and of a field that were closed
+VIEW = "mlflow.sharedViewState."  # with a key: an experiment's tag, a view that MLflow shows
 SHORT = 8  # letters of a run id that tell sweeps apart
 SHOWN = 10  # sweeps that a message names
 
@@ -134,6 +135,11 @@ def run_ids(store: Store, sweep: TrackedSweep) -> dict[str, str]:
     return found
 
 
+def gather(store: Store, sweep: TrackedSweep) -> list[dict[str, str]]:
+    """The params of each of its finished runs, in its order; MLflow's tag `sweep` then names it in all of them."""
+    return store.gather(sweep.experiment_id, [*run_ids(store, sweep).values()], sweep.name)
+
+
 def _table(store: Store, sweep: TrackedSweep) -> pd.DataFrame:
     """What a sweep that was closed, at least once, keeps of its runs."""
     return pd.read_csv(io.BytesIO(read_artifact(sweep.artifact_uri, store.uri, TABLE)), dtype={"run_id": str})
@@ -186,6 +192,8 @@ def delete(store: Store, sweep: TrackedSweep) -> None:
             raise TrackingError(f"run {run_id} says that its artifacts are {artifact_uri}: nothing was deleted")
     with explained(store.uri):
         experiment = store.client.get_experiment(sweep.experiment_id)
+        if VIEW + sweep.name in experiment.tags:
+            store.client.delete_experiment_tag(sweep.experiment_id, VIEW + sweep.name)
         store.sweep(sweep.run_id).backend.remove_orphans(experiment, {sweep.run_id})
         for run_id, artifact_uri in places.items():
             store.client.delete_run(run_id)

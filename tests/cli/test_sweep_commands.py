@@ -1,18 +1,25 @@
 """shallowexp-runs lists sweeps and deletes one; shallowexp-ui serves MLflow's pages and ends with its command."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
+from base64 import b64decode
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
+from zlib import decompress
 
 import pytest
 
 import shallowexp
 from shallowexp import provenance
+from shallowexp.report import browsing
+from shallowexp.sweeps import view
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.parents import _started
 from shallowexp.tracking.store import Store
@@ -66,8 +73,9 @@ def test_a_sweep_from_python_is_listed_with_its_file_and_what_it_sweeps(workplac
     told = "mine.py: init.scale=0.1,1 seed=0,1,2,…,11 | activation=relu train.steps=5 log.points=2 hidden_size=2"
     (sweep,) = sweeps.sweeps(Store.open())
     assert sweep.command == told and told in sweep.tags["mlflow.note.content"]
-    listed = command("shallowexp-runs", cwd=workplace, COLUMNS="400").stdout
-    assert told in listed and "│ 25 " in listed
+    listed = command("shallowexp-runs", cwd=workplace).stdout
+    folded = "".join(line.split("│")[-2] for line in listed.splitlines() if line.startswith("│"))
+    assert folded.replace(" ", "") == told.replace(" ", "") and "│ 25 " in listed
 
 
 @pytest.mark.parametrize(
@@ -162,6 +170,36 @@ def test_a_store_without_sweeps_says_so(workplace):
     shutil.rmtree(workplace / "mlruns", ignore_errors=True)
     (workplace / "mlflow.db").unlink()
     assert "There is no MLflow store" in command("shallowexp-runs", cwd=workplace).stderr
+
+
+def shown(store, sweep) -> tuple[str, str]:
+    """Name and filter of the saved view at a sweep's address."""
+    key = re.search(r"viewStateShareKey=([^&]+)&", browsing.address(store, sweep))[1]
+    packed = json.loads(store.client.get_experiment(sweep.experiment_id).tags[f"mlflow.sharedViewState.{key}"])
+    return packed["name"], json.loads(decompress(b64decode(packed["state"].removeprefix("deflate;"))))["searchFilter"]
+
+
+def test_a_sweep_has_a_view_of_exactly_its_runs_which_goes_with_it(twice):
+    assert command("shallowexp", "-m", "activation=relu,sigmoid", "seed=1", *SMALL, cwd=twice).returncode == 0
+    store = Store.open()
+    for sweep in sweeps.sweeps(store):
+        name, where = shown(store, sweep)
+        found = {run.info.run_id for run in store.client.search_runs(["1"], where)}
+        assert name == f"{sweep.name}: cells" and found == {*sweeps.run_ids(store, sweep).values()} and len(found) == 2
+    assert command("shallowexp-runs", "delete", sweep.name, "--yes", cwd=twice).returncode == 0
+    assert len([key for key in store.client.get_experiment("1").tags if "sharedViewState" in key]) == 3
+
+
+def test_a_sweep_without_runs_to_show_leads_to_those_of_its_experiment(twice, capsys, monkeypatch):
+    store = Store.open()
+    sweep, oldest = sweeps.sweeps(store)
+    for other in (sweeps.find(store, "shallowexp"), replace(sweep, status="RUNNING")):
+        assert shown(store, other) == ("shallowexp: cells", "params.activation LIKE '%'")
+    Path(sweep.artifact_uri, "runs.csv").unlink()
+    assert shown(store, sweep)[0] == "shallowexp: cells"
+    assert "all runs of the experiment are shown: " in capsys.readouterr().out
+    monkeypatch.setattr(view, "saved_views", lambda: False)
+    assert f"searchFilter=tags.sweep%20LIKE%20%27%25{oldest.name}%25%27&" in browsing.address(store, oldest)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

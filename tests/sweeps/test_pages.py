@@ -7,13 +7,17 @@ import pandas as pd
 import pytest
 
 from shallowexp.claims.palette import STYLES, color
+from shallowexp.report import browsing
 from shallowexp.sweeps import pages, view
+from shallowexp.tracking import sweeps
+from shallowexp.tracking.store import Store
 from tests.browser import CHROMIUM, DRIVER, Browser
 from tests.commands import command
 
 in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
 SWEEP = ("-m", "+experiment=symmetry", "seed=100,101", "hidden_size=1,8", "train.engine=compiled")
 
+SHARED = (["activation=tanh,relu", "seed=1,2"], ["activation=tanh,sigmoid", "seed=1,3"])  # one run is of both
 RATES = ",".join(str(2**n) for n in range(-10, 11))
 GRID = ("-m", "name=grid", "init.scale=0.1,1,10", f"train.learning_rate={RATES}", "seed=1,2", "train.steps=10")
 BAD = "<img src=x onerror=bad=1><script>bad=2</script>"
@@ -41,8 +45,9 @@ def place(server):
     (server.folder / "experiments").mkdir()
     (server.folder / "experiments" / "hostile.py").write_text(f'"""{HOSTILE}"""')
     pd.DataFrame({target: [0, 1] * 10 for target in TARGETS}).to_csv(server.folder / "points.csv", index=False)
-    sweeps = (("shallowexp", *words) for words in (SWEEP, GRID, TABLE))
-    for words in (*sweeps, diverging, ("shallowexp-report", "symmetry")):
+    shared = [("-m", "name=shared", *words, "train.steps=10") for words in SHARED]
+    launched = (("shallowexp", *words) for words in (SWEEP, GRID, TABLE, *shared))
+    for words in (*launched, diverging, ("shallowexp-report", "symmetry")):
         done = command(*words, cwd=server.folder)
         assert done.returncode == 0, done.stderr
     return server.folder
@@ -85,6 +90,16 @@ def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
     browser.open(f"experiments/{experiment}/runs?viewStateShareKey={view.OVERVIEW}&compareRunsMode=CHART")
     browser.wait_for_text("symmetry: cells", "The claim", "Group by: activation", *view.CHARTS)
     browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length > 20")
+
+
+@in_browser
+def test_a_sweep_s_address_shows_its_charts_alone(browser, server):
+    store = Store.open(server.url)
+    newest, oldest = (sweep for sweep in sweeps.sweeps(store) if sweep.experiment == "shared")
+    for sweep, others in ((oldest, "relu"), (newest, "sigmoid")):
+        browser.open(browsing.address(store, sweep).removeprefix("#/"))
+        browser.wait_for_text(f"{sweep.name}: cells", "4 matching runs", "Group: tanh", f"Group: {others}", "The claim")
+        browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace path.js-line').length >= 4")
 
 
 @in_browser

@@ -300,3 +300,25 @@ def test_a_relative_database_stays_the_same_file_elsewhere(database, monkeypatch
     store.experiment("same file")
     assert Store.open(f"sqlite:///{database}").client.get_experiment_by_name("same file")
     assert not (tmp_path / "elsewhere" / "relative.db").exists()
+
+
+def test_the_runs_of_a_sweep_are_gathered_under_its_name(any_store):
+    _gather(any_store)
+
+
+def test_they_are_in_every_database(sql_store):
+    _gather(sql_store)
+
+
+def _gather(store):
+    experiment, sweep = sweep_of(store, "gathered")
+    store.write(experiment, [record(0), record(1)], sweep.run_id)
+    store.write(experiment, [record(2), record(3)])  # alone
+    ids = store.finished(experiment)
+    for _ in range(2):
+        params = store.gather(experiment, [ids[f"{i:04x}"] for i in (2, 0, 1)], "12345678")
+        assert params == [record(i).params for i in (2, 0, 1)]
+    tags = [store.client.get_run(ids[f"{i:04x}"]).data.tags.get("sweep") for i in range(4)]
+    both = f"{sweep.run_id[:8]} 12345678"
+    assert tags == [both, both, "12345678", None]
+    assert all(store.client.get_run(run_id).data.tags["shallowexp.outcome"] == "finished" for run_id in ids.values())
