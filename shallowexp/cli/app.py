@@ -24,7 +24,7 @@ from shallowexp.claims.claim import FIELDS
 from shallowexp.cli.messages import one_message
 from shallowexp.cli.multirun import FIXED, OPEN, PARENT, require_one_store, tell, tracker
 from shallowexp.config.base import Base, Composed
-from shallowexp.config.composition import VERSION_BASE, Workers, swept_keys
+from shallowexp.config.composition import VERSION_BASE, Workers, as_given, swept_keys
 from shallowexp.config.runs import Run, once, over_seeds, plan, trials_of
 from shallowexp.config.schema import RunSchema
 from shallowexp.config.validate import require
@@ -72,7 +72,7 @@ class Command:
             hydra_config = HydraConfig.get()
             choices = hydra_config.runtime.choices
             require_one_store(hydra_config.job.chdir)
-            words = [*hydra_config.overrides.task]
+            words = as_given(hydra_config.overrides.task)
             fixed = os.environ.get(FIXED)
             swept = [] if fixed is None else swept_keys(words, fixed.split(","))
             one = Composed(words, Base(config, choices, swept))

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, RangeSweep, ValueType
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from shallowexp import CONF
 from shallowexp.config import help, schema  # noqa: F401  (register what conf/config.yaml names)
@@ -89,9 +89,14 @@ def compose(loader: ConfigLoader, master: DictConfig, jobs: Iterable[Sequence[st
     return composed
 
 
+def as_given(overrides: Sequence[str]) -> list[str]:
+    """A command line's words: taken out one by one they would lose their interpolations, of which each job has its own value."""
+    return cast(list[str], OmegaConf.to_container(overrides))
+
+
 def fixed_keys(master: DictConfig) -> list[str]:
     """Those that a multirun's command line gives one value."""
-    return [o.key_or_group for o in map(_parse, master.hydra.overrides.task) if not o.is_sweep_override()]
+    return [o.key_or_group for o in map(_parse, as_given(master.hydra.overrides.task)) if not o.is_sweep_override()]
 
 
 def swept_keys(lines: Iterable[str], fixed: Container[str]) -> list[str]:
@@ -164,7 +169,7 @@ class _Groups:
 
     def __init__(self, loader: ConfigLoader, master: DictConfig):
         name = master.hydra.job.config_name
-        overrides = list(master.hydra.overrides.hydra)
+        overrides = as_given(master.hydra.overrides.hydra)
         only_loader = cast(ConfigLoaderImpl, loader)  # that Hydra has
         _, self.repository = only_loader._parse_overrides_and_create_caching_repo(name, overrides)
         self.known: dict[str, bool] = {}
@@ -200,7 +205,7 @@ def compose_sweep(
 def compose_all(loader: ConfigLoader, master: DictConfig, params: Sequence[Params] | None = None) -> list[Composed]:
     """Every job of a multirun that does not search, from Hydra's tree, with `params` in the place of the tree's own."""
     swept = master.hydra.sweeper.params if params is None else params
-    return compose(loader, master, united_products(swept, list(map(_parse, master.hydra.overrides.task))))
+    return compose(loader, master, united_products(swept, list(map(_parse, as_given(master.hydra.overrides.task)))))
 
 
 def compose_run(params: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:

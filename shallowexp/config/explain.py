@@ -90,7 +90,7 @@ def _logspace(key: str, first: str, last: str, n: str) -> str:
 
 def _mistyped(value: str, kind: str, text: str) -> str:
     """A value that is not of its key's type; `text` is Hydra's message, which may name the override."""
-    override, key = re.search(r"override (\S+)", text), re.match(r"([\w.]+): Value", text)
+    override, key = re.search(r"override (.+?)\s+Value '", text), re.match(r"([\w.]+): Value", text)
     start = f"{override[1] if override else f'{key[1]}={value}' if key else value}: {KINDS.get(kind, kind)} is needed"
     if ends := re.fullmatch(r"(\d+)\.\.(\d+)", value):
         return f"{start}; for {ends[1]} to {ends[2]} write range({ends[1]},{int(ends[2]) + 1}), with -m"

@@ -50,6 +50,7 @@ def checked(c: dict[str, Any]) -> dict[str, Any]:
     """
     for node, known in KEYS.items():
         found = c[node[:-1]] if node else c
+        require(node[:-1], found, isinstance(found, dict), f"its own keys, as in {node}{next(iter(known))}")
         if found.keys() != known.keys():
             _check_keys(node, found, [*known])
         found = whole_numbers(found, NODES[node], node)

@@ -344,12 +344,14 @@ def test_a_failing_run_is_listed_and_the_others_go_on(workplace):
     done = command("shallowexp", *arguments, cwd=workplace)
     assert done.returncode == 1
     assert "1 runs failed" in done.stderr
-    assert "fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units" in done.stderr
+    assert "fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units (mine.py, line 11)" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(children(workplace).status) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
     alone = command("shallowexp", "activation=fragile", *SMALL, cwd=workplace)
     assert alone.returncode == 1
-    assert alone.stderr.splitlines()[1:] == ["  fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units"]
+    assert alone.stderr.splitlines()[1:] == [
+        "  fragile · random ×0.01 · 4 units · seed 0: ValueError: too many units (mine.py, line 11)"
+    ]
 
 
 def test_basic_launcher_gives_the_same_results(workplace):

@@ -55,7 +55,9 @@ def test_jobs_of_other_launchers_join_one_parent_that_the_same_command_completes
     words = ("shallowexp", "-m", f"init._target_={__name__}.Fragile", "seed=1,2", *SMALL, *launcher)
     failed = command(*words, cwd=workplace, PYTHONPATH=str(ROOT))
     assert failed.returncode == 1
-    assert failed.stderr.endswith("1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 2: ValueError: broken\n")
+    assert failed.stderr.endswith(
+        "1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 2: ValueError: broken (test_multirun.py, line 35)\n"
+    )
     assert "Traceback" not in failed.stderr
     assert "2 runs: 0 already there, 1 trained, 1 failed" in failed.stdout
     parent, status = only_sweep(workplace)
