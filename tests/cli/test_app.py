@@ -355,7 +355,7 @@ def test_a_failing_run_is_listed_and_the_others_go_on(workplace):
 
 
 def test_basic_launcher_gives_the_same_results(workplace):
-    arguments = ("-m", "seed=1,2", "train.engine=numpy", "log.weights=all", *SMALL)
+    arguments = ("-m", "seed=1,2", "data.seed=${seed}", "train.engine=numpy", "log.weights=all", *SMALL)
     command("shallowexp", *arguments, cwd=workplace)
     done = command("shallowexp", *arguments, "fresh=true", "hydra/launcher=basic", cwd=workplace)
     assert done.returncode == 0, done.stderr
