@@ -94,7 +94,8 @@ def checked(c: dict[str, Any]) -> dict[str, Any]:
     require(
         key, log[key[4:]], points <= MOST_POINTS, f"what measures a run at most {MOST_POINTS:,} times, not {points:,}"
     )
-    steps = log["steps"] or ()
+    steps = () if log["steps"] is None else log["steps"]
+    require("log.steps", steps, isinstance(steps, Sequence), "a list of steps, as in [0,10,100]")
     require("log.steps", steps, all(0 <= step <= train["steps"] for step in steps), f"steps from 0 to {train['steps']}")
     require("log.steps", log["steps"], log["steps"] is None or log["every"] is None, "not together with log.every")
     return c
@@ -105,10 +106,14 @@ def is_seed(value: Any) -> bool:
 
 
 def whole_numbers(node: Mapping[str, Any], kind: type, prefix: str = "") -> dict[str, Any]:
-    """The node, with 10000 for 1e4 wherever a field of the schema `kind` is an integer. Raises ConfigError for 1.5."""
+    """The node, with 10000 for 1e4 wherever a field of the schema `kind` is an integer. Raises ConfigError for 1.5, and for null where
+    that is no value.
+    """
     found = integers(node, kind)
-    for key in _integers(kind):
+    for key, optional in _integers(kind).items():
         value = found[key]
+        if value is None and not optional:
+            raise ConfigError(f"{prefix}{key}=null is not possible: it needs a value")
         given = value if isinstance(value, list) else [] if value in (None, "???") else [value]
         if any(type(one) is not int for one in given):
             raise ConfigError(f"{prefix}{key}={value}: a whole number is needed")
@@ -131,9 +136,10 @@ def whole(value: Any) -> Any:
 
 
 @cache
-def _integers(kind: type) -> list[str]:
-    """The fields of a dataclass that are integers, or lists of them."""
-    return [name for name, hint in get_type_hints(kind).items() if re.search(r"\bint\b", str(hint))]
+def _integers(kind: type) -> dict[str, bool]:
+    """The fields of a dataclass that are integers, or lists of them, and whether they may be null."""
+    hints = {name: str(hint) for name, hint in get_type_hints(kind).items()}
+    return {name: "None" in hint or "Optional" in hint for name, hint in hints.items() if re.search(r"\bint\b", hint)}
 
 
 def _check_keys(node: str, found: dict[str, Any], known: list[str]) -> None:
