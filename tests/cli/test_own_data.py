@@ -69,7 +69,10 @@ def test_a_file_that_is_gone_is_one_message_before_anything_is_written(arguments
     (own / "mlflow.db").unlink()
     done = command("shallowexp", *arguments, cwd=own)
     assert done.returncode == 1
-    assert done.stderr == "shallowexp: data=mine cannot be drawn: FileNotFoundError: mine.csv not found.\n"
+    assert (
+        done.stderr
+        == "shallowexp: data=mine cannot be drawn: FileNotFoundError: mine.csv not found. (mine.py, line 12)\n"
+    )
     assert not (own / "mlflow.db").exists()
 
 

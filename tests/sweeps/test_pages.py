@@ -45,7 +45,7 @@ def place(server):
     (server.folder / "experiments").mkdir()
     (server.folder / "experiments" / "hostile.py").write_text(f'"""{HOSTILE}"""')
     pd.DataFrame({target: [0, 1] * 10 for target in TARGETS}).to_csv(server.folder / "points.csv", index=False)
-    shared = [("-m", "name=shared", *words, "train.steps=10") for words in SHARED]
+    shared = [("-m", "name=reused", *words, "train.steps=10") for words in SHARED]
     launched = (("shallowexp", *words) for words in (SWEEP, GRID, TABLE, *shared))
     for words in (*launched, diverging, ("shallowexp-report", "symmetry")):
         done = command(*words, cwd=server.folder)
@@ -95,7 +95,7 @@ def test_the_saved_view_opens_with_its_charts_drawn(browser, client):
 @in_browser
 def test_a_sweep_s_address_shows_its_charts_alone(browser, server):
     store = Store.open(server.url)
-    newest, oldest = (sweep for sweep in sweeps.sweeps(store) if sweep.experiment == "shared")
+    newest, oldest = (sweep for sweep in sweeps.sweeps(store) if sweep.experiment == "reused")
     for sweep, others in ((oldest, "relu"), (newest, "sigmoid")):
         browser.open(browsing.address(store, sweep).removeprefix("#/"))
         browser.wait_for_text(f"{sweep.name}: cells", "4 matching runs", "Group: tanh", f"Group: {others}", "The claim")
