@@ -11,6 +11,7 @@ import pandas as pd
 
 SEEDS = ("seed", "data.seed")  # what runs of one cell differ in
 HIGHER = ("accuracy", "r2")  # of metrics: what is better the higher it is
+LOSS = "train/loss"  # by which runs are ranked, unless another objective is named
 POOLED = (*SEEDS, "sweep")  # what a cell's runs may differ in: more seeds may come from another sweep
 
 

@@ -3,13 +3,10 @@
 Keys are those of the command line, with a dot where it has one: `train("train.steps=1000", activation="tanh")`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
-from math import isfinite
-from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,14 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from shallowexp import provenance
 from shallowexp.analysis import Runs
+from shallowexp.api.arrays import table
+from shallowexp.api.words import command, one_run, products
+from shallowexp.claims.choice import Choice
 from shallowexp.claims.page import Page as Page
-from shallowexp.claims.plots import Choice
 from shallowexp.claims.plots import plot as _plot
 from shallowexp.config import runs as planning
 from shallowexp.config.composition import Workers, compose_one, compose_sweep
 from shallowexp.config.explain import explain
 from shallowexp.config.runs import EXPERIMENT, Run
-from shallowexp.errors import ConfigError, RunsFailed, nearest
+from shallowexp.errors import ConfigError, RunsFailed
 from shallowexp.fields.field import Field as Field
 from shallowexp.network.data import Dataset
 from shallowexp.network.diagnostics import metric_names
@@ -36,10 +35,6 @@ from shallowexp.network.passes import forward
 from shallowexp.sweeps.progress import compilation_told
 from shallowexp.training.engines import train as train_jobs
 from shallowexp.training.job import Failure, Result
-
-PATHS = ("data.path", "data.target")  # whose text may hold commas
-SEVERAL = re.compile(r",|^range\(")  # of the command line
-SHOWN = 10  # values of a key in what a list of sweeps says
 
 
 def runs(
@@ -54,7 +49,7 @@ def runs(
     `where` chooses among them by params, a value or a list of values each. `uri` is the store's, by default MLflow's own.
     Raises TrackingError for what is not there, and UserError where no run has these params.
     """
-    from shallowexp.claims.plots import narrowed
+    from shallowexp.claims.choice import narrowed
     from shallowexp.report.sweeps import read
     from shallowexp.tracking.store import Store
 
@@ -149,7 +144,7 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
     TrackingError where it is stored.
     """
     if data is None or isinstance(data, str):
-        return _train([*overrides, *_words(choices | ({"data": data} if data else {}))], experiment)
+        return _train([*overrides, *one_run(choices | ({"data": data} if data else {}))], experiment)
     if experiment:
         raise ConfigError(
             f"experiment={experiment}: arrays cannot be stored; write them to a file, data=csv data.path=<file>"
@@ -159,10 +154,10 @@ def train(*overrides: str, data: Any = None, experiment: str | None = None, **ch
     with TemporaryDirectory() as folder:
         path = Path(folder) / "data.parquet"
         X, y = data
-        words = [*overrides, *_words(choices)]
-        own = _table(X, y, path, any(word.startswith("data.categorical=") for word in words))
+        words = [*overrides, *one_run(choices)]
+        own = table(X, y, path, any(word.startswith("data.categorical=") for word in words))
         try:
-            found = _train(["data=csv", *_words(own), *words], None)
+            found = _train(["data=csv", *one_run(own), *words], None)
         except ConfigError as error:
             raise ConfigError(str(error).replace(f"data.path={path}", "data").replace(str(path), "data")) from None
         return found if found.data.task == "regression" else replace(found, classes=np.unique(y))
@@ -205,38 +200,6 @@ def _refuse(config: DictConfig, function: str) -> None:
         raise ConfigError("+field=... is of the command line: shallowexp.field reads what it has trained")
 
 
-def _table(X: Any, y: Any, path: Path, text: bool) -> dict[str, str]:
-    """Arrays as a file, and the keys that name it; `text` is allowed in X, too. Raises ConfigError for what nobody can learn from."""
-    frame, target = pd.DataFrame(X).infer_objects(), pd.Series(np.asarray(y)).infer_objects()
-    if len(frame) != len(target):
-        raise ConfigError(f"data: X has {len(frame)} rows and y {len(target)} values; a row is a sample")
-    if not frame.size:
-        raise ConfigError(f"data: X has shape {frame.shape}: a row is a sample, a column an input")
-    faulty = np.column_stack([_faulty(column, text) for _, column in frame.items()])
-    if faulty.any():
-        row, i = np.argwhere(faulty)[0]
-        where, value = f"X[{row}, {frame.columns[i]!r}]", frame.iloc[:, i].tolist()[row]
-        hint = "; data.categorical=onehot takes text" if isinstance(value, str) else ""
-        needed = f"finite numbers are needed, which {faulty.sum()} of {faulty.size} values are not"
-        raise ConfigError(f"data: {where} is {value!r}: {needed}{hint}")
-    faulty = _faulty(target, text=True)
-    if faulty.any():
-        row = int(faulty.argmax())
-        needed = f"all finite numbers, or all text, are needed, which {faulty.sum()} of {faulty.size} values are not"
-        raise ConfigError(f"data: y[{row}] is {target.tolist()[row]!r}: {needed}")
-    columns = frame.set_axis([f"x{i + 1}" for i in range(frame.shape[1])], axis="columns")
-    columns.assign(y=target.to_numpy()).to_parquet(path)
-    return {"data.path": str(path), "data.target": "y"}
-
-
-def _faulty(column: pd.Series, text: bool) -> np.ndarray:
-    """Which of its values are no finite numbers; with `text`, in a column that is not of numbers, which are no text."""
-    if column.dtype.kind in "biuf":
-        known: np.ndarray = np.isfinite(column.to_numpy(float, na_value=np.nan))
-        return ~known
-    return np.array([not (isinstance(v, str) if text else isinstance(v, Real) and isfinite(v)) for v in column])
-
-
 def sweep(
     params: Mapping[str, Any] | Iterable[Mapping[str, Any]] = (),
     *overrides: str,
@@ -255,89 +218,21 @@ def sweep(
     """
     from shallowexp.sweeps.sweep import ExperimentTracker
 
-    asked = [params] if isinstance(params, Mapping) else _listed(params)
-    if choices or not asked or not all(isinstance(mapping, Mapping) for mapping in asked):
-        values = {**params, **choices} if isinstance(params, Mapping) else choices
-        call = _as_mapping([word for word in (*asked, *overrides) if isinstance(word, str)], values)
-        hint = "".join(nearest(key, ("experiment", "threads", "scheduler", "executor", "workers")) for key in choices)
-        raise ConfigError(f"what to sweep is a mapping, or a list of them: {call}{hint}")
-    for mapping in asked:
-        for key, values in mapping.items():
-            _require_list(key, values)
-    swept = [{key: [*map(_value, _listed(values))] for key, values in mapping.items()} for mapping in asked]
+    swept = products(params, overrides, choices)
     with _one_message():
-        products = [{key: ",".join(values) for key, values in mapping.items()} for mapping in swept]
-        tree, composed = compose_sweep(overrides, products)
+        tree, composed = compose_sweep(
+            overrides, [{key: ",".join(values) for key, values in mapping.items()} for mapping in swept]
+        )
         config = composed[0].config
         _refuse(config, "sweep")
         planned = planning.plan_jobs(composed)
-    tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast, command=_command(swept, overrides))
+    tracker = ExperimentTracker.open(experiment, fail_fast=config.fail_fast, command=command(swept, overrides))
     files = provenance.configuration(composed, OmegaConf.to_yaml(tree))
     launcher = Workers(threads, scheduler, executor, workers)
     summary = tracker.sweep(planned, tracker.missing(planned, config.fresh), launcher, files, config.fresh)
     if summary.failures:
         raise RunsFailed(summary.failures.values())
     return tracker.store.read(experiment, [run.fingerprint for run in planned])
-
-
-def _command(asked: Iterable[Mapping[str, Sequence[str]]], overrides: Iterable[str]) -> str:
-    """The program, and what it sweeps in the words of the command line, long lists shortened."""
-    products = [" ".join(f"{key}={_short(values)}" for key, values in mapping.items()) for mapping in asked]
-    return " ".join([f"{provenance.program()}:", " | ".join(products), *overrides])
-
-
-def _short(values: Sequence[str]) -> str:
-    return ",".join(values if len(values) <= SHOWN else [*values[:3], "…", values[-1]])
-
-
-def _listed(values: Any) -> list[Any]:
-    return [*values] if isinstance(values, Iterable) and not isinstance(values, str) else [values]
-
-
-def _as_mapping(words: Iterable[str], choices: Mapping[str, Any]) -> str:
-    """The call that was meant by the command line's words, or by choices as `train` takes them."""
-    swept, fixed = {key: repr(values) for key, values in choices.items()}, ""
-    for word in words:
-        key, _, text = word.partition("=")
-        if SEVERAL.search(text):
-            swept[key] = _several(text)
-        else:
-            fixed += f", {word!r}"
-    mapping = ", ".join(f"{key!r}: {values}" for key, values in swept.items())
-    return f"sweep({{{mapping}}}{fixed})" if swept else "sweep({'activation': ['tanh', 'relu']})"
-
-
-def _require_list(key: str, values: Any) -> None:
-    """Not the command line's text for several values."""
-    if isinstance(values, str) and key not in PATHS and SEVERAL.search(values):
-        written = f"{{{key!r}: {_several(values)}}}"
-        raise ConfigError(f"{key}={values!r} is one text: several values are a list or a range, {written}")
-
-
-def _several(text: str) -> str:
-    """The command line's text for several values, in Python."""
-    return text if text.startswith("range(") else repr(text.split(","))
-
-
-def _words(choices: Mapping[str, Any]) -> list[str]:
-    """Overrides of one run. Raises ConfigError for several values of a key that takes one."""
-    for key, value in choices.items():
-        if "." not in key and isinstance(value, Iterable) and not isinstance(value, str):
-            raise ConfigError(
-                f"{key}={value} are several values, but train takes one: sweep({{{key!r}: {value}}}) trains each"
-            )
-    return [f"{key}={_value(value)}" for key, value in choices.items()]
-
-
-def _value(value: Any) -> str:
-    """As Hydra's command line has it."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    if isinstance(value, (list, tuple, range)):
-        return f"[{','.join(map(_value, value))}]"
-    if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
-        return "'" + re.sub(r"(\\*)(')", r"\1\1\\'", value) + "'"
-    return str(value.item() if isinstance(value, np.generic) else value)
 
 
 @contextmanager

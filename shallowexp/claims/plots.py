@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import ceil
 from textwrap import fill
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,17 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from shallowexp.analysis import POOLED, Runs, cell_params, confounded, undefined
+from shallowexp.claims.choice import Choice, check, color_of, kind_of, measure_of, narrowed
 from shallowexp.claims.figures import Styles, styled, styles_of
 from shallowexp.claims.page import COLUMN, COLUMNS, LETTERS, PANEL, WRITTEN, Colors, Page, color_scale
 from shallowexp.claims.statement import format_value
-from shallowexp.errors import UserError, nearest
+from shallowexp.errors import UserError
 
-KINDS = ("curves", "final", "dots", "heat")
 WIDTHS = {"page": 11.0, "paper": COLUMN, "wide": COLUMNS, "slides": 6.7}  # inches; of slides half of 13.3
-LINES, PANELS = 8, 12  # that a reader tells apart
+PANELS = 12  # that a reader tells apart
 CAPTION, LINE = 16, 0.17  # letters of the caption on an inch; inches of a line of it or of the legend
 NUMBER = "{:.3g}"  # in a cell of a heat map
 LOST = {"heat": ", hatched where most did", "final": ", crosses where all did"}
-FIRST = ("activation", "init", "output", "data")  # what is told apart by color, where it varies, before all else
 FAR = 1000  # times the median: what lies above is cut off, and the caption says so
 APART = 30  # times the smallest: from here on a scale is logarithmic
 
@@ -44,19 +43,6 @@ class TooManyPanels(UserError):
         )
 
 
-class Choice(NamedTuple):
-    """What to draw, as `shallowexp-plot` is told; what is empty is chosen by what varies."""
-
-    x: str = "step"
-    y: str = "train/loss"
-    z: str = ""  # of a heat map
-    by: str = ""  # a color each
-    panel: str = ""  # a panel each
-    kind: str = ""
-    pool: Sequence[str] = ()  # what medians are taken over, besides seeds
-    where: Mapping[str, Any] = {}
-
-
 @styled
 def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = PANELS) -> Page:
     """The figure, `width` inches wide, of at most so many panels.
@@ -64,13 +50,13 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
     Raises UserError for a metric or a param that these runs do not have, and where too much varies for one figure.
     """
     runs = narrowed(runs, choice.where)
-    kind = choice.kind or _kind(runs, choice)
-    _check(runs, choice, kind)
+    kind = choice.kind or kind_of(runs, choice)
+    check(runs, choice, kind)
     used = [name for name in (choice.x, choice.y, choice.by, choice.panel) if name in runs.params]
     if "sweep" not in used:
         runs = runs.once()
     left = cell_params(runs.table[runs.params], used, choice.pool)
-    by = choice.by or ("" if kind == "heat" else _color(runs, left))
+    by = choice.by or ("" if kind == "heat" else color_of(runs, left))
     facets = [name for name in (choice.panel, *left) if name and name != by]
     absent = _without_axes(runs, choice, kind)
     runs = as_words(
@@ -102,6 +88,8 @@ def plot(runs: Runs, choice: Choice, width: float = WIDTHS["page"], most: int = 
         + (f" With them varies {', '.join(also)}." if also else "")
         + cut
     )
+    if kind == "heat" and _lacks_cells(runs.table, choice, facets, len(panels)):
+        told += " Cells without a run are hatched."
     left_out = f" {len(absent)} runs without {choice.x} are left out." if len(absent) else ""
     caption = fill(told + left_out, int(CAPTION * width))
     page.figure.suptitle(caption, fontsize=7, color="0.35", x=0.01, ha="left")
@@ -134,79 +122,6 @@ def as_words(runs: Runs, names: Sequence[str]) -> Runs:
     """With words in the params in which some run has no value: null, or a dash where its choice has no such key."""
     undefined = [name for name in names if runs.table[name].isna().any()]
     return runs.label(**{name: lambda frame, name=name: _filled(frame, name) for name in undefined})
-
-
-def narrowed(runs: Runs, where: Mapping[str, Any]) -> Runs:
-    """The runs with these params. Raises UserError for a param or a value that no run has."""
-    for key, wanted in where.items():
-        _require("where", key, runs.params)
-        there = set(runs.table[key].dropna())
-        for value in wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]:
-            if value not in there:
-                few = ", ".join(map(format_value, sorted(there)[:20]))
-                raise UserError(f"where.{key}={format_value(value)}: no run has it; values there: {few or 'none'}")
-    chosen = runs.where(
-        {k: [*v] if isinstance(v, Iterable) and not isinstance(v, str) else v for k, v in where.items()}
-    )
-    if chosen.table.empty:
-        raise UserError("no run has all of " + ", ".join(f"{k}={v}" for k, v in where.items()))
-    return chosen
-
-
-def _kind(runs: Runs, choice: Choice) -> str:
-    if choice.z:
-        return "heat"
-    if choice.x == "step":
-        return "curves"
-    numeric = choice.x in runs.table and pd.api.types.is_numeric_dtype(runs.table[choice.x])
-    return "final" if numeric else "dots"
-
-
-def _check(runs: Runs, choice: Choice, kind: str) -> None:
-    if kind not in KINDS:
-        raise UserError(f"kind={kind} is not a choice; choices: {', '.join(KINDS)}")
-    axes = {"x": choice.x, "y": choice.y} if kind == "heat" else {"x": choice.x}
-    if kind in ("heat", "dots") and choice.x == "step":
-        raise UserError(
-            f"kind={kind} needs x=<key>{' and y=<key>' if kind == 'heat' else ''}: what varied is {', '.join(runs.varied())}"
-        )
-    if kind == "final" and not pd.api.types.is_numeric_dtype(runs.table.get(choice.x, pd.Series(dtype=float))):
-        raise UserError(f"kind=final needs a number as x, not x={choice.x}: kind=dots shows words")
-    for name, key in axes.items():
-        if kind != "curves":
-            _require(name, key, runs.params)
-        elif key != "step":
-            raise UserError(f"kind=curves is drawn over x=step, not x={key}")
-        if kind == "heat" and runs.table[key].nunique() < 2:
-            raise UserError(f"{name}={key} has one value in these runs: a heat map needs two axes that varied")
-    _require("z" if kind == "heat" else "y", _measure(choice, kind), runs.metrics)
-    if choice.z and kind != "heat":
-        raise UserError(f"z={choice.z} is of a heat map, not of kind={kind}: y={choice.z} is meant?")
-    if kind == "heat" and choice.x == choice.y:
-        raise UserError(f"x={choice.x} and y={choice.y} are the same axis")
-    for key in choice.pool:
-        if key in (choice.x, choice.y, choice.by, choice.panel):
-            raise UserError(f"pool={key} has a place already, as an axis, a color or a panel")
-    for name, key in [("by", choice.by), ("panel", choice.panel), *(("pool", key) for key in choice.pool)]:
-        if key:
-            _require(name, key, runs.params)
-
-
-def _require(name: str, key: str, there: Sequence[str]) -> None:
-    if key not in there:
-        raise UserError(
-            f"{name}={key}: these runs have no such thing{nearest(key, there)}; choices: {', '.join(there)}"
-        )
-
-
-def _measure(choice: Choice, kind: str) -> str:
-    return choice.z or "train/loss" if kind == "heat" else choice.y
-
-
-def _color(runs: Runs, left: Sequence[str]) -> str:
-    """Of what varies the one to tell apart by color."""
-    few = [name for name in left if runs.table[name].nunique(dropna=False) <= LINES]
-    return next((name for name in FIRST if name in few), few[0] if few else "")
 
 
 def _panels(runs: Runs, facets: Sequence[str]) -> Iterable[tuple[dict[str, Any], Runs]]:
@@ -268,7 +183,7 @@ def _draw(page: Page, panel: str, runs: Runs, kind: str, choice: Choice, by: str
 
 def _heat(page: Page, cells: Sequence[pd.DataFrame], choice: Choice, width: float) -> None:
     """A map in each panel, `width` inches wide: with numbers where they fit into all of them, else with one bar of colors."""
-    measure, colors = _measure(choice, "heat"), _colors(cells, choice)
+    measure, colors = measure_of(choice, "heat"), _colors(cells, choice)
     longest = max((NUMBER.format(value) for table in cells for value in table[measure].dropna()), key=len, default="")
     shape = cells[0][choice.x].nunique(), cells[0][choice.y].nunique()
     written = max(shape) <= WRITTEN and _fit([longest] * shape[0], width)
@@ -277,6 +192,12 @@ def _heat(page: Page, cells: Sequence[pd.DataFrame], choice: Choice, width: floa
     if not written:
         bar = ScalarMappable(colors, "viridis")
         page.figure.colorbar(bar, ax=[*page.axes.values()], label=measure, format="{x:g}")
+
+
+def _lacks_cells(table: pd.DataFrame, choice: Choice, facets: Sequence[str], panels: int) -> bool:
+    """Whether a pair of the axes' values has no run in some panel."""
+    there = table[[choice.x, choice.y, *facets]].drop_duplicates()
+    return len(there) < table[choice.x].nunique() * table[choice.y].nunique() * panels
 
 
 def _fit(words: Sequence[str], width: float) -> bool:
@@ -296,7 +217,7 @@ def _mark_diverged(ax: Axes, table: pd.DataFrame, measure: str, x: str, by: str,
 
 def _scale_axes(page: Page, runs: Runs, choice: Choice, kind: str) -> str:
     """The same scales for all panels, by what they show of finished runs; says where values are cut off."""
-    measure = _measure(choice, kind)
+    measure = measure_of(choice, kind)
     values = runs.histories[measure] if kind == "curves" else _ended(runs.table, measure)
     values = values[np.isfinite(values)]
     first = page["0"]
@@ -336,7 +257,7 @@ def _cells(parts: Sequence[Runs], choice: Choice) -> list[pd.DataFrame]:
 
     Axes are the same for all: in the order of a legend, with what only other panels have.
     """
-    measure, axes = _measure(choice, "heat"), [choice.x, choice.y]
+    measure, axes = measure_of(choice, "heat"), [choice.x, choice.y]
     tables = [part.table.assign(**{measure: _ended(part.table, measure)}) for part in parts]
     pairs = pd.MultiIndex.from_product([styles_of(pd.concat(tables)[name]) for name in axes], names=axes)
     cells = [table.groupby(axes)[measure] for table in tables]
@@ -345,7 +266,7 @@ def _cells(parts: Sequence[Runs], choice: Choice) -> list[pd.DataFrame]:
 
 def _colors(cells: Sequence[pd.DataFrame], choice: Choice) -> Colors:
     """The same for all panels."""
-    values = pd.concat(cells)[_measure(choice, "heat")]
+    values = pd.concat(cells)[measure_of(choice, "heat")]
     values = values.clip(upper=_top(values))
     return LogNorm(values.min(), values.max()) if _spread(values) else color_scale(values.to_numpy(float))
 
@@ -375,6 +296,6 @@ def _caption(runs: Runs, kind: str, choice: Choice, used: set[str]) -> str:
         point = "One run each"
     lost = f"; {diverged} diverged{LOST.get(kind, '')}"
     point = (
-        f"{_measure(choice, kind)}: {point[0].lower()}{point[1:]}" if kind == "heat" else point
+        f"{measure_of(choice, kind)}: {point[0].lower()}{point[1:]}" if kind == "heat" else point
     )  # it has no axis of its own
     return f"{point}. {len(runs.table)} runs{lost if diverged else ''}."

@@ -51,7 +51,8 @@ def _plot() -> None:
         if key in chosen:
             raise UserError(f"{word}: {key} was chosen already, as {key}={chosen[key]}")
         chosen[key] = value
-    from shallowexp.claims.plots import WIDTHS, Choice
+    from shallowexp.claims.choice import Choice
+    from shallowexp.claims.plots import WIDTHS
     from shallowexp.report.sweeps import draw
 
     where = {

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
+from shallowexp.analysis import LOSS
 from shallowexp.claims import figures
 from shallowexp.claims.figures import styled
 from shallowexp.fields.field import PLACE, Field, differences, named, without_what_follows
@@ -32,7 +33,7 @@ LABELS = {
     "diverged/step": "step of divergence",
     "change/W1": "relative change of W1",
 }
-LOSS, STEPS = "train/loss", "diverged/step"
+STEPS = "diverged/step"
 WORSE = "0.75"  # more loss than with weights of 0
 LOGARITHMIC = ("reached/step", "change/W1", STEPS)
 DISCRETE = 12  # effective units at most that have a color each

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from shallowexp import provenance
-from shallowexp.analysis import POOLED, Lacking, Runs, cell_params, confounded, direction, undefined
+from shallowexp.analysis import LOSS, POOLED, Lacking, Runs, cell_params, confounded, direction, undefined
 from shallowexp.claims import figures
+from shallowexp.claims.choice import Choice
 from shallowexp.claims.page import PANEL, Page
-from shallowexp.claims.plots import Choice, TooManyPanels, as_words, plot
+from shallowexp.claims.plots import TooManyPanels, as_words, plot
 from shallowexp.claims.replay import replay
 from shallowexp.errors import RunDamaged, UserError
 from shallowexp.report import sweeps
@@ -24,7 +25,7 @@ from shallowexp.report.picture import SCREEN, picture
 from shallowexp.report.terminal import say
 from shallowexp.sweeps.cells import ranked
 from shallowexp.tracking.store import Store
-from shallowexp.tracking.sweeps import LOSS, TrackedSweep
+from shallowexp.tracking.sweeps import TrackedSweep
 
 SHOWN = (LOSS, "train/accuracy", "test/accuracy", "train/r2", "test/r2")
 MEASURED = {  # what is drawn where it varies: the words for it

@@ -6,15 +6,16 @@ from argparse import ArgumentParser
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from shallowexp.analysis import Runs
+from shallowexp.analysis import LOSS, Runs
 from shallowexp.claims import figures
-from shallowexp.claims.plots import WIDTHS, Choice, plot
+from shallowexp.claims.choice import Choice
+from shallowexp.claims.plots import WIDTHS, plot
 from shallowexp.errors import UserError
 from shallowexp.report.reading import digest
 from shallowexp.report.terminal import say
 from shallowexp.tracking import sweeps
 from shallowexp.tracking.store import Store
-from shallowexp.tracking.sweeps import LOSS, TrackedSweep
+from shallowexp.tracking.sweeps import TrackedSweep
 
 DRAWN = (".pdf", ".svg", ".png")
 

@@ -12,7 +12,6 @@ from shallowexp.claims.statistics import ranked_cells
 from shallowexp.config.runs import Run
 from shallowexp.tracking.store import RunResult
 
-LOSS = "train/loss"
 LIMITS = {"loss": (0.0, inf), "accuracy": (0.0, 1.0), "r2": (-inf, 1.0)}  # what a metric of this name can be
 
 

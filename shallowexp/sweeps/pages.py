@@ -10,11 +10,12 @@ from collections.abc import Container, Mapping, Sequence
 from html import escape
 from textwrap import indent
 
+from shallowexp.analysis import LOSS
 from shallowexp.claims.claim import Claim, find
 from shallowexp.claims.palette import color
 from shallowexp.config.runs import Run
 from shallowexp.sweeps import view
-from shallowexp.sweeps.cells import LOSS, varied
+from shallowexp.sweeps.cells import varied
 from shallowexp.tracking.store import RunResult
 
 NOTE, RUN_COLOR = "mlflow.note.content", "mlflow.runColor"

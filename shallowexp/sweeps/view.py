@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import Any
 from zlib import compress
 
-from shallowexp.analysis import SEEDS, direction
-from shallowexp.sweeps.cells import LOSS, AnyRun, cell_params, varied
+from shallowexp.analysis import LOSS, SEEDS, direction
+from shallowexp.sweeps.cells import AnyRun, cell_params, varied
 from shallowexp.tracking.sweeps import VIEW
 
 OVERVIEW = "shallowexp-overview"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from shallowexp.analysis import Runs, direction
+from shallowexp.analysis import LOSS, Runs, direction
 from shallowexp.errors import TrackingError, nearest
 from shallowexp.tracking.artifacts import delete_artifacts, read_artifact
 from shallowexp.tracking.client import search
@@ -25,7 +25,6 @@ from shallowexp.tracking.store import Store
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-LOSS = "train/loss"
 OBJECTIVE = "shallowexp.objective"  # a tag of a sweep: the metric by which its runs are ranked
 TABLE = "runs.csv"  # among a closed sweep's artifacts
 COUNTED, PIXELS = "shallowexp.runs", "shallowexp.pixels"  # tags of a sweep and of a field that were closed

@@ -9,7 +9,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.transforms import Bbox
 
 from shallowexp.analysis import Runs
-from shallowexp.claims.plots import WIDTHS, Choice, as_words, plot
+from shallowexp.claims.choice import Choice
+from shallowexp.claims.plots import WIDTHS, as_words, plot
 from shallowexp.errors import UserError
 from shallowexp.report.sweep_page import draw
 
@@ -134,6 +135,7 @@ def test_heat_maps_have_the_same_axes_whose_labels_are_true_where_panels_lack_va
         shown = np.ma.filled(ax.collections[0].get_array(), np.nan)
         expected = finished[size].unstack().reindex(index=rows, columns=[0.01, 0.1, 1, 10])
         np.testing.assert_array_equal(shown, expected)
+    assert "Cells without a run are hatched." in caption(page).replace("\n", " ")
 
 
 def test_what_goes_with_the_seed_is_no_seed():
@@ -229,7 +231,7 @@ def test_a_heat_map_holds_the_median_of_each_cell_and_nothing_where_most_runs_di
     expected = finished.groupby(["init.scale", "hidden_size"])[LOSS].median().drop((1.0, 4))
     assert drawn.to_dict() == expected.to_dict()
     assert titles(page) == {"activation relu", "activation tanh"}
-    assert "6 diverged" in caption(page)
+    assert "6 diverged" in caption(page) and "without a run" not in caption(page)
 
 
 def test_undefined_params_are_a_value_of_their_own():
