@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shallowexp.analysis import LOSS, direction
 from shallowexp.config.runs import Run
 from shallowexp.errors import RunsFailed
 from shallowexp.models.store import Model, Models
@@ -29,18 +30,18 @@ USES = [f"shallowexp.network.{name}" for name in NAMES]
 
 @dataclass
 class Best:
-    """The network with the lowest training loss among those trained by this command."""
+    """The network with the best objective among those trained by this command."""
 
-    loss: float = math.inf
+    worth: float = math.inf  # the lower the better
     fingerprint: str = ""
     final: Parameters | None = None
 
     def see(self, run: Run, result: Result | Failure) -> None:
         if isinstance(result, Failure) or result.diverged_at is not None:
             return
-        loss = float(result.history("train/loss")[-1])
-        if loss < self.loss:
-            self.loss, self.fingerprint, self.final = loss, run.fingerprint, result.final
+        worth = direction(run.objective) * float(result.history(run.objective)[-1])
+        if worth < self.worth:
+            self.worth, self.fingerprint, self.final = worth, run.fingerprint, result.final
 
 
 def log_models(
@@ -56,10 +57,15 @@ def log_models(
         return
     planned, models = {run.fingerprint: run for run in runs}, Models(store.uri, store.client, experiment_id)
     results = store.results(experiment_id, planned) if results is None else results
-    ranked = sorted(
-        (f for f in results if results[f].outcome == "finished"), key=lambda f: results[f].metrics["train/loss"]
-    )
-    for fingerprint in ranked[:1] if runs[0].model == "best" else ranked:
+    finished, objective = [f for f in results if results[f].outcome == "finished"], runs[0].objective
+
+    def rank(fingerprint: str) -> tuple[float, float, str]:
+        """Of equals, such as accuracies are, the same one is first each time."""
+        metrics = results[fingerprint].metrics
+        worth = direction(objective) * metrics[objective] if objective in metrics else math.inf
+        return worth, metrics[LOSS], fingerprint
+
+    for fingerprint in sorted(finished, key=rank)[: 1 if runs[0].model == "best" else None]:
         run_id = results[fingerprint].run_id
         if not models.has(run_id):
             models.log(run_id, model(planned[fingerprint], best))

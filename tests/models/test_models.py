@@ -137,6 +137,17 @@ def test_the_best_run_of_a_sweep_gets_one_model_linked_to_it(tracked):
     assert not tracked.store.client.search_registered_models()
 
 
+def test_the_best_run_is_that_of_the_objective(tracked):
+    keys = {"data": "circles", "hidden_size": 3, "init": "xavier", "train__steps": 40}
+    runs = [run(seed=seed, objective__metric="test/accuracy", **keys) for seed in range(8)]
+    sweep(tracked, runs)
+    table = tracked.store.read("shallowexp", [run.fingerprint for run in runs]).table
+    best = table.sort_values(["test/accuracy", "train/loss"], ascending=[False, True]).index[0]
+    assert best != table["train/loss"].idxmin()
+    (model,) = models(tracked)
+    assert model.tags["shallowexp.fingerprint"] == best
+
+
 def test_the_same_command_again_adds_the_model_that_is_missing_and_nothing_else(tracked):
     plain, asked = ([run(seed=seed, log__model=which) for seed in range(2)] for which in ("none", "best"))
     sweep(tracked, plain)
