@@ -26,7 +26,7 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 
 torture: .venv/ready  ## what docs/reliability.md says, tried by the thousand and written into its table; an hour and a half, as root for full disks
 	TORTURE=1 $(BIN)/pytest -n auto tests/cli/test_bad_input.py tests/training/test_kernel.py
-	TMPDIR=$(wildcard /dev/shm) $(BIN)/python -m tests.torture
+	$(BIN)/python -m tests.torture
 
 check: .venv/ready lint  ## linters, types and the tests of pure modules, for every commit
 	$(BIN)/pytest -n auto tests/network tests/training tests/config tests/claims tests/test_analysis.py tests/test_architecture.py

@@ -6,6 +6,7 @@ A trial disturbs a command, gives it again and compares what is there with what 
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 from argparse import ArgumentParser
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
 from shallowexp.tracking.store import Store
 from tests.commands import ROOT, ForkServer
@@ -22,6 +23,7 @@ from tests.torture.crashes import LOST, SCENARIOS, TWICE, AtOnce, Deaths, Random
 from tests.torture.places import Disk, Locked
 
 PAGE = ROOT / "docs" / "reliability.md"
+MEMORY = Path("/dev/shm")  # a disk that writes at once: a fifth of the time is saved
 ROWS: dict[str, tuple[Callable[..., Torture], crashes.Scenario]] = {
     f"{scenario.name}: {by} at each write event": (partial(Deaths, by), scenario)
     for scenario in SCENARIOS for by in ("KILL", "TERM", "INT")
@@ -101,9 +103,13 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="try only every nth point")
     asked = parser.parse_args()
     names = [name for name in ROWS if not asked.rows or any(row in name for row in asked.rows)]
-    here = Here()
-    empty_store()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        os.environ["TMPDIR"] = tempfile.tempdir = place  # with all that killed commands leave in theirs
+        here = Here()
+        empty_store()
         for name in names:
             begun = time.monotonic()
             row = tried(name, asked.every, here, pool)
