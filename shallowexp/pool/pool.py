@@ -188,13 +188,15 @@ def _named(dotted: str, slots: int, threads: int) -> Elsewhere:
 
 
 def _compare(client: "Client", workers: list[str], pool: Elsewhere) -> None:
-    """Raises PoolError where one of these workers cannot train, or not the same."""
+    """Raises PoolError where one of these workers cannot train, or not the same; of one that dies meanwhile its batch tells."""
     name = f"{train_order.__module__}:{train_order.__name__}"
     found = client.run(resolve_name, name, workers=workers, on_error="return")
     for worker, answer in found.items():
         if isinstance(answer, ImportError):
             raise pool._fault(f"has a worker without shallowexp {__version__} and what it needs ({worker}): {answer}")
-    for worker, answer in client.run(versions, workers=workers).items():
+    for worker, answer in client.run(versions, workers=workers, on_error="return").items():
+        if isinstance(answer, OSError):
+            continue
         if differ := unlike(versions(), answer):
             raise pool._fault(f"has a worker ({worker}) with {differ}")
 

@@ -12,6 +12,8 @@ import pytest
 
 import shallowexp
 from shallowexp.analysis import Runs
+from shallowexp.config.composition import Workers
+from shallowexp.pool.pool import _compare, opened
 from shallowexp.tracking.store import Store
 from tests.commands import ROOT, Forked, command, forked, until
 from tests.fields.test_commands import runs as fields
@@ -106,6 +108,17 @@ def test_workers_that_are_killed_cost_nothing(workplace, dask):
         _, err = running.communicate()
     assert running.returncode == 0, err
     assert seeds(workplace) == [*range(8)]
+
+
+def test_a_worker_that_dies_while_it_is_asked_what_it_has_is_no_lost_scheduler(dask):
+    with (
+        opened(Workers(scheduler=dask.address)) as pool,
+        distributed.Client(dask.address, set_as_default=False) as asked,
+    ):
+        asked.wait_for_workers(2)
+        processes = asked.run(os.getpid)
+        os.kill(min(processes.values()), signal.SIGKILL)
+        _compare(asked, [*processes], pool)
 
 
 def test_a_run_that_kills_its_worker_is_named_and_the_others_are_trained(workplace, dask):
