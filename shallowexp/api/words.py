@@ -42,8 +42,8 @@ def products(
 
 def command(asked: Iterable[Mapping[str, Sequence[str]]], overrides: Iterable[str]) -> str:
     """The program, and what it sweeps in the words of the command line, long lists shortened."""
-    products = [" ".join(f"{key}={_short(values)}" for key, values in mapping.items()) for mapping in asked]
-    return " ".join([f"{provenance.program()}:", " | ".join(products), *overrides])
+    told = [" ".join(f"{key}={_short(values)}" for key, values in mapping.items()) for mapping in asked]
+    return " ".join([f"{provenance.program()}:", " | ".join(told), *overrides])
 
 
 def _short(values: Sequence[str]) -> str:

@@ -189,14 +189,19 @@ def _named(dotted: str, slots: int, threads: int) -> Elsewhere:
 
 def _compare(client: "Client", workers: list[str], pool: Elsewhere) -> None:
     """Raises PoolError where one of these workers cannot train, or not the same; of one that dies meanwhile its batch tells."""
-    name = f"{train_order.__module__}:{train_order.__name__}"
-    found = client.run(resolve_name, name, workers=workers, on_error="return")
-    for worker, answer in found.items():
-        if isinstance(answer, ImportError):
-            raise pool._fault(f"has a worker without shallowexp {__version__} and what it needs ({worker}): {answer}")
-    for worker, answer in client.run(versions, workers=workers, on_error="return").items():
-        if isinstance(answer, OSError):
-            continue
+
+    def asked(function: Callable[..., Any], *arguments: str) -> dict[str, Any]:
+        """The answers of those that live."""
+        found = client.run(function, *arguments, workers=workers, on_error="return")
+        living = {worker: answer for worker, answer in found.items() if not isinstance(answer, OSError)}
+        for worker, answer in living.items():
+            if isinstance(answer, Exception):
+                lacks = f"without shallowexp {__version__} and what it needs ({worker})"
+                raise pool._fault(f"has a worker {lacks}: {answer}")
+        return living
+
+    asked(resolve_name, f"{train_order.__module__}:{train_order.__name__}")
+    for worker, answer in asked(versions).items():
         if differ := unlike(versions(), answer):
             raise pool._fault(f"has a worker ({worker}) with {differ}")
 

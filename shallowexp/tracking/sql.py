@@ -10,19 +10,16 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pandas as pd
 
-from shallowexp.errors import TrackingError
 from shallowexp.tracking.artifacts import delete_artifacts, local_names, put_artifacts
 from shallowexp.tracking.client import CHUNK
-from shallowexp.tracking.places import locked
+from shallowexp.tracking.creation import in_turn
 from shallowexp.tracking.records import (
     CONTEXT,
     FINGERPRINT,
@@ -38,7 +35,7 @@ from shallowexp.tracking.records import (
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from sqlalchemy import URL, Column, Engine, MetaData
+    from sqlalchemy import Column, MetaData
     from sqlalchemy.orm import Session
 
 Rows = dict[type[Any], list[dict[str, Any]]]  # table -> rows
@@ -90,87 +87,6 @@ def _changes(metadata: "MetaData") -> list[str]:
 def _described(column: "Column[Any]") -> str:
     key, null = "*" if column.primary_key else "", "?" if column.nullable else ""
     return f"{column.name} {column.type.python_type.__name__}{key}{null}"
-
-
-def exists(uri: str) -> bool:
-    """False only for a SQLite file that is not there."""
-    from sqlalchemy.engine import make_url
-
-    database = make_url(uri).database if uri.startswith("sqlite") else None
-    return database is None or Path(database).exists()
-
-
-def is_database(uri: str) -> bool:
-    from mlflow.store.db.db_types import DATABASE_ENGINES
-
-    return uri.split(":")[0].split("+")[0] in DATABASE_ENGINES
-
-
-def create_tables(uri: str) -> None:
-    """Create MLflow's tables where `uri` is a database without them, once, whoever else is starting.
-
-    Raises at once if nobody answers there; MLflow alone would go on trying for 100 s.
-    """
-    from mlflow.store.db import utils
-    from sqlalchemy.engine import make_url
-
-    if not is_database(uri):
-        return
-    url = make_url(uri)
-    if url.get_backend_name() == "sqlite":
-        if url.database in (None, "", ":memory:"):
-            raise TrackingError(
-                f"MLflow store {uri} is in memory: its runs would vanish with the command. Name a file."
-            )
-        utils._make_parent_dirs_if_sqlite(uri)
-        _create_file(url)
-    engine = utils.create_sqlalchemy_engine(uri)
-    try:
-        with _locked(engine, "tables"):
-            utils._safe_initialize_tables(engine)
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def _locked(engine: "Engine", what: str) -> Iterator[None]:
-    """One process after the other, on whatever host, where this is PostgreSQL: SQLite is of one host."""
-    from sqlalchemy import text
-
-    if engine.dialect.name != "postgresql":
-        yield
-        return
-    with engine.begin() as connection:  # its end, or that of its process, ends the lock
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"shallowexp {what}"})
-        yield
-
-
-def _create_file(url: "URL") -> None:
-    """A SQLite store is made beside its place and moved there whole: an interruption leaves none rather than half of one."""
-    from mlflow.store.db import utils
-
-    path = Path(url.database or "")
-    if _holds_something(path) or str(path).startswith("file:"):
-        return
-    path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file():
-        raise TrackingError(f"{path} is no regular file: a SQLite store needs one, in MLFLOW_TRACKING_URI")
-    lock = sha256(str(path.absolute()).encode()).hexdigest()[:16]
-    with locked(f"-{lock}"):
-        new = path.with_name(f".{path.name}.new")
-        for left in (new, Path(f"{new}-journal")):  # of a command that was killed: a living one has the lock
-            left.unlink(missing_ok=True)
-        if not _holds_something(path):
-            engine = utils.create_sqlalchemy_engine(url.set(database=str(new)).render_as_string(hide_password=False))
-            try:
-                utils._initialize_tables(engine)
-            finally:
-                engine.dispose()
-            new.replace(path)
-
-
-def _holds_something(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
 
 
 class SqlBackend:
@@ -300,7 +216,7 @@ class SqlBackend:
                 session.execute(insert(SqlTag.__table__), rows)
 
     def locked(self) -> AbstractContextManager[None]:
-        return _locked(self._store.engine, "sweeps")
+        return in_turn(self._store.engine, "sweeps")
 
     def analyze(self) -> None:
         """Let SQLite look at its tables again: MLflow's charts then get a history in 5 ms rather than 40."""

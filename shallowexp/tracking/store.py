@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shallowexp.analysis import Runs
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import sql
+from shallowexp.tracking import creation, sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
@@ -68,9 +68,9 @@ class Store:
         if uri == path_to_local_sqlite_uri("mlflow.db"):
             uri = default_uri()
         with explained(uri):
-            if not create and not sql.exists(uri):
+            if not create and not creation.exists(uri):
                 raise no_store(uri)
-            sql.create_tables(uri)
+            creation.create_tables(uri)
             try:
                 client = mlflow.MlflowClient(uri)
             except ValueError as error:  # of an address that is none
@@ -85,7 +85,7 @@ class Store:
 
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            location = artifact_location() if sql.is_database(self.uri) else None
+            location = artifact_location() if creation.is_database(self.uri) else None
             try:
                 return self.client.create_experiment(name, location, dict(tags or {}))
             except MlflowException:

@@ -180,11 +180,8 @@ def test_what_was_composed_asked_and_parsed_is_so_once(workplace, monkeypatch):
     monkeypatch.setattr(plans, "compose_experiment", counted("composed", plans.compose_experiment))
     monkeypatch.setattr(Store, "finished", counted("asked", Store.finished))
     monkeypatch.setattr(ast, "parse", counted("parsed", ast.parse))
-    for launch, expected in (
-        (True, (1, 3)),
-        (True, (0, 1)),
-        (False, (0, 1)),
-    ):  # a sweep asks again when it opens, and once it is open
+    trained = (1, 3)  # a sweep asks again when it opens, and once it is open
+    for launch, expected in ((True, trained), (True, (0, 1)), (False, (0, 1))):
         calls.clear()
         claims = find()
         assert write_report(claims, ["brand_new"], workplace / "report", launch) == 0

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from shallowexp.errors import TrackingError
-from shallowexp.tracking import sql
+from shallowexp.tracking import creation
 from shallowexp.tracking.store import Store
 from tests.commands import forked
 
@@ -49,7 +49,7 @@ def _become_a_maker(folder: Path, at: int, by: int, report: int) -> None:
     event.listen(Engine, "before_cursor_execute", count)
     event.listen(Engine, "commit", count)
     sys.addaudithook(lambda name, _: count() if name in WRITING else None)
-    sql.create_tables(f"sqlite:///{folder}/mlflow.db")
+    creation.create_tables(f"sqlite:///{folder}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
