@@ -1,6 +1,7 @@
 """The course's points from the course's own calls, and what every data set promises."""
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,19 @@ from hypothesis import strategies as st
 from sklearn import datasets
 
 from shallowexp.network import data
-from shallowexp.network.data import Blobs, Circles, Data, Diabetes, Digits, Flower, Iris, Moons, Quantiles, Wine
+from shallowexp.network.data import (
+    Blobs,
+    Circles,
+    Data,
+    Dataset,
+    Diabetes,
+    Digits,
+    Flower,
+    Iris,
+    Moons,
+    Quantiles,
+    Wine,
+)
 
 FOUND = [c for c in vars(data).values() if isinstance(c, type) and issubclass(c, Data) and not c.__subclasses__()]
 SYNTHETIC = [c for c in FOUND if issubclass(c, data.Synthetic)]
@@ -89,6 +102,19 @@ def test_test_points_are_fresh_and_of_the_same_law(Set):
         assert test.std(axis=1) == pytest.approx(spread, rel=0.1)
 
 
+def test_a_digest_is_of_all_four_arrays():
+    drawn = Iris().draw()
+    changed = [drawn._replace(**{name: getattr(drawn, name) + 1}) for name in drawn._fields[:4]]
+    assert len({one.digest for one in (drawn, *changed)}) == 5
+
+
+def test_xor_is_noise_around_corners():
+    drawn, rng = data.Xor().draw(), np.random.RandomState(1)
+    first, y = rng.choice([-1, 1], 200), np.arange(200) >= 100
+    np.testing.assert_array_equal(drawn.X, np.array([first, np.where(y, -first, first)]) + (0.3 * rng.randn(200, 2)).T)
+    np.testing.assert_array_equal(drawn.Y[0], y)
+
+
 def test_xor_labels_the_corners_where_signs_differ_and_visits_all_four():
     drawn = data.Xor(noise=0.01).draw()
     corners = np.round(drawn.X)
@@ -112,8 +138,7 @@ def test_quantiles_keep_their_radius(positive_rate, seed):
     radius, radius_test = (np.linalg.norm(X, axis=0) for X in (drawn.X, drawn.X_test))
     inside, outside = radius[drawn.Y[0] == 0].max(), radius[drawn.Y[0] == 1].min()
     assert inside < outside
-    assert (radius_test[drawn.Y_test[0] == 0] < outside).all()
-    assert (radius_test[drawn.Y_test[0] == 1] > inside).all()
+    np.testing.assert_array_equal(drawn.Y_test[0], radius_test > (inside + outside) / 2)
 
 
 @each_real
@@ -164,7 +189,7 @@ def test_diabetes_has_a_positive_target_divided_by_its_training_spread():
 
 @each_synthetic
 @pytest.mark.parametrize(
-    ("key", "value"), [("samples", 1), ("positive_rate", 0), ("positive_rate", 1.0), ("positive_rate", float("nan"))]
+    ("key", "value"), [("samples", 1), *(("positive_rate", rate) for rate in (-0.5, 0, 1.0, 1.5, float("nan")))]
 )
 def test_a_bad_synthetic_value_is_named(Set, key, value):
     with pytest.raises(ValueError, match=rf"data\.{key}={value}"):
@@ -172,7 +197,7 @@ def test_a_bad_synthetic_value_is_named(Set, key, value):
 
 
 @each_real
-@pytest.mark.parametrize("value", [0, 1.0, -0.2, float("nan")])
+@pytest.mark.parametrize("value", [-0.2, 0, 1.0, 1.5, float("nan")])
 def test_a_bad_test_size_is_named(Set, value):
     with pytest.raises(ValueError, match=rf"data\.test_size={value}"):
         Set(test_size=value)
@@ -181,3 +206,70 @@ def test_a_bad_test_size_is_named(Set, value):
 def test_a_split_without_every_class_is_named():
     with pytest.raises(ValueError, match=r"data\.test_size=0\.999"):
         Iris(test_size=0.999).draw()
+
+
+@dataclass(frozen=True, eq=False)
+class Changed(Data):
+    """Six points of two classes, but for what is given."""
+
+    change: dict
+    task: str = "binary"
+
+    def draw(self):
+        X, Y = np.arange(12.0).reshape(2, 6), np.array([[0, 1, 0, 1, 0, 1.0]])
+        return Dataset(**{"X": X, "Y": Y, "X_test": X, "Y_test": Y, "task": self.task} | self.change)
+
+
+MATRIX, BINARY = "a matrix of numbers is needed, columns are samples", "two classes need one row of 0 and 1"
+COLUMNS, ROWS = (
+    "columns are samples, so both need equally many",
+    "training and test arrays with different numbers of rows",
+)
+ONE_HOT, CLASSES = "classes need one-hot columns", np.eye(3)[:, [0, 1, 2, 0, 1, 2]]
+UNDEFINED = np.where(np.arange(12).reshape(2, 6) > 8, np.nan, 1.0)
+TWO = np.eye(2)[:, [0, 1, 0, 1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": np.zeros(6)}, f"X as float64 (6,): {MATRIX}"),
+        ({"X": np.zeros((2, 6, 1))}, f"X as float64 (2, 6, 1): {MATRIX}"),
+        ({"X": np.zeros((0, 6))}, f"X as float64 (0, 6): {MATRIX}"),
+        ({"X": np.zeros((2, 6), complex)}, f"X as complex128 (2, 6): {MATRIX}"),
+        ({"X_test": [[0.0] * 6] * 2}, f"X_test as list: {MATRIX}"),
+        ({"Y_test": np.full((1, 6), "yes")}, f"Y_test as <U3 (1, 6): {MATRIX}"),
+        ({"X": UNDEFINED}, "X with nan at row 1, column 3"),
+        ({"Y_test": np.array([[0, 1, 0, np.inf, 1, 1]])}, "Y_test with inf at row 0, column 3"),
+        ({"X": np.zeros((2, 5))}, f"X (2, 5) and Y (1, 6): {COLUMNS}"),
+        ({"X_test": np.zeros((2, 7))}, f"X_test (2, 7) and Y_test (1, 6): {COLUMNS}"),
+        ({"X_test": np.zeros((1, 6))}, ROWS),
+        ({"X_test": np.zeros((3, 6))}, ROWS),
+        ({"Y": np.arange(6.0)[None]}, f"Y (1, 6) with values [0.0, 1.0, 2.0, 3.0, 4.0]: {BINARY}"),
+        ({"Y_test": np.zeros((2, 6))}, f"Y_test (2, 6) with values [0.0]: {BINARY}"),
+    ],
+)
+def test_arrays_that_no_network_can_be_trained_on_are_named(change, message):
+    with pytest.raises(ValueError, match=f"^draw\\(\\) returns {re.escape(message)}$"):
+        Changed(change).load()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Y": np.ones((3, 6))}, f"Y (3, 6) with values [1.0]: {ONE_HOT}"),
+        ({"Y_test": np.zeros((3, 6))}, f"Y_test (3, 6) with values [0.0]: {ONE_HOT}"),
+        ({"Y": CLASSES / 2 + CLASSES[[1, 2, 0]] / 2}, f"Y (3, 6) with values [0.0, 0.5]: {ONE_HOT}"),
+        ({"Y": TWO}, ROWS),
+        ({"Y_test": TWO}, ROWS),
+    ],
+)
+def test_classes_that_are_not_one_hot_are_named(change, message):
+    with pytest.raises(ValueError, match=f"^draw\\(\\) returns {re.escape(message)}$"):
+        Changed({"Y": CLASSES, "Y_test": CLASSES} | change, "multiclass").load()
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
+def test_numbers_of_every_kind_can_be_trained_on(kind):
+    Y = np.array([[0, 1, 0, 1, 0, 1]]).astype(kind)
+    assert Changed({"X": np.zeros((1, 6), kind), "X_test": np.zeros((1, 6), kind), "Y": Y, "Y_test": Y}).load().Y is Y
