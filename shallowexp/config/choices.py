@@ -77,7 +77,9 @@ def _target(group: str, dotted: str) -> type[Any]:
     """The one place where a dotted name becomes a class."""
     kind = KINDS[group]
     allowed = f"a dataclass that inherits {kind.__module__}.{kind.__name__}"
-    require(f"{group}._target_", dotted, bool(dotted) and isinstance(dotted, str), allowed)
+    if dotted == "":
+        raise ConfigError(f"{group}._target_ is missing: it says module.Name of {allowed}")
+    require(f"{group}._target_", dotted, isinstance(dotted, str), allowed)
     if not dotted.startswith("shallowexp."):
         search_here()
     try:

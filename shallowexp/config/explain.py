@@ -44,6 +44,12 @@ def explain(error: Exception) -> tuple[str | None, int]:
         return _mistyped(other[1], other[2], f"{error} {cause}"), 1
     if switch := re.search(r"override (\S+)\s+Value '.*' is not a valid bool", f"{error} {cause}"):
         return f"{switch[1]}: true or false is needed", 1
+    if keys_of := re.search(r"override \+*([\w.]+)=.* is not a subclass of \w+Schema", f"{error} {cause}"):
+        return f"{keys_of[1]} has keys of its own: give one of them a value, {keys_of[1]}.<key>=<value>", 1
+    if "Cannot find primary config" in str(error):
+        return f"{str(error).splitlines()[0].split('. ')[0]}: shallowexp's own is found without --config-name", 1
+    if misplaced := re.search(r"Key '(experiment|field)' not in 'RunSchema'", f"{error} {cause}"):
+        return f"the file in conf/{misplaced[1]} must begin with a line `# @package _global_`", 1
     if "hydra.mode changed" in str(error):  # as Hydra 1.4 says of +experiment=..., which is a sweep
         return "this is a sweep: add -m", 1
     if without := re.search(r"field '(.+?)' is not Optional", f"{error} {cause}"):

@@ -198,7 +198,10 @@ def to_run(config: Configuration, choices: Mapping[str, str]) -> Run:
     names = {name: choices.get(name, "") for name in GROUPS}
     for group, name in names.items():
         require(
-            group, name, re.fullmatch(r"[\w-]+", name) is not None, f"the name of a file in conf/{group}, less .yaml"
+            group,
+            name or "[...]",
+            re.fullmatch(r"[\w-]+", name) is not None,
+            f"the name of a file in conf/{group}, less .yaml; with -m several, {group}=one,two",
         )
     c |= {name: integers(c[name], type(part)) for name, part in parts.items()}
     if follows:

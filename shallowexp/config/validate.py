@@ -157,6 +157,8 @@ def unknown(key: str, known: Sequence[str]) -> str:
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}"
     node, _, name = key.rpartition(".")
+    if node == "field" and not known:
+        return f"{key} belongs to a field, and none was chosen: add +field=trainability, say"
     canonical = MEANT.get(name, name)
     meant = HERE.get(canonical, key)
     if canonical in ABSENT:

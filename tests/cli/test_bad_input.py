@@ -99,14 +99,22 @@ def test_a_bad_command_line_is_refused_and_nothing_written(tmp_path, words, told
 
 
 def assert_refused(folder: Path, words: list[str], told: str | list[str]) -> None:
-    before = {*folder.rglob("*")}
+    before = contents(folder)
     done = command(*words, cwd=folder)
     assert done.returncode not in (0, None)
     assert "Traceback" not in done.stdout + done.stderr
     message = done.stderr[done.stderr.index("error: ") :] if done.stderr.startswith("usage:") else done.stderr
     assert_told(message, told)
-    written = {path.relative_to(folder) for path in {*folder.rglob("*")} - before}
-    assert not {path for path in written if path.parts[0] not in ("outputs", "multirun")}  # Hydra's own
+    assert contents(folder) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    """All that a folder holds, less Hydra's own."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*")}
+    own = ("outputs", "multirun")
+    return {
+        name: path.read_bytes() if path.is_file() else None for name, path in found.items() if name.parts[0] not in own
+    }
 
 
 NUMBERS = st.one_of(st.integers(), st.integers(-3, 300), st.floats(), st.floats(0, 2))

@@ -158,7 +158,7 @@ def test_a_field_that_is_not_whole_says_what_is_missing():
         planned("+field.x={key: init.scale, low: 1, high: 2}")
     with pytest.raises(Exception, match="field") as refused:
         planned("field.width=3")
-    assert "keys there: none" in explain(refused.value)[0]
+    assert "none was chosen: add +field=" in explain(refused.value)[0]
 
 
 @pytest.mark.parametrize("diverged", [np.nan, 7.0])
