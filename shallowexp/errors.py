@@ -7,11 +7,8 @@ from pathlib import Path
 from sysconfig import get_path
 from traceback import extract_tb
 
-OTHERS = (
-    "<",
-    str(Path(__file__).parent),
-    *map(get_path, ("stdlib", "purelib", "platlib")),
-)  # files that are not the user's begin so
+OTHERS = "<", str(Path(__file__).parent), get_path("stdlib")  # files that are not the user's begin so
+LIBRARIES = {"site-packages", "dist-packages"}  # or lie in one of these, of whatever environment
 
 
 class UserError(Exception):
@@ -63,7 +60,7 @@ class Interrupted(UserError):
 def shown(text: str) -> str:
     """As a terminal may show it: without control characters, which it would obey, and without the passwords of addresses."""
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+    return re.sub(r"(://[^:/@\s]*:)[^@/\s]*(?=@)|([?&]password=)[^&\s]*", r"\1\2***", text)
 
 
 def told(error: BaseException) -> str:
@@ -73,8 +70,13 @@ def told(error: BaseException) -> str:
 
 def place(error: BaseException) -> str:
     """ " (file, line)": of the user's own code, which led to it; else nothing."""
-    own = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(OTHERS)]
+    own = [frame for frame in extract_tb(error.__traceback__) if of_user(frame.filename)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def of_user(file: str) -> bool:
+    """Whether a file of Python is the user's own: not shallowexp's, Python's or a library's."""
+    return not file.startswith(OTHERS) and not LIBRARIES & {*Path(file).parts}
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -179,7 +179,7 @@ def _track(experiment: str, run: Run, fresh: bool) -> Result | None:
     from shallowexp.sweeps.sweep import ExperimentTracker
 
     tracker = ExperimentTracker.open(experiment)
-    return tracker.one(run, tracker.missing([run], fresh))
+    return tracker.one(run, tracker.missing([run], fresh), fresh=fresh)
 
 
 def _result(run: Run) -> Result:

@@ -94,7 +94,7 @@ class Command:
             if config.dry_run:
                 return print(forecast(runs, missing, None))
             for run in runs:
-                tracked.one(run, [run] if run in missing else [])
+                tracked.one(run, [run] if run in missing else [], fresh=config.fresh)
             return tracked.worth([runs], config.objective.metric)[0]
 
     def sweep(

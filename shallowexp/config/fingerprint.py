@@ -1,5 +1,6 @@
 """What a run's result depends on, as one digest: runs are found, reused and reported by it."""
 
+import ast
 import json
 import os
 import pkgutil
@@ -7,11 +8,13 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
 from shallowexp import network, provenance, training
-from shallowexp.errors import ConfigError
+from shallowexp.errors import ConfigError, of_user
 from shallowexp.network.choices import describe
 from shallowexp.network.data import Data, forget
 from shallowexp.training.job import Job
@@ -62,6 +65,14 @@ def drawn(data: Data) -> str:
     return data.fault() or data.load().digest
 
 
+def changed(data: Data) -> bool:
+    """Whether it was drawn again meanwhile, and came out as other arrays than those of the fingerprint: its file has changed, say."""
+    try:
+        return data.load().digest != drawn(data)
+    except Exception:
+        return False  # training meets it, too, and tells
+
+
 def forget_changed(path: str) -> bool:
     """Whether a data set's file has changed since it was last asked for; if so, all data sets are drawn anew.
 
@@ -83,8 +94,47 @@ def forget_changed(path: str) -> bool:
 @cache
 def _sources(engine: str, modules: Iterable[str]) -> str:
     """Digest of the files that compute a result: shallowexp's own for this engine and the user's."""
-    own = {module for module in modules if not module.startswith("shallowexp.")}
-    return sha256(b"".join(map(_content, sorted({*computing(engine), *own})))).hexdigest()
+    return sha256(b"".join(map(_content, sorted({*computing(engine), *users_own(modules)})))).hexdigest()
+
+
+def users_own(modules: Iterable[str]) -> set[str]:
+    """Those of the modules that are not shallowexp's, and what they import of the user's own files."""
+    own: set[str] = set()
+    left = [module for module in modules if not module.startswith("shallowexp.")]
+    while left:
+        if (module := left.pop()) not in own:
+            own.add(module)
+            left += _imported(module)
+    return own
+
+
+@cache
+def _imported(module: str) -> list[str]:
+    """What stands in its import statements, at its head or in a function, of the user's own files."""
+    package, names = import_module(module).__package__ or "", set[str]()
+    if source_file(module).suffix != ".py":
+        return []
+    for node in ast.walk(ast.parse(_content(module))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            names.update((base, *(f"{base}.{alias.name}" for alias in node.names)))  # a function, or a module
+    within = {name[:i] for name in names for i, letter in enumerate(f"{name}.") if letter == "."}
+    return [name for name in sorted(within) if (spec := _users_spec(name)) and spec.has_location]
+
+
+def _users_spec(module: str) -> ModuleSpec | None:
+    """Of a module, or a folder of modules, that is the user's own; a library is not imported to find out."""
+    parent = module.rpartition(".")[0]
+    if parent and not _users_spec(parent):
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):  # a function of a module that is no package; __main__
+        return None
+    files = [spec.origin or "<"] if spec and spec.has_location else spec and spec.submodule_search_locations
+    return spec if files and all(map(of_user, files)) else None
 
 
 def computing(engine: str) -> list[str]:

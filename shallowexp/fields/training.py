@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -149,6 +150,8 @@ def _train(plan: Plan, tracker: ExperimentTracker, files: Mapping[str, bytes], f
 def _fill(canvas: Canvas, run: Sweep, pool: Pool) -> None:
     """Every tile onto the canvas, those that are saved first."""
     plan, saved, due = canvas.plan, run.paths(TILES), 0.0
+    with suppress(RunDamaged):  # it was stopped after it had put them together; until these are whole, the tiles stay
+        canvas.put(np.arange(plan.size), Field.from_npz(run.arrays(ARRAYS)).arrays)
     for number, pixels in enumerate(plan.tiles):
         if _path(number) in saved:
             _restore(canvas, pixels, run, _path(number))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from shallowexp.analysis import LOSS, direction
+from shallowexp.config.fingerprint import users_own
 from shallowexp.config.runs import Run
 from shallowexp.errors import RunsFailed
 from shallowexp.models.store import Model, Models
@@ -67,10 +68,11 @@ def log_models(
 
     for fingerprint in sorted(finished, key=rank)[: 1 if runs[0].model == "best" else None]:
         run_id = results[fingerprint].run_id
-        if not models.has(run_id):
-            models.log(run_id, model(planned[fingerprint], best))
-        if runs[0].register:
-            models.register(run_id, runs[0].register)
+        with store.one_at_a_time():
+            if not models.has(run_id):
+                models.log(run_id, model(planned[fingerprint], best))
+            if runs[0].register:
+                models.register(run_id, runs[0].register)
 
 
 def model(run: Run, best: Best) -> Model:
@@ -103,7 +105,8 @@ def _final(run: Run, best: Best) -> Parameters:
 
 def _code(job: Job) -> dict[str, bytes]:
     """The modules that predicting needs and the packages around them, by path."""
-    modules = {*USES, type(job.activation).__module__, type(job.output).__module__}
+    chosen = {type(job.activation).__module__, type(job.output).__module__}
+    modules = {*USES, *chosen, *users_own(chosen)}
     packages = {module[:i] for module in modules for i, letter in enumerate(module) if letter == "."}
     specs = {name: find_spec(name) for name in modules | packages}
     files = {name: Path(spec.origin) for name, spec in specs.items() if spec and spec.origin}

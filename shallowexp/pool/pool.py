@@ -149,7 +149,7 @@ class Elsewhere:
         done, _ = wait(self.flying, PATIENCE, FIRST_COMPLETED)
         if not done and not self.slots():
             print(f"{self.name} has no worker: waiting for one", file=sys.stderr, flush=True)
-        for future in done:
+        for future in sorted(done, key=lambda each: each.cancelled() or each.exception() is not None):  # a fault last
             batch = self.flying.pop(future)
             try:
                 made = future.result()

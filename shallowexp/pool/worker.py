@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shallowexp import provenance
-from shallowexp.config.fingerprint import fingerprint, forget_changed
+from shallowexp.config.fingerprint import changed, fingerprint, forget_changed
 from shallowexp.errors import PoolError
 from shallowexp.provenance import versions
 from shallowexp.training.engines import train
 from shallowexp.training.job import Failure, Job, Result
+
+CHANGED = "its data have changed since it was planned: give the same command again"
 
 
 class Trained(NamedTuple):
@@ -30,7 +32,9 @@ class Trained(NamedTuple):
 
 def trained(jobs: Sequence[Job], threads: int | None = None) -> Trained:
     start = now()
-    results = train(jobs, threads)
+    other = {data for data in {job.data for job in jobs} if changed(data)}
+    made = iter(train([job for job in jobs if job.data not in other], threads))
+    results = [Failure(CHANGED) if job.data in other else next(made) for job in jobs]
     return Trained(results, start, now(), {"shallowexp.machine": provenance.machine()})
 
 

@@ -2,19 +2,20 @@
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from shallowexp.errors import Interrupted
+from shallowexp.errors import Interrupted, shown
 from shallowexp.tracking.parents import Busy
 
 POLL = 1.0  # seconds between looks at another process's sweep
 
 
 def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    print(shown(message), file=sys.stderr, flush=True)
 
 
 def outwait(busy: Busy, what: str) -> None:
@@ -50,25 +51,30 @@ def interruptible() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt(number)
 
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
+    with _handled(stop, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
 def held_off() -> Iterator[None]:
     """Ctrl-C and SIGTERM wait until the block is done."""
     came: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    try:
+        with _handled(lambda number, _: came.append(number), signal.SIGINT, signal.SIGTERM):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+    """These signals by the handler; as before in a thread beside the main one, which no signal reaches."""
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before)

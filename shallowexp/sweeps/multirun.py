@@ -34,20 +34,24 @@ def launched(
     """
     summary = SweepSummary(len(runs), reused=len(runs) - len(missing))
     with tracker.parent(runs, missing, summary, artifacts, fresh) as parent:
+        before = {child.info.run_id for child in children(tracker.store, parent)} if parent else set()
         try:
             yield parent.run_id if parent else "", summary
         finally:
-            left = _count(missing, tracker, parent, summary) if parent else []
+            left = _count(missing, tracker, parent, before, summary) if parent else []
         lost = tracker.missing(left, fresh) if left else []
         summary.reused += len(left) - len(lost)
         summary.failures |= {run.fingerprint: (run.name, LOST) for run in lost}
     log_models(tracker.store, tracker.experiment_id, runs, summary.best, summary.results)
 
 
-def _count(missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, summary: SweepSummary) -> list[Run]:
-    """Returns the runs that no job has ended."""
+def _count(
+    missing: Sequence[Run], tracker: ExperimentTracker, parent: Sweep, before: set[str], summary: SweepSummary
+) -> list[Run]:
+    """Of the parent's runs those that were not there `before`. Returns the runs that no job has ended."""
     left = []
-    newest = {run.data.tags[FINGERPRINT]: run for run in reversed(children(tracker.store, parent))}
+    made = [run for run in children(tracker.store, parent) if run.info.run_id not in before]
+    newest = {run.data.tags[FINGERPRINT]: run for run in reversed(made)}
     for run in missing:
         ended = newest.get(run.fingerprint)
         if ended and ended.info.status == "FAILED":
@@ -125,7 +129,10 @@ def study(tracker: ExperimentTracker, metric: str, key: str) -> Iterator[Study]:
         yield (found := Study(tracker, metric, key, parents))
     if found.summary.parent:
         tracker.store.experiment(tracker.experiment, view.tags(tracker.experiment, found.runs))
-    log_models(tracker.store, tracker.experiment_id, found.runs, found.summary.best, found.summary.results)
+    results = (
+        found.summary.results if found.parent else None
+    )  # where others trained a batch, they are that batch's alone
+    log_models(tracker.store, tracker.experiment_id, found.runs, found.summary.best, results)
     print(f"{found.summary}. {tracker}\n{found.best()}")
     if found.summary.parent:
         print(cells.seen(found.summary.parent))

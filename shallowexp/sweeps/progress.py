@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from shallowexp.config.runs import Run
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
-COMPILING = "Numba compiles the kernel: about half a minute, once"
+COMPILING = "Numba compiles the kernel: about half a minute, once; Ctrl-C waits for it"
 AHEAD = "nothing is compiled yet: before it trains for the first time, Numba compiles the kernel"
 
 
@@ -49,7 +49,7 @@ class Progress:
         self.done, self.failed = self.done + done, self.failed + failed
         self.bar.update(self.task, advance=done, failed=self.failed)
         now = time.monotonic()
-        if self.bar.disable and (now - self.said > PLAIN_EVERY or self.done == self.total):
+        if self.bar.disable and self.done and (now - self.said > PLAIN_EVERY or self.done == self.total):
             self.said = now
             left = (now - self.start) / self.done * (self.total - self.done)
             self.console.print(f"{self.done}/{self.total} {self.unit} trained, {self.failed} failed, {left:.0f} s left")

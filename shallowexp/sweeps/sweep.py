@@ -100,16 +100,17 @@ class ExperimentTracker:
         finished = {} if fresh else self.store.finished(self.experiment_id)
         return [run for run in runs if run.fingerprint not in finished]
 
-    def one(self, run: Run, missing: Sequence[Run], parent: str | None = None) -> Result | None:
+    def one(self, run: Run, missing: Sequence[Run], parent: str | None = None, fresh: bool = False) -> Result | None:
         """A single run, alone or under a parent, which then sees to models; prints its result in one line.
 
-        Returns what was trained: nothing where it is not missing. Raises RunsFailed and TrackingError.
+        Returns what was trained: nothing where it is not missing. Another process may have written it meanwhile: then, but for
+        `fresh`, that one stays. Raises RunsFailed and TrackingError.
         """
         best, result = Best(), None
         for batch in batches(missing):
             with compilation_told():
                 written, (made,) = train_batch(batch)
-            self.store.write(self.experiment_id, written, parent)
+            self.store.write(self.experiment_id, written, parent, fresh)
             if isinstance(made, Failure):
                 raise RunsFailed([(run.name, made.error)])
             best.see(run, result := made)
@@ -231,18 +232,20 @@ class ExperimentTracker:
         pending: deque[Future[None]] = deque()
         with ThreadPoolExecutor(1) as writer, Progress(len(runs)) as progress:
             parts = [runs] if fresh else self._in_turn(runs, parent, summary, progress)
-            for batch, made in chain.from_iterable(pool.train(batches(part, pool.slots())) for part in parts):
-                rows = records(batch, made)
-                pending.append(writer.submit(self.store.write, self.experiment_id, rows, parent.run_id))
-                for run, result in zip(batch, made.results, strict=True):
-                    summary.count(run, result)
-                progress.advance(len(batch), len(summary.failures) - progress.failed)
-                while len(pending) > PENDING:
-                    pending.popleft().result()
-                if self.fail_fast and summary.failures:
-                    break
-            for write in pending:
-                write.result()
+            try:
+                for batch, made in chain.from_iterable(pool.train(batches(part, pool.slots())) for part in parts):
+                    rows = records(batch, made)
+                    pending.append(writer.submit(self.store.write, self.experiment_id, rows, parent.run_id))
+                    for run, result in zip(batch, made.results, strict=True):
+                        summary.count(run, result)
+                    progress.advance(len(batch), len(summary.failures) - progress.failed)
+                    while len(pending) > PENDING:
+                        pending.popleft().result()
+                    if self.fail_fast and summary.failures:
+                        break
+            finally:  # whatever ends it: what is counted is written, or the fault told
+                for write in pending:
+                    write.result()
         if self.fail_fast and summary.failures:
             raise RunsFailed(
                 summary.failures.values(), f"{summary}: the same command goes on, with fail_fast=false past what fails"

@@ -78,7 +78,7 @@ class Sweep:
         are RUNNING in the experiment are closed as KILLED, artifacts without a run removed. Raises Busy if another process of
         this host is at this very sweep, and TrackingError if this process or one of another host is.
         """
-        with _one_at_a_time(backend):
+        with one_at_a_time(backend):
             query = f"attributes.status != 'FINISHED' AND tags.`{DIGEST}` LIKE '%'"
             parents = list(search(client, experiment_id, query))
             same = [parent for parent in parents if parent.data.tags[DIGEST] == digest]
@@ -161,8 +161,8 @@ class Sweep:
 
 
 @contextmanager
-def _one_at_a_time(backend: Backend) -> Iterator[None]:
-    """Sweeps are opened, and runs alone written, one after the other: of two alike the second sees the first.
+def one_at_a_time(backend: Backend) -> Iterator[None]:
+    """Sweeps are opened, runs alone and models written, one after the other: of two alike the second sees the first.
 
     By this user on this host; by all users and hosts in a database that can lock.
     """
@@ -173,7 +173,7 @@ def _one_at_a_time(backend: Backend) -> Iterator[None]:
 @contextmanager
 def alone(client: "MlflowClient", backend: Backend, experiment: "Experiment", fingerprints: set[str]) -> Iterator[None]:
     """For writing runs without a sweep: one process at a time, once what killed ones left of these runs is tidied."""
-    with _one_at_a_time(backend):
+    with one_at_a_time(backend):
         _kill_runs(client, experiment.experiment_id, fingerprints)
         backend.remove_orphans(experiment, fingerprints)
         yield

@@ -11,7 +11,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -220,10 +220,12 @@ class SqlBackend:
 
     def analyze(self) -> None:
         """Let SQLite look at its tables again: MLflow's charts then get a history in 5 ms rather than 40."""
+        from mlflow.exceptions import MlflowException
         from sqlalchemy import text
 
         if self._store.db_type == "sqlite":
-            with self._store.ManagedSessionMaker(read_only=False) as session:
+            # It only saves time: where the database is locked or full, the next one does it
+            with suppress(MlflowException), self._store.ManagedSessionMaker(read_only=False) as session:
                 session.execute(text("PRAGMA analysis_limit = 1000"))
                 session.execute(text("ANALYZE"))
 

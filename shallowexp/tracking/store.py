@@ -9,7 +9,7 @@ MLflow is imported late: that alone takes 2 s.
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 from shallowexp.analysis import Runs
@@ -18,7 +18,7 @@ from shallowexp.tracking import creation, sql
 from shallowexp.tracking.client import ClientBackend, quiet_environment
 from shallowexp.tracking.errors import explained, no_store, tracked
 from shallowexp.tracking.frames import runs_of
-from shallowexp.tracking.parents import Sweep, alone, left_open, newest
+from shallowexp.tracking.parents import Sweep, alone, left_open, newest, one_at_a_time
 from shallowexp.tracking.places import artifact_location, default_uri
 from shallowexp.tracking.records import TEXT_COLUMNS, Backend, Record
 
@@ -130,16 +130,28 @@ class Store:
         return {fingerprint: RunResult(run_id, last[run_id]) for fingerprint, run_id in found.items()}
 
     @tracked
-    def write(self, experiment_id: str, records: Iterable[Record], parent: str | None = None) -> None:
+    def write(
+        self, experiment_id: str, records: Iterable[Record], parent: str | None = None, fresh: bool = False
+    ) -> None:
         """Write runs, whole, as children of the run `parent` if there is one; a SQL store takes all of them or none.
 
-        What a killed process left of runs without a parent is tidied before.
+        Before runs without a parent are written, what a killed process left of them is tidied, and those that are FINISHED by
+        then are left out, but for `fresh`.
         """
         records = [record.complete(parent) for record in records]
-        if records:
-            experiment, fingerprints = self.client.get_experiment(experiment_id), {one.fingerprint for one in records}
-            with nullcontext() if parent else alone(self.client, self._backend, experiment, fingerprints):
-                self._backend.write(experiment, records)
+        if not records:
+            return
+        experiment, fingerprints = self.client.get_experiment(experiment_id), {one.fingerprint for one in records}
+        if parent:
+            self._backend.write(experiment, records)
+            return
+        with alone(self.client, self._backend, experiment, fingerprints):
+            there = {} if fresh else self.finished(experiment_id)
+            self._backend.write(experiment, [record for record in records if record.fingerprint not in there])
+
+    def one_at_a_time(self) -> AbstractContextManager[None]:
+        """For what is looked for and then written: no other process does so meanwhile."""
+        return one_at_a_time(self._backend)
 
     @tracked
     def run(self, run_id: str) -> "Stored":

@@ -265,6 +265,37 @@ def test_a_users_own_code_is_part_of_the_fingerprint(tmp_path, monkeypatch):
     assert replace(a).fingerprint == a.fingerprint
 
 
+IMPORTS = {
+    "mine_c": "import numpy.random, parts_c.slope\nfrom dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"
+    "@dataclass(frozen=True)\nclass Mine(Tanh):\n    def late(self):\n        from helper_c import factor\n        from scipy.nowhere import x\n",
+    "helper_c": "import mine_c\nfactor = 1\n",
+    "parts_c/slope": "from . import deep\nfrom .deep import deepest\nfrom .package import inner\n",
+    "parts_c/deep": "deepest = 1\n",
+    "parts_c/package/__init__": "# of these,\n",
+    "parts_c/package/inner": "# none is empty\n",
+    "unused_c": "",
+}
+
+
+def test_what_a_users_own_code_imports_is_part_of_the_fingerprint(tmp_path, monkeypatch):
+    """At its head or late, from a package, from a folder or beside it, in a circle; not from libraries."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in IMPORTS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(text)
+    own = {name.replace("/", ".").removesuffix(".__init__") for name in IMPORTS} - {"unused_c"}
+    assert sources.users_own(["mine_c", "shallowexp.network.data"]) == own
+    content = sources._content
+
+    def fingerprint(changed=None):
+        monkeypatch.setattr(sources, "_content", lambda name: content(name) + (b"#" if name == changed else b""))
+        sources._sources.cache_clear()
+        return run("activation._target_=mine_c.Mine").fingerprint
+
+    assert len({fingerprint(), *map(fingerprint, own)}) == len(own) + 1
+    sources._sources.cache_clear()
+
+
 def test_a_choice_that_is_in_no_file_is_refused_because_nothing_would_tell_its_runs_apart(monkeypatch):
     notebook = ModuleType("notebook_of_mine")
     source = "from dataclasses import dataclass\nfrom shallowexp.network.activations import Tanh\n"

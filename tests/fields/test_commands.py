@@ -84,6 +84,11 @@ def test_a_field_is_one_run_which_is_read_as_arrays_and_as_a_frame(workplace):
     with pytest.raises(TrackingError, match=r"there is no field 'abcd'.*\n.*tanh · 16 × 16 pixels"):
         shallowexp.field("abcd")
 
+    assert "256/256 pixels trained" in done.stderr
+    client.set_terminated(run.info.run_id, "KILLED")  # as where it is stopped once its tiles are put together
+    ended = command("shallowexp", *SMALL, cwd=workplace)
+    assert ended.returncode == 0 and "pixels trained" not in ended.stderr
+    assert [found.info.status for found in runs(workplace)] == ["FINISHED"]
     again = command("shallowexp", *SMALL, cwd=workplace)
     assert "already there" in again.stdout and len(runs(workplace)) == 1
     assert "256 already there, about 0 s" in command("shallowexp", *SMALL, "dry_run=true", cwd=workplace).stdout

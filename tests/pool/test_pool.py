@@ -15,6 +15,7 @@ from shallowexp import provenance
 from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import Run, to_run
 from shallowexp.errors import ConfigError, PoolError
+from shallowexp.network.data import forget
 from shallowexp.pool import worker
 from shallowexp.pool.pool import AHEAD, DEADLY, Elsewhere, opened
 from shallowexp.sweeps import batches as cutting
@@ -130,6 +131,23 @@ def test_any_other_end_of_a_batch_is_one_message(pool, error, said):
         next(pool.train([runs(1)]))
 
 
+def test_what_ended_with_a_batch_that_could_not_be_trained_comes_back_before_the_fault(pool):
+    class Bad(Broken):
+        def submit(self, task):
+            future = Future()
+            if len(pool.flying):
+                future.set_result(worker.train_order(*task.args))
+            else:
+                future.set_exception(MemoryError())
+            return future
+
+    pool.executor = Bad()
+    trained, there = pool.train([[run] for run in runs(4)]), []
+    with pytest.raises(PoolError):
+        there.extend(batch[0].job.seed for batch, _ in trained)
+    assert sorted(there) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("name", ["Python", "NumPy", "Numba", "shallowexp"])
 def test_a_worker_with_another_version_refuses_and_names_both(name):
     theirs = provenance.versions() | {name: "0.0"}
@@ -145,6 +163,19 @@ def test_a_worker_that_has_no_room_is_named(monkeypatch):
     monkeypatch.setattr(worker, "trained", full)
     with pytest.raises(PoolError, match=rf"has a worker \(process {os.getpid()} .*that cannot train: .*No space left"):
         worker.train_order(provenance.versions(), worker.order([run.job for run in runs(1)], 1))
+
+
+def test_a_file_that_changed_since_it_was_planned_and_is_read_again_is_not_trained_on(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("a,b,y\n" + "1,2,0\n3,4,1\n" * 20)
+    (own,), (other,) = runs(1, data="csv", **{"data.path": str(path), "data.target": "y"}), runs(1)
+    assert own.fingerprint and isinstance(worker.trained([own.job]).results[0], Result)
+    path.write_text("a,b,y\n" + "5,2,0\n3,4,1\n" * 20)
+    forget()  # as where a sweep's data sets are more than are kept
+    refused, trained = worker.trained([own.job, other.job]).results
+    assert refused == Failure(worker.CHANGED)
+    assert worker.trained([own.job]).results == [refused]
+    assert isinstance(trained, Result)
 
 
 def test_a_worker_with_other_data_refuses_and_says_what_is_wrong_there(tmp_path):

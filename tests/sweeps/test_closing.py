@@ -2,15 +2,23 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from shallowexp.cli.app import main
+from shallowexp.config.composition import compose_run
+from shallowexp.config.runs import to_run
+from shallowexp.errors import TrackingError
+from shallowexp.pool.worker import trained
 from shallowexp.sweeps import pages
-from shallowexp.sweeps.sweep import ExperimentTracker
+from shallowexp.sweeps.ending import concluded, say
+from shallowexp.sweeps.sweep import ExperimentTracker, SweepSummary
 from tests.brand_new import add_experiment
 from tests.commands import command
 from tests.tracking.test_lost_stores import finished, runs, sweeps
@@ -80,6 +88,50 @@ def test_a_signal_waits_until_the_sweep_is_closed(workplace, number):
     ended = run(gets_a_signal_in_its_close, workplace, NUMBER=str(int(number)))
     assert ended.returncode == {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM}[number]
     assert_closed(workplace, "finished 2")
+
+
+class Interrupted:
+    """A pool that is stopped after the first batch."""
+
+    def slots(self):
+        return None
+
+    def train(self, batches):
+        for batch in batches:
+            yield batch, trained([run.job for run in batch])
+            raise KeyboardInterrupt
+
+
+def test_a_write_that_fails_while_a_signal_ends_the_sweep_is_told(workplace):
+    tracked = ExperimentTracker.open("held")
+    asked = [to_run(*compose_run({"train.steps": "20", "train.engine": "numpy"}))]
+    parent = tracked.store.open_sweep(tracked.experiment_id, "digest", "held", {})
+    tracked.store._backend.lock_timeout = 1
+    with closing(sqlite3.connect(workplace / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TrackingError, match="locked"):
+            tracked.train(asked, parent, SweepSummary(1), Interrupted(), False)
+
+
+def test_what_is_said_shows_no_password(capsys):
+    say(
+        "at postgresql://u:secret@h/db and postgresql://h/db?user=u&password=secret&x=1 or mysql://h/db?password=secret"
+    )
+    assert capsys.readouterr().err == (
+        "at postgresql://u:***@h/db and postgresql://h/db?user=u&password=***&x=1 or mysql://h/db?password=***\n"
+    )
+
+
+def test_a_thread_beside_the_main_one_closes_what_it_has_opened():
+    ended = []
+
+    def train():
+        with concluded(ended.append, "nothing"):
+            raise KeyError
+
+    with ThreadPoolExecutor(1) as beside, pytest.raises(KeyError):
+        beside.submit(train).result()
+    assert ended == ["FAILED"]
 
 
 def test_a_report_that_trains_closes_what_died(workplace):

@@ -2,16 +2,19 @@
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from shallowexp.cli.multirun import PARENT
-from shallowexp.config.composition import compose_run
+from shallowexp.config.composition import Workers, compose_run
 from shallowexp.config.runs import to_run
+from shallowexp.errors import RunsFailed
 from shallowexp.network.initializers import Parameters, Random
-from shallowexp.sweeps.multirun import launched
+from shallowexp.sweeps.multirun import launched, study
 from shallowexp.sweeps.sweep import ExperimentTracker
 from tests import held
 from tests.commands import ROOT, Forked, command, forked, until
@@ -56,7 +59,7 @@ def test_jobs_of_other_launchers_join_one_parent_that_the_same_command_completes
     failed = command(*words, cwd=workplace, PYTHONPATH=str(ROOT))
     assert failed.returncode == 1
     assert failed.stderr.endswith(
-        "1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 2: ValueError: broken (test_multirun.py, line 35)\n"
+        "1 runs failed:\n  tanh · random ×0.01 · 4 units · seed 2: ValueError: broken (test_multirun.py, line 38)\n"
     )
     assert "Traceback" not in failed.stderr
     assert "2 runs: 0 already there, 1 trained, 1 failed" in failed.stdout
@@ -112,6 +115,39 @@ def test_a_run_that_no_job_has_ended_has_failed(workplace):
     assert str(summary) == "2 runs: 1 already there, 0 trained, 1 failed"
     assert summary.failures == {mine.fingerprint: (mine.name, "its job ended without it")}
     assert [(run.info.run_id, run.info.status) for run in sweeps(workplace, "lost")] == [(parent, "FAILED")]
+
+
+def test_what_an_earlier_attempt_left_is_not_this_ones(workplace):
+    tracked = ExperimentTracker.open("again")
+    (run,) = [to_run(*compose_run({"train.steps": "20", "init._target_": f"{__name__}.Fragile", "seed": "2"}))]
+    for trained in (True, False):  # it fails, and then no job comes to it
+        with launched(tracked, [run], [run], {}, False) as (parent, summary), suppress(RunsFailed):
+            if trained:
+                tracked.one(run, [run], parent)
+        assert ("broken" in summary.failures[run.fingerprint][1]) == trained
+
+
+class Late(ExperimentTracker):
+    """Looks before another process trains, and does not see what it has made, until it looks for the second time."""
+
+    looked: ClassVar[list[bool]] = []
+
+    def missing(self, runs, fresh=False):
+        self.looked.append(True)
+        return list(runs) if len(self.looked) == 1 else super().missing(runs, fresh)
+
+
+def test_a_search_of_which_another_process_has_trained_the_first_trials_meanwhile_logs_the_best_of_all(workplace):
+    keys = {"train.steps": "20", "log.model": "best"}
+    asked = [to_run(*compose_run({**keys, "seed": seed})) for seed in "1234"]
+    other = ExperimentTracker.open("searched")
+    losses = {f: found.metrics["train/loss"] for f, found in other.sweep(asked, asked).results.items()}
+    asked.sort(key=lambda run: losses[run.fingerprint], reverse=True)
+    with study(Late.open("searched"), "train/loss", "key") as found:
+        for trials in (asked[:2], asked[2:]):
+            found.train([[run] for run in trials], Workers(), {}, False)
+    models = other.store.client.search_logged_models([other.experiment_id])
+    assert [model.tags["shallowexp.fingerprint"] for model in models] == [asked[-1].fingerprint]
 
 
 def held_job(workplace: Path) -> Forked:

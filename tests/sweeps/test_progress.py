@@ -52,3 +52,11 @@ def test_the_time_that_it_took_is_not_in_the_estimate(console, outer, monkeypatc
         shown.advance(11, 0)
     told, estimate = console.file.getvalue().splitlines()
     assert (told, estimate) == (COMPILING, "11/100 runs trained, 0 failed, 89 s left")
+
+
+def test_nothing_done_is_no_fault_where_there_is_nothing_to_estimate_from(console, monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_EVERY", -1)
+    with Progress(3, console) as shown:
+        shown.advance(0, 0)
+        shown.advance(3, 0)
+    assert console.file.getvalue() == "3/3 runs trained, 0 failed, 0 s left\n"

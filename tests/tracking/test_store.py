@@ -61,7 +61,7 @@ def test_finished_gives_the_newest_finished_run_of_each_fingerprint(sql_store):
     experiment, other = sql_store.experiment("finished"), sql_store.experiment("other")
     old, new = record(0, start=5, name="old"), record(0, start=9, name="new")
     for batch in ([new], [old], [record(0, start=11, status="FAILED")], [record(1, status="FAILED")]):
-        sql_store.write(experiment, batch)
+        sql_store.write(experiment, batch, fresh=True)
     sql_store.write(other, [record(2)])
     found = sql_store.finished(experiment)
     assert by_client(sql_store.uri).finished(experiment) == found
@@ -69,6 +69,17 @@ def test_finished_gives_the_newest_finished_run_of_each_fingerprint(sql_store):
     assert sql_store.client.get_run(found["0000"]).info.run_name == "new"
     sql_store.client.delete_run(found["0000"])
     assert sql_store.client.get_run(sql_store.finished(experiment)["0000"]).info.run_name == "old"
+
+
+def test_a_run_alone_that_another_process_has_written_meanwhile_is_not_written_again(any_store):
+    experiment = any_store.experiment("once")
+    for fresh, there in ((False, 1), (False, 1), (True, 2)):
+        any_store.write(experiment, [record(0)], fresh=fresh)
+        assert len(any_store.client.search_runs([experiment])) == there
+    any_store.write(experiment, [record(0), record(1, status="FAILED")])
+    any_store.write(experiment, [record(1)])  # what failed is no hindrance
+    assert sorted(any_store.finished(experiment)) == ["0000", "0001"]
+    assert len(any_store.client.search_runs([experiment])) == 4
 
 
 def test_more_runs_than_a_page(store):
