@@ -129,9 +129,7 @@ def study(tracker: ExperimentTracker, metric: str, key: str) -> Iterator[Study]:
         yield (found := Study(tracker, metric, key, parents))
     if found.summary.parent:
         tracker.store.experiment(tracker.experiment, view.tags(tracker.experiment, found.runs))
-    results = (
-        found.summary.results if found.parent else None
-    )  # where others trained a batch, they are that batch's alone
+    results = found.summary.results if found.parent else None  # else of one batch, which others had trained
     log_models(tracker.store, tracker.experiment_id, found.runs, found.summary.best, results)
     print(f"{found.summary}. {tracker}\n{found.best()}")
     if found.summary.parent:

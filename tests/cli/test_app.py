@@ -139,7 +139,7 @@ REFUSED = {
     "train.learning_rate=0": ("train.learning_rate=0",),
     "seed=[": ("seed=[ cannot be read", "override_grammar"),
     "seed=range(a)": ("seed=range(a) cannot be read (", "str is incompatible"),
-    "~activation": ("activation._target_= is not possible",),
+    "~activation": ("activation._target_ is missing",),
     "+experiment=symetry": ("experiment=symetry", "did you mean symmetry?"),
     "-m seed=range(0)": ("seed=range(0)", "empty range"),
     "-m hidden_size=1,-2": ("hidden_size=-2",),
