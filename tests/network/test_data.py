@@ -163,6 +163,7 @@ def test_real_sets_stay_as_measured_where_asked(Set):
     raw, _ = getattr(datasets, Set.loader)(return_X_y=True)
     drawn, scaled = Set(standardise=False).draw(), Set().draw()
     points = np.hstack([drawn.X, drawn.X_test])
+    assert (drawn.mean, drawn.scale) == (0, 1)
     np.testing.assert_array_equal(np.sort(points), np.sort(raw.T))
     np.testing.assert_allclose(scaled.X * scaled.scale + scaled.mean, drawn.X, atol=1e-9)  # the same split
 
@@ -267,6 +268,12 @@ def test_arrays_that_no_network_can_be_trained_on_are_named(change, message):
 def test_classes_that_are_not_one_hot_are_named(change, message):
     with pytest.raises(ValueError, match=f"^draw\\(\\) returns {re.escape(message)}$"):
         Changed({"Y": CLASSES, "Y_test": CLASSES} | change, "multiclass").load()
+
+
+@pytest.mark.parametrize(("said", "meant"), [("binary", "multiclass"), ("multiclass", "binary")])
+def test_a_task_other_than_that_of_the_class_is_named(said, meant):
+    with pytest.raises(ValueError, match=f"returns task '{said}', while that of its class is '{meant}'"):
+        Changed({"task": said}, meant).load()
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])

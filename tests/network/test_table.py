@@ -56,6 +56,11 @@ def test_categories_are_text_whose_values_repeat(table, rows, values):
     assert len(drawn.X) == values
 
 
+def test_a_column_of_which_half_are_numbers_is_text(table):
+    words = [str(row % 5) if row % 2 else "abc"[row % 3] for row in range(60)]
+    assert len(table(lambda frame: frame[["label"]].assign(mixed=words)).load().X) == 8
+
+
 def test_numbers_written_as_text_are_no_numbers(table, frame, tmp_path):
     frame.assign(a=frame["a"].astype(str)).to_parquet(tmp_path / "text.parquet")
     with pytest.raises(ValueError, match="', no number, in row 1 of column a: mend it"):
@@ -71,19 +76,23 @@ def test_a_parquet_file_is_the_same_data(table, frame, tmp_path):
 @pytest.mark.parametrize(
     ("values", "task"),
     [(["no", "yes"], "binary"), ([1, 2], "binary"), ([True, False], "binary"), ([0.5, 1.5], "binary"),
-     ([1, 2, 3], "multiclass"), (list(range(30)), "regression"), ([0.1, 0.2, 0.7], "regression")],
+     ([1, 2, 3], "multiclass"), (list(range(20)), "multiclass"), (list(range(21)), "regression"), ([0.1, 0.2, 0.7], "regression")],
 )  # fmt: skip
 def test_the_target_says_the_task(table, values, task):
     target = (values * 60)[:60]
     made = table(lambda frame: frame.assign(label=target))
     assert made.task == task
     if task == "regression":
-        assert made.load().Y.std() == pytest.approx(1)
+        drawn = made.load()
+        assert drawn.Y.std() == pytest.approx(1)
+        found = np.sort(np.hstack([drawn.Y, drawn.Y_test])[0])
+        np.testing.assert_allclose(found / found[-1], np.sort(target) / max(target))
 
 
 def test_a_task_may_be_asked_for(table):
     assert table(target="b", task="regression").task == "regression"
     assert table(target="b").task == "multiclass"
+    assert table(lambda frame: frame.assign(label=["no", "yes"] * 30), task="binary").task == "binary"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +107,7 @@ def test_a_task_may_be_asked_for(table):
         (None, {"categorical": "yes"}, "data.categorical=yes is not a choice: choose refuse, onehot"),
         (lambda frame: frame.assign(label=1), {}, "data.target=label is 1 in every row: there is nothing to learn"),
         (lambda frame: frame[:0], {}, "data.target=label is nothing in every row"),
-        (lambda frame: frame.assign(a=frame["a"].mask(frame.index == 4)), {}, r"no value in row 5 of column a \(1 are missing"),
+        (lambda frame: frame.assign(a=frame["a"].mask(frame.index % 9 == 4)), {}, r"no value in row 5 of column a \(7 are missing"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(table, change, fields, message):
