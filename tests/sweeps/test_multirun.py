@@ -4,8 +4,8 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -127,22 +127,20 @@ def test_what_an_earlier_attempt_left_is_not_this_ones(workplace):
         assert ("broken" in summary.failures[run.fingerprint][1]) == trained
 
 
-class Late(ExperimentTracker):
-    """Looks before another process trains, and does not see what it has made, until it looks for the second time."""
-
-    looked: ClassVar[list[bool]] = []
-
-    def missing(self, runs, fresh=False):
-        self.looked.append(True)
-        return list(runs) if len(self.looked) == 1 else super().missing(runs, fresh)
-
-
 def test_a_search_of_which_another_process_has_trained_the_first_trials_meanwhile_logs_the_best_of_all(workplace):
     keys = {"train.steps": "20", "log.model": "best"}
     asked = [to_run(*compose_run({**keys, "seed": seed})) for seed in "1234"]
     other = ExperimentTracker.open("searched")
     losses = {f: found.metrics["train/loss"] for f, found in other.sweep(asked, asked).results.items()}
     asked.sort(key=lambda run: losses[run.fingerprint], reverse=True)
+    looks = count()
+
+    class Late(ExperimentTracker):
+        """Looks for the first time before the other process has trained."""
+
+        def missing(self, runs, fresh=False):
+            return super().missing(runs, fresh) if next(looks) else list(runs)
+
     with study(Late.open("searched"), "train/loss", "key") as found:
         for trials in (asked[:2], asked[2:]):
             found.train([[run] for run in trials], Workers(), {}, False)
