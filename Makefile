@@ -24,7 +24,7 @@ test-latest:  ## all tests with the newest versions that resolve, in .venv-lates
 	.venv-latest/bin/pip list | grep -iE '^(hydra-core|mlflow|numba|numpy|omegaconf|pandas|scipy) '
 	.venv-latest/bin/pytest -n auto --dist loadfile
 
-torture: .venv/ready  ## what docs/reliability.md says, tried by the thousand and written into its table; two hours at most, as root for full disks
+torture: .venv/ready  ## what docs/reliability.md says, tried by the thousand and written into its table; one and a half to two hours, as root for full disks
 	TORTURE=1 $(BIN)/pytest -n auto tests/cli/test_bad_input.py tests/training/test_kernel.py
 	$(BIN)/python -m tests.torture
 
